@@ -1,0 +1,3 @@
+//! What clients speak: the Chat Completions wire format.
+
+pub mod error;

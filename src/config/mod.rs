@@ -1,0 +1,121 @@
+//! Settings: flags over environment over file over defaults.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+
+use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
+
+/// The effective settings, checked and with their defaults filled in.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[upstream]`
+    pub upstream: Upstream,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[compat]`
+    pub compat: Compat,
+    /// `[output]`
+    pub output: Output,
+    /// `[models]`
+    pub models: Models,
+    /// `[log]`
+    pub log: Log,
+}
+
+/// `[server]`: the local API.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+}
+
+/// `[upstream]`: the Codex backend and how this program names itself there.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    /// The address that `/responses` and `/models` are appended to; no trailing slash.
+    pub base_url: Url,
+    /// How long the backend may be silent within one answer.
+    pub idle_timeout: Duration,
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// The `originator` header.
+    pub originator: String,
+    /// The `user-agent` header.
+    pub user_agent: String,
+    /// The `version` header and the `client_version` of `/models`: the backend offers a model
+    /// only to clients that are new enough for it.
+    pub client_version: String,
+    /// The headers that carry the conversation's id.
+    pub session_headers: Vec<String>,
+    /// Headers added to every request, or put in place of those above.
+    pub headers: BTreeMap<String, String>,
+}
+
+/// `[auth]`: the login.
+#[derive(Debug, Clone)]
+pub struct Auth {
+    /// The sign-in service.
+    pub issuer: Url,
+    /// The folder of `auth.json`, `config.toml` and `models_cache.json`.
+    pub codex_home: PathBuf,
+}
+
+/// `[compat]`: what to do with request fields that the backend does not know.
+#[derive(Debug, Clone, Copy)]
+pub struct Compat {
+    /// Refuse with 400 what would be dropped.
+    pub strict: bool,
+    /// What `max_completion_tokens` and `max_tokens` do.
+    pub max_tokens: MaxTokens,
+}
+
+/// `[output]`: the shape of answers where the Chat Completions documentation leaves it open.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    /// Where reasoning summaries go.
+    pub reasoning: Reasoning,
+    /// Where the model's preambles before tool calls go.
+    pub commentary: Commentary,
+}
+
+/// `[models]`: names.
+#[derive(Debug, Clone)]
+pub struct Models {
+    /// Other names for models: alias to model.
+    pub aliases: BTreeMap<String, String>,
+    /// What to do with a model that the backend does not list.
+    pub unknown: UnknownModel,
+}
+
+/// What to do with a model that the backend does not list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnknownModel {
+    /// Answer 404 and name the models there are.
+    Reject,
+    /// Use the default model.
+    Default,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// The form of the lines on standard error.
+    pub format: LogFormat,
+}
+
+/// The form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}

@@ -1,0 +1,36 @@
+//! `codex-proxy`: a local OpenAI API in front of a person's own ChatGPT plan.
+//!
+//! The way of a request through the modules:
+//!
+//! ```text
+//!  client ──► server ──► chat ──► translate ──► responses ──► upstream ──► Codex backend
+//!             (axum)    (wire)     (pure)        (wire)        (HTTP)           │
+//!  client ◄── server ◄── chat ◄── translate ◄── responses ◄──── sse ◄───────────┘
+//! ```
+//!
+//! | module | holds | may use |
+//! |---|---|---|
+//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | nothing of ours |
+//! | [`responses`] | what the backend speaks: requests, events, models, errors | nothing of ours |
+//! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
+//! | [`sse`] | server-sent events: bytes to events | nothing of ours |
+//! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
+//! | [`credentials`] | the login that the Codex CLI keeps | `config` |
+//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials` |
+//! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
+//! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
+//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses` |
+//! | [`cli`] | the command line | all of the above |
+
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod credentials;
+pub mod models;
+pub mod responses;
+pub mod server;
+pub mod simulator;
+pub mod sse;
+pub mod telemetry;
+pub mod translate;
+pub mod upstream;

@@ -1,0 +1,4 @@
+//! What the backend speaks: the Responses wire format and the model catalogue.
+
+pub mod error;
+pub mod model;

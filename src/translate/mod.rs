@@ -1,0 +1,3 @@
+//! What one protocol means in the other; pure: no IO, no clock, no randomness.
+
+pub mod policy;

@@ -1,0 +1,32 @@
+//! What the owner of the daemon may choose about the translation.
+
+/// What `max_completion_tokens` and `max_tokens` do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxTokens {
+    /// They cap the visible text.
+    Visible,
+    /// They are dropped.
+    Ignore,
+}
+
+/// Where reasoning summaries go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reasoning {
+    /// `reasoning_content`, as `DeepSeek` has it.
+    ReasoningContent,
+    /// `reasoning`, as `OpenRouter` has it.
+    Reasoning,
+    /// `<think>…</think>` at the start of the content.
+    Think,
+    /// Nowhere.
+    None,
+}
+
+/// Where the model's preambles before tool calls go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commentary {
+    /// Into the content.
+    Content,
+    /// Where reasoning goes.
+    Reasoning,
+}
