@@ -26,6 +26,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod credentials;
+pub mod effort;
 pub mod models;
 pub mod responses;
 pub mod server;

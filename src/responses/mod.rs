@@ -1,4 +1,7 @@
 //! What the backend speaks: the Responses wire format and the model catalogue.
 
 pub mod error;
+pub mod event;
+pub mod lax;
 pub mod model;
+pub mod request;

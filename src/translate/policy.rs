@@ -30,3 +30,27 @@ pub enum Commentary {
     /// Where reasoning goes.
     Reasoning,
 }
+
+/// All choices together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Refuse with 400 what would be dropped.
+    pub strict: bool,
+    /// What `max_completion_tokens` and `max_tokens` do.
+    pub max_tokens: MaxTokens,
+    /// Where reasoning summaries go.
+    pub reasoning: Reasoning,
+    /// Where the model's preambles before tool calls go.
+    pub commentary: Commentary,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            strict: false,
+            max_tokens: MaxTokens::Visible,
+            reasoning: Reasoning::ReasoningContent,
+            commentary: Commentary::Content,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! What an answer consists of, piece by piece.
+
+use serde::Serialize;
+
+/// One piece of one choice's answer.
+///
+/// Pieces come in an order that makes sense to every client: a call is opened before its
+/// arguments come, and [`Finish`](Delta::Finish) is the last.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delta<'a> {
+    /// Text of the answer.
+    Content(&'a str),
+    /// Text of the reasoning.
+    Reasoning(&'a str),
+    /// Text of a refusal.
+    Refusal(&'a str),
+    /// A call begins.
+    Call {
+        /// 0, 1, 2… in the order in which calls begin.
+        index: usize,
+        /// The call's id.
+        id: &'a str,
+        /// What is called, as the client names it.
+        name: &'a str,
+        /// In which form.
+        kind: CallKind,
+    },
+    /// More of a call's arguments or input.
+    Arguments {
+        /// The call's index.
+        index: usize,
+        /// The text.
+        text: &'a str,
+        /// In which form.
+        kind: CallKind,
+    },
+    /// A generated picture.
+    Image {
+        /// 0, 1, 2…
+        index: usize,
+        /// A `data:` address with the picture.
+        url: &'a str,
+    },
+    /// All citations of the answer.
+    Annotations(&'a [Annotation]),
+    /// The end.
+    Finish(FinishReason),
+}
+
+/// In which form a call is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallKind {
+    /// An entry of `tool_calls` with a function.
+    Function,
+    /// An entry of `tool_calls` with a custom tool.
+    Custom,
+    /// `function_call`, deprecated; one at most.
+    Legacy,
+}
+
+/// Why an answer ended. There are no other values: strict clients fail on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It was complete, or a stop sequence came.
+    Stop,
+    /// A token limit was reached.
+    Length,
+    /// Tools are to be called.
+    ToolCalls,
+    /// A function is to be called, in the deprecated form.
+    FunctionCall,
+    /// It was withheld.
+    ContentFilter,
+}
+
+/// A citation, in the nested form of chat completions.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Annotation {
+    /// A web page.
+    UrlCitation {
+        /// Which, and for which part of the content.
+        url_citation: UrlCitation,
+    },
+}
+
+/// A citation of a web page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UrlCitation {
+    /// Where the citation begins in the content, in Unicode code points.
+    pub start_index: u64,
+    /// Where it ends.
+    pub end_index: u64,
+    /// The page.
+    pub url: String,
+    /// Its title.
+    pub title: String,
+}
+
+/// The name of the field that reasoning stands in; clients differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReasoningField {
+    /// `reasoning_content`, as `DeepSeek` has it.
+    ReasoningContent,
+    /// `reasoning`, as `OpenRouter` has it.
+    Reasoning,
+}
+
+impl ReasoningField {
+    /// The name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ReasoningContent => "reasoning_content",
+            Self::Reasoning => "reasoning",
+        }
+    }
+}
+
+/// Takes the pieces of one choice's answer.
+pub trait Sink {
+    /// The next piece.
+    fn delta(&mut self, delta: Delta<'_>);
+}
+
+/// How an answer was processed, told with every piece of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// `default`
+    Default,
+    /// `flex`
+    Flex,
+    /// `scale`
+    Scale,
+    /// `priority`
+    Priority,
+    /// `auto`
+    Auto,
+}
+
+impl ServiceTier {
+    /// The tier of this name; clients with closed sets fail on names they do not know, so unknown
+    /// ones are the default.
+    pub fn from_upstream(name: Option<&str>) -> Self {
+        match name {
+            Some("priority" | "fast" | "ultrafast") => Self::Priority,
+            Some("flex") => Self::Flex,
+            Some("scale") => Self::Scale,
+            Some("auto") => Self::Auto,
+            _ => Self::Default,
+        }
+    }
+}
+
+/// What all pieces of an answer share.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heading {
+    /// `chatcmpl-…`
+    pub id: String,
+    /// When the request came, in seconds since 1970.
+    pub created: u64,
+    /// The model as the client asked for it.
+    pub model: String,
+    /// How the answer is processed.
+    pub service_tier: ServiceTier,
+}

@@ -1,0 +1,502 @@
+//! Events of a `/responses` stream, borrowed from the text they came in.
+//!
+//! Every field may be missing and unknown ones are overlooked: hosts differ, and the backend
+//! changes without notice. An event is told by `type` in its data; the `event:` line may be
+//! missing.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::error::Report;
+use super::lax::{Str, U64};
+use super::request::Phase;
+
+/// What happened, so far as a chat client can be told of it.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// `response.created` and `response.in_progress`: the backend has begun.
+    Begun(Box<Response<'a>>),
+    /// `response.output_item.added`
+    ItemAdded(Place<'a>, Box<Item<'a>>),
+    /// `response.output_item.done`
+    ItemDone(Place<'a>, Box<Item<'a>>),
+    /// More of a text.
+    Delta(TextKind, Place<'a>, Cow<'a, str>),
+    /// The whole of a text, which deltas may or may not have given already.
+    Done(TextKind, Place<'a>, Cow<'a, str>),
+    /// `response.content_part.done`
+    PartDone(Place<'a>, Part<'a>),
+    /// `response.output_text.annotation.added`
+    Annotation(Place<'a>, Annotation<'a>),
+    /// `response.completed`, `response.incomplete`, `response.done`
+    Ended(Box<Response<'a>>, Ending),
+    /// `response.failed` or `error`
+    Failed(Box<Report>),
+    /// Everything else: progress of hosted tools, metadata, kinds not known yet.
+    Other,
+}
+
+/// How a response ended, by the event's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// To its end.
+    Complete,
+    /// Cut short; the reason stands in the response.
+    Incomplete,
+}
+
+/// What a delta is a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextKind {
+    /// The answer.
+    Output,
+    /// A refusal.
+    Refusal,
+    /// A summary of reasoning.
+    Summary,
+    /// Reasoning itself, which open models show.
+    Reasoning,
+    /// A function call's arguments.
+    Arguments,
+    /// A custom tool call's input.
+    Input,
+}
+
+/// Where an event belongs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Place<'a> {
+    /// The item's position in the output: the best key there is.
+    pub output_index: Option<u64>,
+    /// The item's id, which some hosts change between events of one item.
+    pub item_id: Option<Cow<'a, str>>,
+    /// The content part or the summary within the item.
+    pub part: u64,
+}
+
+/// An output item. Which fields there are depends on its kind.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Item<'a> {
+    /// `message`, `reasoning`, `function_call`, …
+    #[serde(rename = "type", borrow)]
+    pub kind: Str<'a>,
+    /// The item's own id.
+    #[serde(borrow)]
+    pub id: Str<'a>,
+    /// The id that a call's outcome refers to.
+    #[serde(borrow)]
+    pub call_id: Str<'a>,
+    /// What is called.
+    #[serde(borrow)]
+    pub name: Str<'a>,
+    /// A function call's arguments.
+    #[serde(borrow)]
+    pub arguments: Str<'a>,
+    /// A custom tool call's input.
+    #[serde(borrow)]
+    pub input: Str<'a>,
+    /// Whether a message is a preamble or the answer.
+    #[serde(borrow)]
+    phase: Str<'a>,
+    /// A message's parts, or raw reasoning.
+    #[serde(borrow)]
+    content: Parts<'a>,
+    /// Summaries of reasoning.
+    #[serde(borrow)]
+    summary: Parts<'a>,
+    /// A generated image: base64.
+    #[serde(borrow)]
+    pub result: Str<'a>,
+    /// A generated image's format: `png`, `webp` or `jpeg`.
+    #[serde(borrow)]
+    pub output_format: Str<'a>,
+}
+
+impl<'a> Item<'a> {
+    /// Whether a message is a preamble or the answer, where the backend says so.
+    pub fn phase(&self) -> Option<Phase> {
+        match self.phase.as_deref()? {
+            "commentary" => Some(Phase::Commentary),
+            "final_answer" => Some(Phase::FinalAnswer),
+            _ => None,
+        }
+    }
+
+    /// A message's parts, or raw reasoning.
+    pub fn content(&self) -> &[Part<'a>] {
+        self.content.0.as_deref().unwrap_or_default()
+    }
+
+    /// Summaries of reasoning.
+    pub fn summary(&self) -> &[Part<'a>] {
+        self.summary.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A content part or a summary.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Part<'a> {
+    /// `output_text`, `refusal`, `reasoning_text`, `summary_text`
+    #[serde(rename = "type", borrow)]
+    pub kind: Str<'a>,
+    /// The text.
+    #[serde(borrow)]
+    pub text: Str<'a>,
+    /// A refusal's text.
+    #[serde(borrow)]
+    pub refusal: Str<'a>,
+    /// Citations.
+    #[serde(borrow)]
+    annotations: Annotations<'a>,
+}
+
+impl<'a> Part<'a> {
+    /// Citations.
+    pub fn annotations(&self) -> &[Annotation<'a>] {
+        self.annotations.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// A citation. Offsets count Unicode code points of the part's text.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Annotation<'a> {
+    /// `url_citation` and others.
+    #[serde(rename = "type", borrow)]
+    pub kind: Str<'a>,
+    /// What is cited.
+    #[serde(borrow)]
+    pub url: Str<'a>,
+    /// Its title.
+    #[serde(borrow)]
+    pub title: Str<'a>,
+    /// Where the citation begins.
+    pub start_index: U64,
+    /// Where it ends.
+    pub end_index: U64,
+}
+
+/// The response as a whole, as the first and the last events show it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Response<'a> {
+    /// The response's id.
+    #[serde(borrow)]
+    pub id: Str<'a>,
+    /// The model that answers.
+    #[serde(borrow)]
+    pub model: Str<'a>,
+    /// `completed`, `incomplete`, …
+    #[serde(borrow)]
+    pub status: Str<'a>,
+    /// How it is processed.
+    #[serde(borrow)]
+    pub service_tier: Str<'a>,
+    /// Why it was cut short.
+    #[serde(borrow)]
+    incomplete_details: Details<'a>,
+    /// What it cost.
+    usage: Usage,
+    /// The output, which the backend often leaves empty.
+    #[serde(borrow)]
+    output: Items<'a>,
+    /// What went wrong.
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> Response<'a> {
+    /// Why it was cut short, if it was.
+    pub fn incomplete_reason(&self) -> Option<&str> {
+        self.incomplete_details.0.as_ref()?.reason.as_deref()
+    }
+
+    /// Whether the response says itself that it was cut short.
+    pub fn is_incomplete(&self) -> bool {
+        self.status.as_deref() == Some("incomplete") || self.incomplete_reason().is_some()
+    }
+
+    /// What it cost, if the backend says so.
+    pub fn usage(&self) -> Option<TokenUsage> {
+        self.usage.0
+    }
+
+    /// The output items, which the backend often leaves out.
+    pub fn output(&self) -> &[Item<'a>] {
+        self.output.0.as_deref().unwrap_or_default()
+    }
+}
+
+/// Why a response was cut short.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Incomplete<'a> {
+    #[serde(borrow)]
+    reason: Str<'a>,
+}
+
+/// What a response cost, in tokens.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenUsage {
+    /// All of the input.
+    pub input: u64,
+    /// The part of the input that came from the cache.
+    pub cached: u64,
+    /// The part of the input that was written to the cache, if told.
+    pub cache_write: Option<u64>,
+    /// All of the output, reasoning included.
+    pub output: u64,
+    /// The part of the output that was reasoning.
+    pub reasoning: u64,
+    /// The sum, if told.
+    pub total: Option<u64>,
+}
+
+/// Reads a field that is of this shape, or overlooks it.
+macro_rules! lax_field {
+    ($name:ident, $inner:ty) => {
+        #[derive(Debug, Default)]
+        struct $name<'a>(Option<$inner>);
+
+        impl<'de: 'a, 'a> Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                let raw: &'de RawValue = Deserialize::deserialize(input)?;
+                Ok(Self(serde_json::from_str(raw.get()).ok()))
+            }
+        }
+    };
+}
+
+lax_field!(Parts, Vec<Part<'a>>);
+lax_field!(Annotations, Vec<Annotation<'a>>);
+lax_field!(Items, Vec<Item<'a>>);
+lax_field!(Details, Incomplete<'a>);
+
+#[derive(Debug, Default)]
+struct Usage(Option<TokenUsage>);
+
+impl<'de> Deserialize<'de> for Usage {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Wire {
+            input_tokens: U64,
+            input_tokens_details: Option<Details>,
+            output_tokens: U64,
+            output_tokens_details: Option<Details>,
+            total_tokens: U64,
+        }
+        #[derive(Default, Deserialize)]
+        #[serde(default)]
+        struct Details {
+            cached_tokens: U64,
+            cache_write_tokens: U64,
+            reasoning_tokens: U64,
+        }
+        let raw: &'de RawValue = Deserialize::deserialize(input)?;
+        let wire: Option<Wire> = serde_json::from_str(raw.get()).unwrap_or_default();
+        Ok(Self(wire.map(|wire| {
+            let input = wire.input_tokens_details.unwrap_or_default();
+            let output = wire.output_tokens_details.unwrap_or_default();
+            TokenUsage {
+                input: wire.input_tokens.0.unwrap_or(0),
+                cached: input.cached_tokens.0.unwrap_or(0),
+                cache_write: input.cache_write_tokens.0,
+                output: wire.output_tokens.0.unwrap_or(0),
+                reasoning: output.reasoning_tokens.0.unwrap_or(0),
+                total: wire.total_tokens.0,
+            }
+        })))
+    }
+}
+
+/// All fields that any event of interest has.
+#[derive(Deserialize)]
+struct Wire<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Str<'a>,
+    output_index: Option<U64>,
+    #[serde(borrow, default)]
+    item_id: Str<'a>,
+    content_index: Option<U64>,
+    summary_index: Option<U64>,
+    #[serde(borrow, default)]
+    delta: Str<'a>,
+    #[serde(borrow, default)]
+    text: Str<'a>,
+    #[serde(borrow, default)]
+    refusal: Str<'a>,
+    #[serde(borrow, default)]
+    arguments: Str<'a>,
+    #[serde(borrow, default)]
+    input: Str<'a>,
+    #[serde(borrow)]
+    item: Option<&'a RawValue>,
+    #[serde(borrow)]
+    part: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotation: Option<&'a RawValue>,
+    #[serde(borrow)]
+    response: Option<&'a RawValue>,
+}
+
+impl<'a> Event<'a> {
+    /// Reads the data of one event; `None` if it is not a JSON object with a `type`.
+    pub fn parse(data: &'a str) -> Option<Self> {
+        let wire: Wire<'a> = serde_json::from_str(data).ok()?;
+        let kind = wire.kind.0?;
+        let part = wire.content_index.or(wire.summary_index).and_then(|index| index.0).unwrap_or(0);
+        let place = Place {
+            output_index: wire.output_index.and_then(|index| index.0),
+            item_id: wire.item_id.0,
+            part,
+        };
+        let delta = |kind, place| match wire.delta.0 {
+            Some(text) => Self::Delta(kind, place, text),
+            None => Self::Other,
+        };
+        let done = |kind, place, text: Str<'a>| match text.0 {
+            Some(text) => Self::Done(kind, place, text),
+            None => Self::Other,
+        };
+        Some(match &*kind {
+            "response.output_text.delta" => delta(TextKind::Output, place),
+            "response.function_call_arguments.delta" => delta(TextKind::Arguments, place),
+            "response.reasoning_summary_text.delta" => delta(TextKind::Summary, place),
+            "response.reasoning_text.delta" => delta(TextKind::Reasoning, place),
+            "response.custom_tool_call_input.delta" => delta(TextKind::Input, place),
+            "response.refusal.delta" => delta(TextKind::Refusal, place),
+            "response.output_text.done" => done(TextKind::Output, place, wire.text),
+            "response.function_call_arguments.done" => {
+                done(TextKind::Arguments, place, wire.arguments)
+            }
+            "response.reasoning_summary_text.done" => done(TextKind::Summary, place, wire.text),
+            "response.reasoning_text.done" => done(TextKind::Reasoning, place, wire.text),
+            "response.custom_tool_call_input.done" => done(TextKind::Input, place, wire.input),
+            "response.refusal.done" => done(TextKind::Refusal, place, wire.refusal),
+            "response.output_item.added" => Self::ItemAdded(place, Box::new(nested(wire.item))),
+            "response.output_item.done" => Self::ItemDone(place, Box::new(nested(wire.item))),
+            "response.content_part.done" => Self::PartDone(place, nested(wire.part)),
+            "response.output_text.annotation.added" => {
+                Self::Annotation(place, nested(wire.annotation))
+            }
+            "response.created" | "response.in_progress" | "response.queued" => {
+                Self::Begun(Box::new(nested(wire.response)))
+            }
+            "response.completed" | "response.done" => {
+                Self::Ended(Box::new(nested(wire.response)), Ending::Complete)
+            }
+            "response.incomplete" => {
+                Self::Ended(Box::new(nested(wire.response)), Ending::Incomplete)
+            }
+            "response.failed" => {
+                let response: Response<'a> = nested(wire.response);
+                Self::Failed(Box::new(
+                    response
+                        .error
+                        .map_or_else(Report::default, |error| Report::from_json(error.get())),
+                ))
+            }
+            "error" => Self::Failed(Box::new(Report::from_json(data))),
+            _ => Self::Other,
+        })
+    }
+}
+
+/// A nested object, or an empty one if it is not as expected.
+fn nested<'a, T: Deserialize<'a> + Default>(raw: Option<&'a RawValue>) -> T {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
+}
+
+/// The data with unpaired surrogate escapes replaced, which JSON readers refuse; `None` if there
+/// are none.
+pub fn repair_surrogates(data: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut copied = 0;
+    let mut at = 0;
+    while let Some(found) = data[at..].find('\\') {
+        let here = at + found;
+        let escaped = data.as_bytes().get(here + 1);
+        if escaped != Some(&b'u') {
+            // The escaped character is skipped with its backslash; it may be more than a byte.
+            at = here + 1 + data[here + 1..].chars().next().map_or(0, char::len_utf8);
+            continue;
+        }
+        let unit = |from: usize| u16::from_str_radix(data.get(from..from + 4)?, 16).ok();
+        let low_follows = || {
+            data.get(here + 6..here + 8) == Some("\\u")
+                && unit(here + 8).is_some_and(|unit| (0xDC00..0xE000).contains(&unit))
+        };
+        at = here + 2;
+        match unit(here + 2) {
+            Some(0xD800..0xDC00) if low_follows() => at = here + 12,
+            Some(0xD800..0xE000) => {
+                out.push_str(&data[copied..here]);
+                out.push_str("\\ufffd");
+                at = here + 6;
+                copied = at;
+            }
+            _ => {}
+        }
+    }
+    if copied == 0 {
+        return None;
+    }
+    out.push_str(&data[copied..]);
+    Some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delta_borrows_its_text() {
+        let data = r#"{"type":"response.output_text.delta","item_id":"msg_1","output_index":2,"content_index":1,"delta":"Hel","obfuscation":"x"}"#;
+        let Some(Event::Delta(TextKind::Output, place, Cow::Borrowed("Hel"))) = Event::parse(data)
+        else {
+            panic!("not a borrowed delta");
+        };
+        assert_eq!(place.output_index, Some(2));
+        assert_eq!(place.item_id.as_deref(), Some("msg_1"));
+        assert_eq!(place.part, 1);
+    }
+
+    #[test]
+    fn odd_fields_cost_nothing_but_themselves() {
+        let data = r#"{"type":"response.completed","response":{"created_at":1.5,"usage":{"input_tokens":3,"input_tokens_details":null,"output_tokens":2.0},"output":"none","incomplete_details":[],"error":null}}"#;
+        let Some(Event::Ended(response, Ending::Complete)) = Event::parse(data) else {
+            panic!("not an end");
+        };
+        let usage = response.usage().unwrap();
+        assert_eq!((usage.input, usage.output, usage.total), (3, 2, None));
+        assert!(response.output().is_empty());
+        assert!(!response.is_incomplete());
+    }
+
+    #[test]
+    fn junk_is_no_event_and_unknown_kinds_are_other() {
+        for data in ["", "[DONE]", "1", "[]", "{}", r#"{"type":1}"#, r#"{"type":"x""#] {
+            assert!(Event::parse(data).is_none(), "{data}");
+        }
+        let data = r#"{"type":"codex.rate_limits","rate_limits":{}}"#;
+        assert!(matches!(Event::parse(data), Some(Event::Other)));
+    }
+
+    #[test]
+    fn unpaired_surrogates_are_replaced_and_pairs_are_kept() {
+        for (given, wanted) in [
+            (r#""\ud83d\ude00""#, None),
+            (r#""plain""#, None),
+            (r#""\\ud83d""#, None),
+            (r#""a\ud83d""#, Some(r#""a\ufffd""#)),
+            (r#""\ude00\ud83d\ud83d\ude00é""#, Some(r#""\ufffd\ufffd\ud83d\ude00é""#)),
+            (r#""\é\ud800x""#, Some(r#""\é\ufffdx""#)),
+        ] {
+            assert_eq!(repair_surrogates(given).as_deref(), wanted, "{given}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What an answer has to look like, settled while the request is translated.
+
+use std::collections::BTreeSet;
+
+use super::policy::{Commentary, Reasoning};
+use super::request::Originals;
+
+/// What an answer has to look like.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The model as the client asked for it.
+    pub model: String,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether a streamed answer ends with a usage chunk.
+    pub include_usage: bool,
+    /// How many choices; each is a call of its own.
+    pub choices: u32,
+    /// Where the visible text ends; none of them empty.
+    pub stops: Vec<String>,
+    /// How many tokens of visible text there may be.
+    pub max_tokens: Option<usize>,
+    /// Whether calls have the deprecated `function_call` form.
+    pub legacy_functions: bool,
+    /// Whether the content must be one JSON text.
+    pub json: bool,
+    /// Where reasoning goes.
+    pub reasoning: Reasoning,
+    /// Where preambles go.
+    pub commentary: Commentary,
+    /// The client's names of its tools.
+    pub originals: Originals,
+    /// The names of tools declared as custom, as the client spells them.
+    pub custom_tools: BTreeSet<String>,
+    /// The names of all functions declared, as the client spells them.
+    pub functions: BTreeSet<String>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            model: String::new(),
+            stream: false,
+            include_usage: false,
+            choices: 1,
+            stops: Vec::new(),
+            max_tokens: None,
+            legacy_functions: false,
+            json: false,
+            reasoning: Reasoning::ReasoningContent,
+            commentary: Commentary::Content,
+            originals: Originals::default(),
+            custom_tools: BTreeSet::new(),
+            functions: BTreeSet::new(),
+        }
+    }
+}

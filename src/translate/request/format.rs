@@ -1,0 +1,100 @@
+//! `response_format`, and where the system text goes.
+
+use std::borrow::Cow;
+
+use super::messages::Converted;
+use super::names::sanitise;
+use super::notes::Notes;
+use crate::chat::reject::{Code, Reject};
+use crate::chat::request::ResponseFormat;
+use crate::responses::request::{Fill, Format, Item, Part, Role, Schema};
+
+/// Sent where the client gives no system text: the backend refuses a request without any.
+const DEFAULT_INSTRUCTIONS: &str = "You are a helpful assistant.";
+
+/// Sent with `json_object` where the word is nowhere: the backend refuses the request otherwise.
+const JSON_HINT: &str = "Respond with a JSON object.";
+
+/// Translates `response_format`, which the Responses protocol flattens.
+pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Format<'v>> {
+    Some(match format? {
+        ResponseFormat::JsonObject => Format::JsonObject,
+        ResponseFormat::JsonSchema(schema) => Format::JsonSchema {
+            name: sanitise(schema.name.unwrap_or("response")),
+            description: schema.description,
+            schema: Schema { given: schema.schema, fill: Fill::Format },
+            strict: schema.strict && schema.schema.is_some(),
+        },
+    })
+}
+
+/// Puts the leading system text into `instructions`, or keeps it in the input where it must
+/// stand there: when there is nothing else, when it holds more than text, and when it is the only
+/// place with the word "json" that `json_object` demands of the input (instructions do not count
+/// for the backend's check).
+pub(super) fn place_system<'v>(
+    converted: Converted<'v>,
+    format: Option<&ResponseFormat<'v>>,
+    notes: &mut Notes,
+) -> Result<(Cow<'v, str>, Vec<Item<'v>>), Reject> {
+    let Converted { leading, mut items } = converted;
+    let wants_word = matches!(format, Some(ResponseFormat::JsonObject)) && !has_json_word(&items);
+    let leading_has_word = has_json_word(&leading);
+    let texts = if (wants_word && leading_has_word) || items.is_empty() {
+        None
+    } else {
+        texts_of(&leading)
+    };
+    let instructions = if let Some(texts) = texts {
+        join(&texts)
+    } else {
+        items.splice(0..0, leading);
+        Cow::Borrowed("")
+    };
+    if wants_word && !leading_has_word {
+        if notes.is_strict() {
+            let message = "'messages' must contain the word 'json' in some form, to use \
+                           'response_format' of type 'json_object'.";
+            return Err(Reject::new("messages", Code::InvalidValue, message));
+        }
+        notes.emulate("response_format");
+        let content = vec![Part::InputText { text: Cow::Borrowed(JSON_HINT) }];
+        items.insert(0, Item::Message { role: Role::Developer, content });
+    }
+    let instructions =
+        if instructions.is_empty() { Cow::Borrowed(DEFAULT_INSTRUCTIONS) } else { instructions };
+    Ok((instructions, items))
+}
+
+/// The texts of messages that hold nothing else.
+fn texts_of<'v>(messages: &[Item<'v>]) -> Option<Vec<Cow<'v, str>>> {
+    let mut texts = Vec::new();
+    for message in messages {
+        let Item::Message { content, .. } = message else { return None };
+        for part in content {
+            let Part::InputText { text } = part else { return None };
+            texts.push(text.clone());
+        }
+    }
+    Some(texts)
+}
+
+fn join<'v>(texts: &[Cow<'v, str>]) -> Cow<'v, str> {
+    match texts {
+        [] => Cow::Borrowed(""),
+        [one] => one.clone(),
+        several => Cow::Owned(several.join("\n\n")),
+    }
+}
+
+fn has_json_word(items: &[Item<'_>]) -> bool {
+    items.iter().any(|item| {
+        let Item::Message { content, .. } = item else { return false };
+        content.iter().any(|part| match part {
+            Part::InputText { text } | Part::OutputText { text } => {
+                text.as_bytes().windows(4).any(|word| word.eq_ignore_ascii_case(b"json"))
+            }
+            _ => false,
+        })
+    })
+}

@@ -1,0 +1,206 @@
+//! A Responses request of a chat completion request.
+//!
+//! The request is built anew from what was understood: nothing of the client's object is passed
+//! on unseen. The same client request always gives the same bytes, or prompt caching is lost.
+
+mod cache_key;
+mod format;
+mod messages;
+mod names;
+mod notes;
+mod pairing;
+mod tools;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use uuid::Uuid;
+
+use super::plan::Plan;
+use super::policy::{MaxTokens, Policy, Reasoning};
+use crate::chat;
+use crate::chat::reject::{Code, Reject};
+use crate::chat::request::{ServiceTier, Summary, Wish};
+use crate::effort::Effort;
+use crate::responses::request as wire;
+
+pub use names::Originals;
+pub use notes::Notes;
+
+/// The most choices one request may ask for; each is a call of its own and uses the plan.
+pub const MAX_CHOICES: u32 = 8;
+
+/// What is known of the model that will answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    /// Its name upstream.
+    pub slug: String,
+    /// The efforts it offers; empty if nothing is known.
+    pub efforts: Vec<Effort>,
+    /// The effort that the client's spelling of the model asked for.
+    pub effort: Option<Effort>,
+    /// Whether it reasons at all.
+    pub reasons: bool,
+    /// Whether it takes `reasoning.summary`.
+    pub summaries: bool,
+    /// Whether it takes `text.verbosity`.
+    pub verbosity: bool,
+}
+
+/// A translated request.
+#[derive(Debug)]
+pub struct Translated<'v> {
+    /// What to send.
+    pub request: wire::Request<'v>,
+    /// The conversation's id, for the session headers.
+    pub conversation: Uuid,
+    /// What the answer has to look like.
+    pub plan: Plan,
+    /// What was dropped and what is emulated.
+    pub notes: Notes,
+}
+
+/// Translates `chat` for `model`.
+pub fn translate<'v>(
+    chat: &chat::request::Request<'v>,
+    model: &Model,
+    policy: Policy,
+) -> Result<Translated<'v>, Reject> {
+    let mut notes = Notes::new(policy.strict);
+    for field in &chat.without_counterpart {
+        notes.drop(field)?;
+    }
+    let choices = check_choices(chat.n, &mut notes)?;
+    if !chat.stop.is_empty() {
+        notes.emulate("stop");
+    }
+    let max_tokens = match (chat.max_tokens, policy.max_tokens) {
+        (None, _) => None,
+        (Some(limit), MaxTokens::Visible) => {
+            notes.emulate(limit.field);
+            Some(limit.tokens)
+        }
+        (Some(limit), MaxTokens::Ignore) => {
+            notes.drop(limit.field)?;
+            None
+        }
+    };
+
+    let mut names = names::Names::default();
+    let declared = tools::translate(chat, &mut names)?;
+    let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
+    let converted = messages::convert(&chat.messages, &mut names);
+    let (instructions, input) =
+        format::place_system(converted, chat.response_format.as_ref(), &mut notes)?;
+
+    let service_tier = match chat.service_tier {
+        None => None,
+        Some(ServiceTier::Priority) => Some(wire::ServiceTier::Priority),
+        Some(ServiceTier::Flex | ServiceTier::Scale) => {
+            notes.drop("service_tier")?;
+            None
+        }
+    };
+    let verbosity = match chat.verbosity {
+        Some(_) if !model.verbosity => {
+            notes.drop("verbosity")?;
+            None
+        }
+        verbosity => verbosity.map(chat::request::Verbosity::as_str),
+    };
+    let format = format::translate(chat.response_format.as_ref());
+    let reasoning_shown = if chat.reasoning.hidden { Reasoning::None } else { policy.reasoning };
+
+    let mut request = wire::Request {
+        model: Cow::Owned(model.slug.clone()),
+        instructions,
+        parallel_tool_calls: parallel_tool_calls(chat, &declared),
+        tools: declared.tools,
+        tool_choice,
+        reasoning: reasoning(chat, model, reasoning_shown),
+        text: (format.is_some() || verbosity.is_some()).then_some(wire::Text { format, verbosity }),
+        service_tier,
+        prompt_cache_key: Cow::Borrowed(""),
+        include: if model.reasons { &[wire::Include::EncryptedReasoning] } else { &[] },
+        store: wire::False,
+        stream: wire::True,
+        input,
+    };
+    let key = cache_key::derive(&request, chat.prompt_cache_key, chat.user);
+    request.prompt_cache_key = key.prompt_cache_key;
+
+    let plan = Plan {
+        model: chat.model.to_owned(),
+        stream: chat.stream,
+        include_usage: chat.include_usage,
+        choices,
+        stops: chat.stop.iter().map(|&stop| stop.to_owned()).collect(),
+        max_tokens,
+        legacy_functions: chat.legacy_functions,
+        json: chat.response_format.is_some(),
+        reasoning: reasoning_shown,
+        commentary: policy.commentary,
+        originals: names.into_originals(),
+        custom_tools: owned(declared.custom),
+        functions: owned(declared.functions),
+    };
+    Ok(Translated { request, conversation: key.conversation, plan, notes })
+}
+
+fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+fn check_choices(n: u32, notes: &mut Notes) -> Result<u32, Reject> {
+    if n > MAX_CHOICES {
+        let message = format!(
+            "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but got \
+             {n} instead. Each choice is a call of its own and counts against the plan."
+        );
+        return Err(Reject::new("n", Code::AboveMaximum, message));
+    }
+    if n > 1 {
+        notes.emulate("n");
+    }
+    Ok(n)
+}
+
+/// The deprecated form can carry one call only.
+fn parallel_tool_calls(
+    chat: &chat::request::Request<'_>,
+    declared: &tools::Declared<'_>,
+) -> Option<bool> {
+    if declared.tools.is_empty() {
+        None
+    } else if chat.legacy_functions {
+        Some(false)
+    } else {
+        chat.parallel_tool_calls
+    }
+}
+
+fn reasoning(
+    chat: &chat::request::Request<'_>,
+    model: &Model,
+    shown: Reasoning,
+) -> Option<wire::Reasoning> {
+    if !model.reasons {
+        return None;
+    }
+    let effort = match chat.reasoning.effort {
+        Some(Wish::Effort(effort)) => Some(effort),
+        Some(Wish::Least) => Some(Effort::None),
+        None => model.effort,
+    };
+    let effort = effort.map(|effort| effort.clamp_to(&model.efforts));
+    let summary =
+        (shown != Reasoning::None && model.summaries).then_some(match chat.reasoning.summary {
+            None | Some(Summary::Auto) => "auto",
+            Some(Summary::Concise) => "concise",
+            Some(Summary::Detailed) => "detailed",
+        });
+    (effort.is_some() || summary.is_some()).then_some(wire::Reasoning { effort, summary })
+}
+
+#[cfg(test)]
+mod tests;

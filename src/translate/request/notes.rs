@@ -1,0 +1,86 @@
+//! What was dropped and what is emulated, for the response headers.
+
+use crate::chat::reject::Reject;
+
+/// How many names a header lists at most: a client may send any number of unknown fields.
+const MOST: usize = 32;
+
+/// What was dropped and what is emulated, by the names of the request's fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Notes {
+    strict: bool,
+    dropped: Vec<String>,
+    emulated: Vec<&'static str>,
+}
+
+impl Notes {
+    pub(super) fn new(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
+    pub(super) fn is_strict(&self) -> bool {
+        self.strict
+    }
+
+    /// Notes that `field` has no effect, or refuses it in strict mode.
+    pub(super) fn drop(&mut self, field: &str) -> Result<(), Reject> {
+        if self.strict {
+            return Err(Reject::unsupported(
+                field,
+                "The backend does not take it, and `[compat] strict` is on.",
+            ));
+        }
+        let name = printable(field);
+        if self.dropped.len() < MOST && !self.dropped.contains(&name) {
+            self.dropped.push(name);
+        }
+        Ok(())
+    }
+
+    /// Notes that `field` is done by this program and not by the backend.
+    pub(super) fn emulate(&mut self, field: &'static str) {
+        if !self.emulated.contains(&field) {
+            self.emulated.push(field);
+        }
+    }
+
+    /// Fields without effect, as a list in a header; `None` if there are none.
+    pub fn dropped(&self) -> Option<String> {
+        (!self.dropped.is_empty()).then(|| self.dropped.join(","))
+    }
+
+    /// Fields done here, as a list in a header; `None` if there are none.
+    pub fn emulated(&self) -> Option<String> {
+        (!self.emulated.is_empty()).then(|| self.emulated.join(","))
+    }
+}
+
+/// A field's name, safe within a header: clients choose it.
+fn printable(field: &str) -> String {
+    field
+        .chars()
+        .take(64)
+        .map(|c| if c.is_ascii_alphanumeric() || "_-.[]".contains(c) { c } else { '?' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_once_and_made_printable() {
+        let mut notes = Notes::new(false);
+        for field in ["seed", "seed", "a\r\nb: c", "ü"] {
+            notes.drop(field).unwrap();
+        }
+        assert_eq!(notes.dropped().as_deref(), Some("seed,a??b??c,?"));
+        assert_eq!(notes.emulated(), None);
+    }
+
+    #[test]
+    fn strict_refuses_what_would_be_dropped() {
+        let refusal = Notes::new(true).drop("seed").unwrap_err();
+        assert_eq!(refusal.param.as_deref(), Some("seed"));
+    }
+}

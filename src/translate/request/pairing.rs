@@ -1,0 +1,253 @@
+//! Calls and their outcomes, bound one to one.
+//!
+//! The backend refuses a call without an outcome and an outcome without a call. Chat clients
+//! send both, after edits, cancelled turns and trimmed contexts. Afterwards every call has
+//! exactly one outcome, right behind the group of calls it belongs to, and ids are unique and at
+//! most 64 characters long.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+
+use sha2::{Digest, Sha256};
+
+use super::names::hex;
+use crate::responses::request::{Item, Output, Part, Role};
+
+/// The longest id that the backend takes, in characters.
+const MAX_ID: usize = 64;
+
+/// The outcome of a call that never got one; the Codex CLI writes the same.
+const ABORTED: &str = "aborted";
+
+/// A call and what it is bound to.
+struct Call {
+    /// Where it stands.
+    position: usize,
+    /// The run of calls it belongs to.
+    group: usize,
+    /// Its id before ids are made unique.
+    id: String,
+    /// Where its outcome stands.
+    outcome: Option<usize>,
+}
+
+/// Binds calls and outcomes. Doing it twice changes nothing more.
+pub(super) fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+    if !items.iter().any(|item| call_id(item).is_some()) {
+        return items;
+    }
+    let mut calls = find_calls(&items);
+    let orphans = bind(&items, &mut calls);
+    rebuild(items, &calls, &orphans)
+}
+
+/// The calls in order; those that stand directly behind one another are a group.
+fn find_calls(items: &[Item<'_>]) -> Vec<Call> {
+    let mut calls = Vec::new();
+    let mut group = 0;
+    for (position, item) in items.iter().enumerate() {
+        match item {
+            Item::FunctionCall { call_id, name, arguments: body }
+            | Item::CustomToolCall { call_id, name, input: body } => {
+                let id = if call_id.is_empty() {
+                    made_up_id(position, name, body)
+                } else {
+                    fitting_id(call_id).into_owned()
+                };
+                calls.push(Call { position, group, id, outcome: None });
+            }
+            _ => group = position + 1,
+        }
+    }
+    calls
+}
+
+/// Calls without an outcome, as pairs of group and index, so that the latest group is at the end.
+type Open = BTreeSet<(usize, usize)>;
+
+/// Gives every outcome to a call where there is one; the positions of the rest are returned.
+///
+/// An outcome belongs to the latest group before it that has an open call of its id, and there to
+/// the first such call; an outcome without an id to any open call. Only then is it looked for
+/// behind the outcome.
+fn bind(items: &[Item<'_>], calls: &mut [Call]) -> BTreeSet<usize> {
+    let mut open = Open::new();
+    let mut open_by_id: HashMap<String, Open> = HashMap::new();
+    let mut unbound = Vec::new();
+    let mut bindings = Vec::new();
+    let mut next_call = 0;
+    for (position, item) in items.iter().enumerate() {
+        if calls.get(next_call).is_some_and(|call| call.position == position) {
+            let call = &calls[next_call];
+            open.insert((call.group, next_call));
+            open_by_id.entry(call.id.clone()).or_default().insert((call.group, next_call));
+            next_call += 1;
+        }
+        let Some(id) = outcome_id(item) else { continue };
+        let id = fitting_id(id);
+        let candidates = if id.is_empty() { Some(&open) } else { open_by_id.get(&*id) };
+        match candidates.and_then(first_of_latest_group) {
+            Some(found) => {
+                open.remove(&found);
+                if let Some(same_id) = open_by_id.get_mut(&calls[found.1].id) {
+                    same_id.remove(&found);
+                }
+                bindings.push((found.1, position));
+            }
+            None => unbound.push((position, id)),
+        }
+    }
+    let mut orphans = BTreeSet::new();
+    for (position, id) in unbound {
+        let later = open_by_id.get_mut(&*id).and_then(|same_id| {
+            let found = *same_id.iter().find(|(_, call)| calls[*call].position > position)?;
+            same_id.remove(&found);
+            Some(found.1)
+        });
+        match later {
+            Some(call) => bindings.push((call, position)),
+            None => {
+                orphans.insert(position);
+            }
+        }
+    }
+    for (call, outcome) in bindings {
+        calls[call].outcome = Some(outcome);
+    }
+    orphans
+}
+
+fn first_of_latest_group(open: &Open) -> Option<(usize, usize)> {
+    let (latest, _) = *open.last()?;
+    open.range((latest, 0)..).next().copied()
+}
+
+/// Writes the items anew: every group of calls is followed by its outcomes, in the calls' order.
+fn rebuild<'v>(items: Vec<Item<'v>>, calls: &[Call], orphans: &BTreeSet<usize>) -> Vec<Item<'v>> {
+    let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
+    let mut out = Vec::with_capacity(slots.len() + calls.len());
+    let mut ids = BTreeSet::new();
+    let mut next_call = calls.iter().peekable();
+    for position in 0..slots.len() {
+        if next_call.peek().is_some_and(|call| call.position == position) {
+            let group = next_call.peek().map(|call| call.group);
+            let mut outcomes = Vec::new();
+            // The whole group at once; its later members are gone from their slots then.
+            while let Some(call) = next_call.next_if(|call| Some(call.group) == group) {
+                let id = unique_id(&call.id, &mut ids);
+                let Some(item) = slots[call.position].take() else { continue };
+                let outcome = call.outcome.and_then(|outcome| slots[outcome].take());
+                outcomes.push(outcome_of(&item, &id, outcome));
+                out.push(with_id(item, id));
+            }
+            out.extend(outcomes);
+        } else if orphans.contains(&position) {
+            out.extend(slots[position].take().and_then(as_message));
+        } else if slots[position].as_ref().is_some_and(|item| outcome_id(item).is_none()) {
+            out.extend(slots[position].take());
+        }
+        // An outcome that is bound is written with its call, before or after this place.
+    }
+    out
+}
+
+fn call_id<'i>(item: &'i Item<'_>) -> Option<&'i str> {
+    match item {
+        Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => Some(call_id),
+        _ => outcome_id(item),
+    }
+}
+
+fn outcome_id<'i>(item: &'i Item<'_>) -> Option<&'i str> {
+    match item {
+        Item::FunctionCallOutput { call_id, .. } | Item::CustomToolCallOutput { call_id, .. } => {
+            Some(call_id)
+        }
+        _ => None,
+    }
+}
+
+/// An id for a call that has none: the same for the same history.
+fn made_up_id(position: usize, name: &str, body: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [position.to_string().as_str(), name, body] {
+        hash.update(part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    format!("call_{}", hex(&hash.finalize()[..4]))
+}
+
+/// The id itself, or a digest of it if it is too long.
+fn fitting_id(id: &str) -> Cow<'_, str> {
+    if id.chars().count() <= MAX_ID {
+        return Cow::Borrowed(id);
+    }
+    let digest = hex(&Sha256::digest(id.as_bytes()));
+    Cow::Owned(format!("call_{}", &digest[..58]))
+}
+
+/// The id, with a number behind it if an earlier call has it already.
+fn unique_id(id: &str, used: &mut BTreeSet<String>) -> String {
+    let mut candidate = id.to_owned();
+    let mut number = 2;
+    while !used.insert(candidate.clone()) {
+        let suffix = format!("_{number}");
+        let room = MAX_ID - suffix.len();
+        let stem: String = id.chars().take(room).collect();
+        candidate = stem + &suffix;
+        number += 1;
+    }
+    candidate
+}
+
+fn with_id(item: Item<'_>, id: String) -> Item<'_> {
+    let call_id = Cow::Owned(id);
+    match item {
+        Item::FunctionCall { name, arguments, .. } => {
+            Item::FunctionCall { call_id, name, arguments }
+        }
+        Item::CustomToolCall { name, input, .. } => Item::CustomToolCall { call_id, name, input },
+        other => other,
+    }
+}
+
+/// The outcome in the form that fits the call's kind, which the call alone decides.
+fn outcome_of<'v>(call: &Item<'v>, id: &str, outcome: Option<Item<'v>>) -> Item<'v> {
+    let output = match outcome {
+        Some(
+            Item::FunctionCallOutput { output, .. } | Item::CustomToolCallOutput { output, .. },
+        ) => output,
+        _ => Output::Text(Cow::Borrowed(ABORTED)),
+    };
+    let call_id = Cow::Owned(id.to_owned());
+    match call {
+        Item::CustomToolCall { .. } => Item::CustomToolCallOutput { call_id, output },
+        _ => Item::FunctionCallOutput { call_id, output },
+    }
+}
+
+/// What is left of an outcome whose call is gone: a message that says so; nothing if it is empty.
+fn as_message(outcome: Item<'_>) -> Option<Item<'_>> {
+    let (Item::FunctionCallOutput { call_id, output }
+    | Item::CustomToolCallOutput { call_id, output }) = outcome
+    else {
+        return None;
+    };
+    let label = match &*call_id {
+        "" => "[tool result]".to_owned(),
+        id => format!("[tool result {id}]"),
+    };
+    let content = match output {
+        Output::Text(text) if text.is_empty() => return None,
+        Output::Text(text) => vec![Part::InputText { text: format!("{label}\n{text}").into() }],
+        Output::Parts(parts) if parts.is_empty() => return None,
+        Output::Parts(mut parts) => {
+            parts.insert(0, Part::InputText { text: label.into() });
+            parts
+        }
+    };
+    Some(Item::Message { role: Role::User, content })
+}
+
+#[cfg(test)]
+mod tests;

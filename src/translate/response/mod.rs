@@ -1,0 +1,17 @@
+//! The answer of a chat completion, read from the events of a Responses stream.
+//!
+//! One [`Reader`] serves both modes: it gives [deltas](crate::chat::delta::Delta) to a sink, and
+//! only the sink knows whether they are written as chunks or gathered.
+
+mod calls;
+mod citations;
+mod reader;
+mod speech;
+mod stop;
+mod texts;
+mod thought;
+mod tokens;
+mod usage;
+
+pub use reader::{Progress, Reader};
+pub use usage::add as add_usage;

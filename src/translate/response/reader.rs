@@ -1,0 +1,557 @@
+//! The state of an answer, from event to event.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::calls::Calls;
+use super::citations::Citations;
+use super::speech::Speech;
+use super::texts::Text;
+use super::thought::{ReasoningItem, Source, Thought, joined};
+use super::usage;
+use crate::chat::delta::{Delta, FinishReason, ServiceTier, Sink};
+use crate::chat::usage::Usage;
+use crate::responses::error::Report;
+use crate::responses::event::{
+    self, Ending, Event, Part, Place, Response, TextKind, TokenUsage, repair_surrogates,
+};
+use crate::responses::request::Phase;
+use crate::translate::plan::Plan;
+use crate::translate::policy::Commentary;
+
+/// Reads the events of one choice's answer.
+#[derive(Debug)]
+pub struct Reader {
+    plan: Arc<Plan>,
+    progress: Progress,
+    items: Vec<Item>,
+    speech: Speech,
+    thought: Thought,
+    calls: Calls,
+    citations: Citations,
+    images: usize,
+    model: Option<String>,
+    service_tier: Option<ServiceTier>,
+    usage: Option<TokenUsage>,
+}
+
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Nothing has come that belongs to an answer: it may still turn out to be an error.
+    Waiting,
+    /// The answer has begun.
+    Underway,
+    /// It is complete or was cut here; what follows is of no interest.
+    Ended,
+}
+
+/// An output item.
+#[derive(Debug)]
+struct Item {
+    output_index: Option<u64>,
+    item_id: Option<String>,
+    kind: Kind,
+    is_done: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Message(Message),
+    Reasoning(ReasoningItem),
+    /// The place in [`Calls`].
+    Call(usize),
+    Image,
+    /// Work of the backend, and kinds not known yet.
+    Other,
+}
+
+/// What an event needs an item to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Message,
+    Reasoning,
+    Call,
+    Image,
+    Other,
+}
+
+/// A message of the model.
+#[derive(Debug)]
+struct Message {
+    audience: Audience,
+    parts: Vec<MessagePart>,
+}
+
+/// Where a message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    Content,
+    Reasoning,
+    /// A second message beside one that must be the only one.
+    Nobody,
+}
+
+#[derive(Debug)]
+struct MessagePart {
+    index: u64,
+    is_refusal: bool,
+    text: Text,
+    /// Where its text begins in the content, in code points.
+    offset: u64,
+}
+
+impl Reader {
+    /// A reader for an answer to the request that `plan` was made for.
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self {
+            progress: Progress::Waiting,
+            items: Vec::new(),
+            speech: Speech::new(&plan),
+            thought: Thought::new(&plan),
+            calls: Calls::default(),
+            citations: Citations::default(),
+            images: 0,
+            model: None,
+            service_tier: None,
+            usage: None,
+            plan,
+        }
+    }
+
+    /// How far the answer is.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// The model that answers, once the backend has told.
+    pub fn upstream_model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// How the answer is processed, so far as the backend has told.
+    pub fn service_tier(&self) -> ServiceTier {
+        self.service_tier.unwrap_or(ServiceTier::Default)
+    }
+
+    /// What the answer cost. It is estimated if the answer was cut here, from the size of the
+    /// request that was sent.
+    pub fn usage(&self, prompt_bytes: usize) -> Usage {
+        match (&self.usage, self.speech.cut()) {
+            (Some(usage), _) => usage::translate(usage),
+            (None, Some(_)) => usage::estimate(prompt_bytes, self.speech.estimated_tokens()),
+            (None, None) => Usage::default(),
+        }
+    }
+
+    /// Reads the data of one event.
+    ///
+    /// Data that is not an event is overlooked.
+    ///
+    /// # Errors
+    ///
+    /// The backend reported a failure. The answer ends without a finish reason.
+    pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, Box<Report>> {
+        if self.progress == Progress::Ended {
+            return Ok(Progress::Ended);
+        }
+        if let Some(event) = Event::parse(data) {
+            self.take(event, sink)?;
+        } else if let Some(data) = repair_surrogates(data)
+            && let Some(event) = Event::parse(&data)
+        {
+            self.take(event, sink)?;
+        }
+        Ok(self.progress)
+    }
+
+    /// Shows what was held back, before an error ends the answer.
+    pub fn abandon(&mut self, sink: &mut impl Sink) {
+        if self.progress == Progress::Underway {
+            self.speech.flush(sink);
+        }
+        self.progress = Progress::Ended;
+    }
+
+    fn take(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), Box<Report>> {
+        match event {
+            Event::Other => return Ok(()),
+            Event::Begun(response) => {
+                self.note(&response);
+                return Ok(());
+            }
+            Event::Failed(report) => {
+                self.abandon(sink);
+                return Err(report);
+            }
+            Event::Ended(response, ending) => {
+                self.end(&response, ending, sink);
+                return Ok(());
+            }
+            Event::ItemAdded(place, item) => self.added(&place, &item, sink),
+            Event::ItemDone(place, item) => self.done(&place, &item, sink),
+            Event::Delta(kind, place, text) => self.text(kind, &place, &text, false, sink),
+            Event::Done(kind, place, text) => self.text(kind, &place, &text, true, sink),
+            Event::PartDone(place, part) => {
+                if let Some(item) = self.find(&place, Class::Message) {
+                    self.part(item, place.part, &part, sink);
+                }
+            }
+            Event::Annotation(place, annotation) => {
+                if let Some(item) = self.find(&place, Class::Message) {
+                    self.cite(item, place.part, &annotation);
+                }
+            }
+        }
+        self.progress = Progress::Underway;
+        if let Some(reason) = self.speech.cut() {
+            self.finish(reason, sink);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, response: &Response<'_>) {
+        if let Some(model) = response.model.as_deref() {
+            self.model.get_or_insert_with(|| model.to_owned());
+        }
+        if let Some(tier) = response.service_tier.as_deref() {
+            self.service_tier.get_or_insert(ServiceTier::from_upstream(Some(tier)));
+        }
+    }
+
+    // === Items ===
+
+    fn added(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
+        let class = class_of(item);
+        let known = self.find(place, class).filter(|&known| self.is_same(known, item));
+        let at = known.unwrap_or_else(|| self.create(place, class, item.phase()));
+        match self.items[at].kind {
+            Kind::Message(_) => self.parts(at, item, sink),
+            Kind::Call(call) => {
+                self.calls.describe(call, item, &self.plan);
+                if let Some(text) = call_text(item) {
+                    self.calls.complete_text(call, text);
+                }
+                self.tell_calls(sink);
+            }
+            Kind::Reasoning(_) | Kind::Image | Kind::Other => {}
+        }
+    }
+
+    fn done(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
+        let class = class_of(item);
+        let known = self.find(place, class).filter(|&known| match self.items[known].kind {
+            Kind::Call(call) => self.calls.matches(call, item),
+            _ => true,
+        });
+        let at = known.unwrap_or_else(|| self.create(place, class, item.phase()));
+        let is_first = !std::mem::replace(&mut self.items[at].is_done, true);
+        match self.items[at].kind {
+            Kind::Message(_) => self.parts(at, item, sink),
+            Kind::Reasoning(_) => {
+                for (source, texts) in
+                    [(Source::Summary, item.summary()), (Source::Raw, item.content())]
+                {
+                    for (part, text) in (0..).zip(texts) {
+                        let text = text.text.as_deref().unwrap_or_default();
+                        self.reason(at, source, part, text, true, sink);
+                    }
+                }
+            }
+            Kind::Call(call) => {
+                self.calls.describe(call, item, &self.plan);
+                if let Some(text) = call_text(item) {
+                    self.calls.complete_text(call, text);
+                }
+                self.calls.complete(call);
+                self.tell_calls(sink);
+            }
+            Kind::Image if is_first => self.image(item, sink),
+            Kind::Image | Kind::Other => {}
+        }
+    }
+
+    /// Whether `item` may be the one that is known already: an event may come twice, and a delta
+    /// before the item it belongs to.
+    fn is_same(&self, known: usize, item: &event::Item<'_>) -> bool {
+        match self.items[known].kind {
+            Kind::Call(call) => self.calls.matches(call, item),
+            _ => !self.items[known].is_done,
+        }
+    }
+
+    /// The latest item at this place. The position is the better key: some hosts change ids
+    /// between the events of an item.
+    fn find(&self, place: &Place<'_>, class: Class) -> Option<usize> {
+        let fits = |item: &Item| item.kind.class() == class;
+        let latest = |test: &dyn Fn(&Item) -> bool| {
+            self.items.iter().rposition(|item| fits(item) && test(item))
+        };
+        match (place.output_index, &place.item_id) {
+            (Some(index), Some(id)) => {
+                latest(&|item| item.output_index == Some(index)).or_else(|| {
+                    latest(&|item| {
+                        item.output_index.is_none() && item.item_id.as_deref() == Some(id)
+                    })
+                })
+            }
+            (Some(index), None) => latest(&|item| item.output_index == Some(index)),
+            (None, Some(id)) => latest(&|item| item.item_id.as_deref() == Some(id)),
+            (None, None) => latest(&|_| true),
+        }
+    }
+
+    fn create(&mut self, place: &Place<'_>, class: Class, phase: Option<Phase>) -> usize {
+        let kind = match class {
+            Class::Message => {
+                Kind::Message(Message { audience: self.audience(phase), parts: Vec::new() })
+            }
+            Class::Reasoning => Kind::Reasoning(ReasoningItem::default()),
+            Class::Call => Kind::Call(self.calls.add()),
+            Class::Image => Kind::Image,
+            Class::Other => Kind::Other,
+        };
+        self.items.push(Item {
+            output_index: place.output_index,
+            item_id: place.item_id.clone().map(Cow::into_owned),
+            kind,
+            is_done: false,
+        });
+        self.items.len() - 1
+    }
+
+    /// Where a new message goes. A JSON text must be the only one in the content.
+    fn audience(&self, phase: Option<Phase>) -> Audience {
+        let is_preamble = phase == Some(Phase::Commentary);
+        let has_content = || {
+            self.items.iter().any(|item| {
+                matches!(&item.kind, Kind::Message(message) if message.audience == Audience::Content)
+            })
+        };
+        if is_preamble && (self.plan.json || self.plan.commentary == Commentary::Reasoning) {
+            Audience::Reasoning
+        } else if self.plan.json && has_content() {
+            Audience::Nobody
+        } else {
+            Audience::Content
+        }
+    }
+
+    // === Texts ===
+
+    fn text(
+        &mut self,
+        kind: TextKind,
+        place: &Place<'_>,
+        text: &str,
+        is_whole: bool,
+        sink: &mut impl Sink,
+    ) {
+        let class = match kind {
+            TextKind::Output | TextKind::Refusal => Class::Message,
+            TextKind::Summary | TextKind::Reasoning => Class::Reasoning,
+            TextKind::Arguments | TextKind::Input => Class::Call,
+        };
+        let at = self.find(place, class).unwrap_or_else(|| self.create(place, class, None));
+        match kind {
+            TextKind::Output => self.speak(at, place.part, text, is_whole, sink),
+            TextKind::Refusal => self.refuse(at, place.part, text, is_whole, sink),
+            TextKind::Summary => self.reason(at, Source::Summary, place.part, text, is_whole, sink),
+            TextKind::Reasoning => self.reason(at, Source::Raw, place.part, text, is_whole, sink),
+            TextKind::Arguments | TextKind::Input => {
+                let Kind::Call(call) = self.items[at].kind else { return };
+                if is_whole {
+                    self.calls.complete_text(call, text);
+                } else {
+                    self.calls.append(call, text, sink);
+                }
+                self.tell_calls(sink);
+            }
+        }
+    }
+
+    fn parts(&mut self, at: usize, item: &event::Item<'_>, sink: &mut impl Sink) {
+        for (index, part) in (0..).zip(item.content()) {
+            self.part(at, index, part, sink);
+        }
+    }
+
+    fn part(&mut self, at: usize, index: u64, part: &Part<'_>, sink: &mut impl Sink) {
+        match part.kind.as_deref() {
+            Some("refusal") => {
+                let text = part.refusal.as_deref().or(part.text.as_deref()).unwrap_or_default();
+                self.refuse(at, index, text, true, sink);
+            }
+            Some("reasoning_text") => {}
+            _ => {
+                let text = part.text.as_deref().unwrap_or_default();
+                self.speak(at, index, text, true, sink);
+                for annotation in part.annotations() {
+                    self.cite(at, index, annotation);
+                }
+            }
+        }
+    }
+
+    fn speak(&mut self, at: usize, part: u64, text: &str, is_whole: bool, sink: &mut impl Sink) {
+        let Kind::Message(message) = &mut self.items[at].kind else { return };
+        let audience = message.audience;
+        let part_index = part;
+        let part = message.part(part, false);
+        let news = part.text.take(text, is_whole);
+        if news.is_empty() {
+            return;
+        }
+        match audience {
+            Audience::Content => {
+                let (separator, offset) = self.speech.begin(at);
+                if part.text.as_str().len() == news.len() {
+                    part.offset = offset;
+                }
+                self.thought.close(sink);
+                self.speech.say(&joined(separator, news), sink);
+            }
+            Audience::Reasoning => {
+                self.thought.think(at, Source::Preamble, part_index, news, sink);
+            }
+            Audience::Nobody => {}
+        }
+    }
+
+    fn refuse(&mut self, at: usize, part: u64, text: &str, is_whole: bool, sink: &mut impl Sink) {
+        let Kind::Message(message) = &mut self.items[at].kind else { return };
+        let news = message.part(part, true).text.take(text, is_whole);
+        if !news.is_empty() {
+            self.thought.close(sink);
+            self.speech.flush(sink);
+            sink.delta(Delta::Refusal(news));
+        }
+    }
+
+    fn reason(
+        &mut self,
+        at: usize,
+        source: Source,
+        part: u64,
+        text: &str,
+        is_whole: bool,
+        sink: &mut impl Sink,
+    ) {
+        let Kind::Reasoning(item) = &mut self.items[at].kind else { return };
+        let news = item.take(source, part, text, is_whole);
+        self.thought.think(at, source, part, news, sink);
+    }
+
+    fn cite(&mut self, at: usize, part: u64, annotation: &event::Annotation<'_>) {
+        let Kind::Message(message) = &mut self.items[at].kind else { return };
+        if message.audience == Audience::Content {
+            let offset = message.part(part, false).offset;
+            self.citations.add(annotation, offset);
+        }
+    }
+
+    fn tell_calls(&mut self, sink: &mut impl Sink) {
+        if self.calls.has_news() {
+            self.thought.close(sink);
+            self.speech.flush(sink);
+            if self.speech.cut().is_none() {
+                self.calls.tell(sink);
+            }
+        }
+    }
+
+    fn image(&mut self, item: &event::Item<'_>, sink: &mut impl Sink) {
+        let Some(data) = item.result.as_deref().filter(|data| !data.is_empty()) else { return };
+        let format = item.output_format.as_deref().unwrap_or("png");
+        let url = format!("data:image/{format};base64,{data}");
+        self.thought.close(sink);
+        self.speech.flush(sink);
+        sink.delta(Delta::Image { index: self.images, url: &url });
+        self.images += 1;
+    }
+
+    // === The end ===
+
+    fn end(&mut self, response: &Response<'_>, ending: Ending, sink: &mut impl Sink) {
+        self.progress = Progress::Underway;
+        self.note(response);
+        self.usage = response.usage();
+        let has_seen_output =
+            self.items.iter().any(|item| !matches!(item.kind, Kind::Other | Kind::Image));
+        if !has_seen_output {
+            for (index, item) in (0..).zip(response.output()) {
+                let place = Place { output_index: Some(index), ..Place::default() };
+                self.done(&place, item, sink);
+            }
+        }
+        let is_whole = ending == Ending::Complete && !response.is_incomplete();
+        self.thought.close(sink);
+        self.speech.flush(sink);
+        if self.speech.cut().is_none() {
+            self.calls.finish(is_whole, sink);
+        }
+        let reason = match self.speech.cut() {
+            Some(reason) => reason,
+            None if !is_whole => match response.incomplete_reason() {
+                Some("content_filter") => FinishReason::ContentFilter,
+                _ => FinishReason::Length,
+            },
+            None if self.calls.any_told() && self.plan.legacy_functions => {
+                FinishReason::FunctionCall
+            }
+            None if self.calls.any_told() => FinishReason::ToolCalls,
+            None => FinishReason::Stop,
+        };
+        self.finish(reason, sink);
+    }
+
+    fn finish(&mut self, reason: FinishReason, sink: &mut impl Sink) {
+        self.progress = Progress::Ended;
+        let citations = std::mem::take(&mut self.citations).within(self.speech.shown_chars());
+        if !citations.is_empty() {
+            sink.delta(Delta::Annotations(&citations));
+        }
+        sink.delta(Delta::Finish(reason));
+    }
+}
+
+impl Kind {
+    fn class(&self) -> Class {
+        match self {
+            Self::Message(_) => Class::Message,
+            Self::Reasoning(_) => Class::Reasoning,
+            Self::Call(_) => Class::Call,
+            Self::Image => Class::Image,
+            Self::Other => Class::Other,
+        }
+    }
+}
+
+impl Message {
+    fn part(&mut self, index: u64, is_refusal: bool) -> &mut MessagePart {
+        let known =
+            self.parts.iter().position(|part| part.index == index && part.is_refusal == is_refusal);
+        let at = known.unwrap_or_else(|| {
+            self.parts.push(MessagePart { index, is_refusal, text: Text::default(), offset: 0 });
+            self.parts.len() - 1
+        });
+        &mut self.parts[at]
+    }
+}
+
+fn class_of(item: &event::Item<'_>) -> Class {
+    match item.kind.as_deref() {
+        Some("message") => Class::Message,
+        Some("reasoning") => Class::Reasoning,
+        Some("function_call" | "custom_tool_call") => Class::Call,
+        Some("image_generation_call") => Class::Image,
+        _ => Class::Other,
+    }
+}
+
+fn call_text<'i>(item: &'i event::Item<'_>) -> Option<&'i str> {
+    item.arguments.as_deref().or(item.input.as_deref())
+}
+
+#[cfg(test)]
+mod tests;

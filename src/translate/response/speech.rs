@@ -1,0 +1,113 @@
+//! The visible content: messages joined, cut at stop sequences and at the token limit.
+
+use super::stop::{Shown, Stop};
+use super::tokens::{Allowed, Cap};
+use crate::chat::delta::{Delta, FinishReason, Sink};
+use crate::translate::plan::Plan;
+
+/// What stands between two messages of one answer.
+const SEPARATOR: &str = "\n\n";
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(super) struct Speech {
+    stop: Option<Stop>,
+    cap: Option<Cap>,
+    /// The message that spoke last.
+    speaker: Option<usize>,
+    /// The joined text so far, shown or held back: how many code points and how it ends.
+    chars: u64,
+    ends_line: bool,
+    /// What was shown of it.
+    shown: Size,
+    cut: Option<FinishReason>,
+}
+
+#[derive(Debug, Default)]
+struct Size {
+    chars: u64,
+    bytes: u64,
+}
+
+impl Speech {
+    pub(super) fn new(plan: &Plan) -> Self {
+        Self {
+            stop: Stop::new(&plan.stops),
+            cap: plan.max_tokens.map(Cap::new),
+            speaker: None,
+            chars: 0,
+            ends_line: false,
+            shown: Size::default(),
+            cut: None,
+        }
+    }
+
+    /// Prepares for text of the message `speaker`: a message after another one begins a paragraph
+    /// of its own. Gives the offset at which its next text stands, in code points.
+    pub(super) fn begin(&mut self, speaker: usize) -> (&'static str, u64) {
+        let is_other = self.speaker.replace(speaker).is_some_and(|last| last != speaker);
+        let separator = if is_other && self.chars > 0 && !self.ends_line { SEPARATOR } else { "" };
+        (separator, self.chars + separator.len() as u64)
+    }
+
+    /// More text. Nothing is shown once the answer is cut.
+    pub(super) fn say(&mut self, text: &str, sink: &mut impl Sink) {
+        if text.is_empty() || self.cut.is_some() {
+            return;
+        }
+        self.chars += text.chars().count() as u64;
+        self.ends_line = text.ends_with('\n');
+        let Some(stop) = &mut self.stop else { return self.show(text, sink) };
+        match stop.push(text) {
+            Shown::More(text) => self.show(&text, sink),
+            Shown::Last(text) => {
+                self.show(&text, sink);
+                self.cut.get_or_insert(FinishReason::Stop);
+            }
+        }
+    }
+
+    /// Shows what is held back: nothing can follow it any more that would make it a stop
+    /// sequence.
+    pub(super) fn flush(&mut self, sink: &mut impl Sink) {
+        if self.cut.is_none()
+            && let Some(stop) = &mut self.stop
+        {
+            let held = stop.release();
+            self.show(&held, sink);
+        }
+    }
+
+    fn show(&mut self, text: &str, sink: &mut impl Sink) {
+        let text = match self.cap.as_mut().map(|cap| cap.push(text)) {
+            None | Some(Allowed::All) => text,
+            Some(Allowed::Only(len)) => {
+                self.cut = Some(FinishReason::Length);
+                &text[..len]
+            }
+        };
+        if !text.is_empty() {
+            self.shown.chars += text.chars().count() as u64;
+            self.shown.bytes += text.len() as u64;
+            sink.delta(Delta::Content(text));
+        }
+    }
+
+    /// Why nothing more is shown, if so.
+    pub(super) fn cut(&self) -> Option<FinishReason> {
+        self.cut
+    }
+
+    /// How many code points were shown.
+    pub(super) fn shown_chars(&self) -> u64 {
+        self.shown.chars
+    }
+
+    /// How many tokens the shown text has, about.
+    pub(super) fn estimated_tokens(&self) -> u64 {
+        match (&self.cap, self.cut) {
+            (Some(cap), Some(FinishReason::Length)) => cap.max() as u64,
+            _ => (self.shown.bytes / 4).max(1),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Reasoning, shown where the owner of the daemon wants it.
+
+use super::texts::Text;
+use crate::chat::delta::{Delta, Sink};
+use crate::translate::plan::Plan;
+use crate::translate::policy::Reasoning;
+
+/// What stands between two summaries: each begins with a title of its own.
+const SEPARATOR: &str = "\n\n";
+
+/// The reasoning of an answer.
+#[derive(Debug)]
+pub(super) struct Thought {
+    place: Reasoning,
+    /// Whose text came last: the item, and which of its texts.
+    last: Option<(usize, Source, u64)>,
+    /// Whether a `<think>` is open in the content.
+    is_open: bool,
+}
+
+/// Where a piece of reasoning comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// A summary.
+    Summary,
+    /// Reasoning itself.
+    Raw,
+    /// A preamble that is shown as reasoning.
+    Preamble,
+}
+
+impl Thought {
+    pub(super) fn new(plan: &Plan) -> Self {
+        // Thoughts within the content would spoil a JSON text.
+        let spoils = plan.json && plan.reasoning == Reasoning::Think;
+        let place = if spoils { Reasoning::None } else { plan.reasoning };
+        Self { place, last: None, is_open: false }
+    }
+
+    /// More reasoning, of the text `part` of `item`.
+    pub(super) fn think(
+        &mut self,
+        item: usize,
+        source: Source,
+        part: u64,
+        text: &str,
+        sink: &mut impl Sink,
+    ) {
+        if text.is_empty() || self.place == Reasoning::None {
+            return;
+        }
+        let key = (item, source, part);
+        let is_next = self.last.replace(key).is_some_and(|last| last != key);
+        if self.place == Reasoning::Think {
+            let before = match (self.is_open, is_next) {
+                (false, _) => "<think>",
+                (true, true) => SEPARATOR,
+                (true, false) => "",
+            };
+            self.is_open = true;
+            sink.delta(Delta::Content(&joined(before, text)));
+        } else {
+            sink.delta(Delta::Reasoning(&joined(if is_next { SEPARATOR } else { "" }, text)));
+        }
+    }
+
+    /// Ends the reasoning that stands within the content, before anything else comes.
+    pub(super) fn close(&mut self, sink: &mut impl Sink) {
+        if std::mem::take(&mut self.is_open) {
+            sink.delta(Delta::Content("</think>\n\n"));
+        }
+    }
+}
+
+/// Two texts as one, without a copy where the first is empty.
+pub(super) fn joined<'t>(before: &str, text: &'t str) -> std::borrow::Cow<'t, str> {
+    if before.is_empty() { text.into() } else { [before, text].concat().into() }
+}
+
+/// The texts of a reasoning item.
+#[derive(Debug, Default)]
+pub(super) struct ReasoningItem {
+    texts: Vec<(Source, u64, Text)>,
+    has_summary: bool,
+}
+
+impl ReasoningItem {
+    /// What is to be shown of a piece of this item, or of a whole text of it. Of items with
+    /// summaries only those are shown.
+    pub(super) fn take<'t>(
+        &mut self,
+        source: Source,
+        part: u64,
+        text: &'t str,
+        is_whole: bool,
+    ) -> &'t str {
+        self.has_summary |= source == Source::Summary && !text.is_empty();
+        if source == Source::Raw && self.has_summary {
+            return "";
+        }
+        let known = self.texts.iter().position(|(s, p, _)| (*s, *p) == (source, part));
+        let at = known.unwrap_or_else(|| {
+            self.texts.push((source, part, Text::default()));
+            self.texts.len() - 1
+        });
+        self.texts[at].2.take(text, is_whole)
+    }
+}

@@ -1,0 +1,178 @@
+//! A cap on the tokens of a text that comes in pieces.
+
+use bpe_openai::Tokenizer;
+
+/// A text longer than this without any word boundary is counted in parts, so that no text costs
+/// more than linear time. The count may then be off by a token per part.
+const MAX_TAIL: usize = 512;
+
+/// Lets so many tokens of a text pass.
+#[derive(Debug)]
+pub(super) struct Cap {
+    max: usize,
+    passed: Passed,
+}
+
+#[derive(Debug)]
+enum Passed {
+    /// Fewer bytes than tokens are allowed: no token is shorter than a byte, so that there is
+    /// nothing to count yet and the tokenizer need not be loaded.
+    Uncounted(String),
+    Counted(Counter),
+}
+
+/// How much of a piece may pass.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// All of it.
+    All,
+    /// So many bytes, and nothing after them.
+    Only(usize),
+}
+
+impl Cap {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, passed: Passed::Uncounted(String::new()) }
+    }
+
+    /// How much of the next piece may pass.
+    pub(super) fn push(&mut self, text: &str) -> Allowed {
+        if let Passed::Uncounted(passed) = &mut self.passed {
+            if passed.len() + text.len() <= self.max {
+                passed.push_str(text);
+                return Allowed::All;
+            }
+            let mut counter = Counter::new();
+            let passed = std::mem::take(passed);
+            counter.append(&passed);
+            self.passed = Passed::Counted(counter);
+        }
+        match &mut self.passed {
+            Passed::Counted(counter) => counter.push(text, self.max),
+            Passed::Uncounted(_) => Allowed::All,
+        }
+    }
+
+    /// How many tokens have passed, once the cap is reached.
+    pub(super) fn max(&self) -> usize {
+        self.max
+    }
+}
+
+/// Counts a growing text. What lies before the last word boundary is counted once; only the tail
+/// behind it is counted again as it grows.
+struct Counter {
+    tokenizer: &'static Tokenizer,
+    settled: usize,
+    tail: String,
+}
+
+impl std::fmt::Debug for Counter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Counter").field("settled", &self.settled).finish_non_exhaustive()
+    }
+}
+
+impl Counter {
+    fn new() -> Self {
+        Self { tokenizer: bpe_openai::o200k_base(), settled: 0, tail: String::new() }
+    }
+
+    fn push(&mut self, text: &str, max: usize) -> Allowed {
+        let before = self.tail.len();
+        self.tail.push_str(text);
+        let tokens = self.tokenizer.encode(self.tail.as_str());
+        if self.settled + tokens.len() <= max {
+            self.settle();
+            return Allowed::All;
+        }
+        let rest = max.saturating_sub(self.settled).min(tokens.len());
+        let end = self.tokenizer.bpe.decode_tokens(&tokens[..rest]).len();
+        // A token may end within a character, and before what has passed already.
+        let end = (before..=end.max(before))
+            .rev()
+            .find(|&end| self.tail.is_char_boundary(end))
+            .unwrap_or(before);
+        Allowed::Only(end - before)
+    }
+
+    fn append(&mut self, text: &str) {
+        self.tail.push_str(text);
+        self.settle();
+    }
+
+    /// Counts what no later text can change: no token spans the place between a letter or digit
+    /// and a space behind it.
+    fn settle(&mut self) {
+        let boundary = self
+            .tail
+            .rmatch_indices(' ')
+            .map(|(at, _)| at)
+            .find(|&at| self.tail[..at].chars().next_back().is_some_and(char::is_alphanumeric));
+        let end = match boundary {
+            Some(at) => at,
+            None if self.tail.len() > MAX_TAIL => self.tail.len(),
+            None => return,
+        };
+        self.settled += self.tokenizer.count(&self.tail[..end]);
+        self.tail.drain(..end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn run(max: usize, pieces: &[&str]) -> (String, bool) {
+        let mut cap = Cap::new(max);
+        let mut out = String::new();
+        for piece in pieces {
+            match cap.push(piece) {
+                Allowed::All => out.push_str(piece),
+                Allowed::Only(len) => return (out + &piece[..len], true),
+            }
+        }
+        (out, false)
+    }
+
+    #[test]
+    fn text_is_cut_at_the_token_that_exceeds_the_cap() {
+        let words = ["One", " two", " three", " four", " five"];
+        assert_eq!(run(3, &words), ("One two three".into(), true));
+        assert_eq!(run(5, &words), ("One two three four five".into(), false));
+        assert_eq!(run(2, &["One two three"]), ("One two".into(), true));
+        assert_eq!(run(1, &["🌍🌍🌍🌍"]).1, true);
+    }
+
+    #[test]
+    fn short_texts_do_not_load_the_tokenizer() {
+        let mut cap = Cap::new(10);
+        assert_eq!(cap.push("0123456789"), Allowed::All);
+        assert!(matches!(cap.passed, Passed::Uncounted(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_in_pieces_has_as_many_tokens_as_the_whole(
+            pieces in prop::collection::vec("[a-z0-9 é\n'.,]{0,12}", 0..20),
+        ) {
+            let mut counter = Counter::new();
+            for piece in &pieces {
+                counter.append(piece);
+            }
+            let total = counter.settled + counter.tokenizer.count(counter.tail.as_str());
+            prop_assert_eq!(total, counter.tokenizer.count(pieces.concat().as_str()));
+        }
+
+        #[test]
+        fn what_passes_is_never_above_the_cap_and_always_a_prefix(
+            text in "\\PC{0,60}", max in 1..12_usize,
+        ) {
+            let (out, cut) = run(max, &[&text]);
+            prop_assert!(text.starts_with(&out));
+            prop_assert_eq!(cut, bpe_openai::o200k_base().count(text.as_str()) > max);
+        }
+    }
+}
