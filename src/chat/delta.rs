@@ -135,19 +135,16 @@ pub enum ServiceTier {
     Scale,
     /// `priority`
     Priority,
-    /// `auto`
-    Auto,
 }
 
 impl ServiceTier {
-    /// The tier of this name; clients with closed sets fail on names they do not know, so unknown
-    /// ones are the default.
+    /// The tier of this name. Clients with closed sets fail on names they do not know, so unknown
+    /// ones are the default; so is `auto`, which the first events say before it is settled.
     pub fn from_upstream(name: Option<&str>) -> Self {
         match name {
             Some("priority" | "fast" | "ultrafast") => Self::Priority,
             Some("flex") => Self::Flex,
             Some("scale") => Self::Scale,
-            Some("auto") => Self::Auto,
             _ => Self::Default,
         }
     }

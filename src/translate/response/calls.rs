@@ -40,8 +40,6 @@ struct Call {
 enum Form {
     /// As it comes.
     Live(CallKind),
-    /// A custom tool that the client declared otherwise: at its end, as a function's arguments.
-    Wrapped,
     /// Several calls in one, which models sometimes make up: at its end, one by one.
     Several,
     /// Not at all: the deprecated form has room for one call.
@@ -89,8 +87,6 @@ impl Calls {
             if is_first { Form::Live(CallKind::Legacy) } else { Form::Silent }
         } else if is_custom && plan.custom_tools.contains(&call.name) {
             Form::Live(CallKind::Custom)
-        } else if is_custom {
-            Form::Wrapped
         } else if !is_declared && matches!(name, "parallel" | "multi_tool_use.parallel") {
             Form::Several
         } else {
@@ -154,12 +150,8 @@ impl Calls {
                         sink.delta(Delta::Arguments { index, text: &text, kind });
                     }
                 }
-                Form::Wrapped if call.is_complete => {
-                    let arguments = as_arguments(call.text.as_str());
-                    call.tell_whole(&arguments, &mut self.opened, sink);
-                }
                 Form::Several if call.is_complete => call.expand(&mut self.opened, sink),
-                Form::Wrapped | Form::Several | Form::Silent => {}
+                Form::Several | Form::Silent => {}
             }
             if !call.is_complete {
                 return;
@@ -236,14 +228,4 @@ impl Call {
             _ => self.tell_whole(text.as_str(), opened, sink),
         }
     }
-}
-
-/// Free-form input as a function's arguments: itself if it is a JSON object, else within one.
-fn as_arguments(input: &str) -> String {
-    let is_object = input.trim_start().starts_with('{')
-        && serde_json::from_str::<&RawValue>(input.trim()).is_ok();
-    if is_object {
-        return input.to_owned();
-    }
-    serde_json::json!({ "input": input }).to_string()
 }
