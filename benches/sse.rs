@@ -20,8 +20,8 @@ fn event(n: usize) -> String {
     )
 }
 
-fn body(reads: &[Bytes]) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin + use<> {
-    stream::iter(reads.to_vec().into_iter().map(Ok))
+fn body(reads: &[Bytes]) -> impl Stream<Item = Result<Bytes, Infallible>> + Unpin {
+    stream::iter(reads.iter().cloned().map(Ok))
 }
 
 /// Polls the stream, which never waits, to its end.

@@ -2,7 +2,7 @@
 
 use reqwest::Url;
 use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
 };
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
@@ -41,8 +41,10 @@ impl Requests {
         let mut overrides = HeaderMap::new();
         for (header, text) in &settings.headers {
             let name = name("headers", header)?;
-            let mut value = value("headers", text)?;
-            value.set_sensitive([AUTHORIZATION, COOKIE].contains(&name));
+            // Errors and debug output name the header only: what it holds may be secret.
+            let mut value = value("headers", text)
+                .map_err(|_| BuildError::Header { key: "headers", value: header.clone() })?;
+            value.set_sensitive(true);
             overrides.insert(name, value);
         }
         let session = settings.session_headers.iter().map(|text| name("session_headers", text));

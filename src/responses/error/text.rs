@@ -19,7 +19,14 @@ impl Report {
 
     /// The code: the one given, or else the one that belongs to the message.
     pub fn code_or_implied(&self) -> Option<&str> {
-        self.code.as_deref().or_else(|| opening(self.message.as_deref()?)?.1)
+        self.code.as_deref().or_else(|| {
+            let message = self.message.as_deref()?;
+            // Reasoning that another account has sealed; some layers leave out the code.
+            if message.contains("encrypted content") && message.contains("could not be verified") {
+                return Some("invalid_encrypted_content");
+            }
+            opening(message)?.1
+        })
     }
 
     /// How long the message asks to wait: "try again in 11.054s", "350ms", "1m30s", "2 seconds".

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -191,6 +192,8 @@ fn settings_that_no_header_can_carry_are_named() {
     assert!(refused(|s| s.user_agent = "\0".into()).contains("`[upstream] user_agent`"));
     assert!(refused(|s| s.session_headers = vec!["a b".into()]).contains("\"a b\""));
     assert!(refused(|s| s.headers = [("é".into(), "1".into())].into()).contains("headers"));
+    let secret = refused(|s| s.headers = [("x-key".into(), "fake\n".into())].into());
+    assert!(secret.contains("x-key") && !secret.contains("fake"), "{secret}");
     assert!(refused(|s| s.base_url = "mailto:a@example.org".parse().unwrap()).contains("base_url"));
 }
 
@@ -348,7 +351,7 @@ async fn the_edge_is_told_from_the_backend() {
 #[tokio::test]
 async fn an_endless_refusal_is_read_in_part() {
     let backend = Backend::start(|_| {
-        let reads = stream::repeat(Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 4096])));
+        let reads = stream::repeat(Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 4096])));
         answer(500, ServerBody::from_stream(reads))
     })
     .await;
@@ -387,10 +390,16 @@ async fn silence_in_an_answer_ends_it() {
 
 #[tokio::test]
 async fn a_cut_connection_is_a_failure_after_the_events_before_it() {
-    let cut = || stream::iter([Err(std::io::Error::other("cut"))]);
-    let backend = Backend::start(move |_| answer(200, one_event_then(cut()))).await;
+    let (cut, wait) = oneshot::channel();
+    let wait = Mutex::new(Some(wait));
+    let backend = Backend::start(move |_| {
+        let wait = wait.lock().unwrap().take().unwrap();
+        answer(200, one_event_then(wait.map(|_| Err(std::io::Error::other("cut"))).into_stream()))
+    })
+    .await;
     let mut events = respond(&client(&backend.base)).await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap(), "1");
+    cut.send(()).unwrap();
     let failure = events.next().await.unwrap().unwrap_err();
     assert!(matches!(failure, Failure::Disconnected { .. }), "{failure:?}");
     assert!(events.next().await.is_none());
@@ -474,7 +483,7 @@ async fn the_catalogue_comes_as_it_is() {
 #[tokio::test]
 async fn a_catalogue_without_end_is_refused() {
     let backend = Backend::start(|_| {
-        let reads = stream::repeat(Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 1 << 16])));
+        let reads = stream::repeat(Ok::<_, Infallible>(Bytes::from_static(&[b'x'; 1 << 14])));
         answer(200, ServerBody::from_stream(reads))
     })
     .await;
