@@ -1,0 +1,161 @@
+//! The one place where failures become OpenAI error objects.
+
+mod upstream;
+
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+
+use crate::chat::error::{ErrorBody, ErrorObject};
+
+/// A failure as a client gets it: an HTTP answer, or the last words of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiError {
+    /// The status; of no use in a stream, where 200 was sent before.
+    pub status: StatusCode,
+    /// The error object.
+    pub error: ErrorObject,
+    /// When trying again makes sense: `retry-after`, and `retry-after-ms` where seconds are too
+    /// coarse.
+    pub retry_after: Option<Duration>,
+    /// `x-should-retry`: what the official SDKs do regardless of the status.
+    pub should_retry: Option<bool>,
+}
+
+impl ApiError {
+    /// A failure of the class `kind`, without a code.
+    pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
+        let error = ErrorObject { message: message.into(), kind, param: None, code: None };
+        Self { status, error, retry_after: None, should_retry: None }
+    }
+
+    /// 400: the request is wrong.
+    pub fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// A failure that is not the client's.
+    pub fn server(status: StatusCode, message: impl Into<String>) -> Self {
+        Self::new(status, "server_error", message)
+    }
+
+    /// With what programs match on.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<String>) -> Self {
+        self.error.code = Some(code.into());
+        self
+    }
+
+    /// With the JSON path of the request field at fault.
+    #[must_use]
+    pub fn param(mut self, param: impl Into<String>) -> Self {
+        self.error.param = Some(param.into());
+        self
+    }
+
+    /// With the time after which trying again makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+
+    /// With a request to the SDKs not to try again by themselves.
+    #[must_use]
+    pub fn no_retry(mut self) -> Self {
+        self.should_retry = Some(false);
+        self
+    }
+
+    /// The event that reports the failure in a stream: `data: {"error":{…}}` and a blank line.
+    pub fn into_sse(&self) -> String {
+        format!("data: {}\n\n", self.json())
+    }
+
+    #[expect(clippy::expect_used, reason = "strings and nulls always serialise")]
+    fn json(&self) -> String {
+        let body = ErrorBody { error: self.error.clone() };
+        serde_json::to_string(&body).expect("strings and nulls")
+    }
+
+    fn headers(&self) -> HeaderMap {
+        const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+        const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(delay) = self.retry_after {
+            let fraction = delay.subsec_nanos() > 0;
+            headers.insert(RETRY_AFTER, (delay.as_secs() + u64::from(fraction)).into());
+            if fraction && let Ok(millis) = u64::try_from(delay.as_millis()) {
+                headers.insert(RETRY_AFTER_MS, millis.into());
+            }
+        }
+        if let Some(retry) = self.should_retry {
+            let text = if retry { "true" } else { "false" };
+            headers.insert(SHOULD_RETRY, HeaderValue::from_static(text));
+        }
+        headers
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, self.headers(), self.json() + "\n").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(response: &Response, name: &str) -> Option<String> {
+        Some(response.headers().get(name)?.to_str().unwrap().to_owned())
+    }
+
+    #[tokio::test]
+    async fn the_answer_is_a_json_line_with_all_four_keys() {
+        let response = ApiError::invalid_request("no \"x\"\n").param("x").into_response();
+        assert_eq!(response.status(), 400);
+        assert_eq!(header(&response, "content-type").as_deref(), Some("application/json"));
+        for name in ["retry-after", "retry-after-ms", "x-should-retry"] {
+            assert_eq!(header(&response, name), None, "{name}");
+        }
+        let body = axum::body::to_bytes(response.into_body(), 4096).await.unwrap();
+        let expected = concat!(
+            r#"{"error":{"message":"no \"x\"\n","type":"invalid_request_error","#,
+            r#""param":"x","code":null}}"#,
+            "\n"
+        );
+        assert_eq!(body, expected);
+    }
+
+    #[test]
+    fn delays_are_whole_seconds_and_exact_milliseconds() {
+        for (millis, seconds, exact) in [
+            (0, "0", None),
+            (5000, "5", None),
+            (11_054, "12", Some("11054")),
+            (350, "1", Some("350")),
+        ] {
+            let error = ApiError::server(StatusCode::SERVICE_UNAVAILABLE, "m");
+            let response =
+                error.retry_after(Duration::from_millis(millis)).no_retry().into_response();
+            assert_eq!(header(&response, "retry-after").as_deref(), Some(seconds));
+            assert_eq!(header(&response, "retry-after-ms").as_deref(), exact);
+            assert_eq!(header(&response, "x-should-retry").as_deref(), Some("false"));
+        }
+    }
+
+    #[test]
+    fn in_a_stream_it_is_one_event() {
+        let event = ApiError::server(StatusCode::BAD_GATEWAY, "a\nb").code("c").into_sse();
+        let expected = concat!(
+            r#"data: {"error":{"message":"a\nb","type":"server_error","param":null,"code":"c"}}"#,
+            "\n\n"
+        );
+        assert_eq!(event, expected);
+    }
+}

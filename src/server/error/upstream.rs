@@ -1,0 +1,179 @@
+//! Failures of the backend, as clients of the OpenAI API expect to see them.
+//!
+//! The types decide what SDKs do: `insufficient_quota` is not tried again, `rate_limit_error` is.
+//! Codes are the backend's own wherever it gives one.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::responses::error::{Class, Report};
+use crate::upstream::{Failure, Refusal};
+
+use super::ApiError;
+
+/// What to wait when the backend is overloaded and does not say how long.
+const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
+
+const NO_DETAILS: &str = "The upstream reported an error without details.";
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() })
+    }
+}
+
+/// What "in two hours" and "at ten" mean.
+struct Clock {
+    now: Timestamp,
+    zone: TimeZone,
+}
+
+impl ApiError {
+    fn of(failure: &Failure, clock: &Clock) -> Self {
+        let text = failure.to_string();
+        match failure {
+            Failure::Login(_) | Failure::UnusableLogin => Self::login(text),
+            Failure::Refused(refusal) => Self::of_report(&refusal.report, Some(refusal), clock),
+            Failure::Reported(report) => Self::of_report(report, None, clock),
+            Failure::Blocked { .. } => {
+                Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_blocked")
+            }
+            Failure::Unreachable { .. } => {
+                Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_unreachable")
+            }
+            Failure::TimedOut { .. } => {
+                Self::server(StatusCode::GATEWAY_TIMEOUT, text).code("upstream_timeout")
+            }
+            Failure::Disconnected { .. } => {
+                Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_disconnected")
+            }
+            Failure::Malformed(_) => {
+                Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_error")
+            }
+        }
+    }
+
+    /// What the backend reports, in the HTTP answer `refusal` or in a stream.
+    fn of_report(report: &Report, refusal: Option<&Refusal>, clock: &Clock) -> Self {
+        let status = refusal.map(|refusal| refusal.status);
+        let class = report.class(status.map(|status| status.as_u16()));
+        let message = message(report, status);
+        let code = report.code_or_implied();
+        // What the backend names; limits of plans are named by the type.
+        let name = code.or(report.kind.as_deref());
+        let asked_to_wait = refusal.and_then(|refusal| refusal.retry_after);
+
+        let mut error = match class {
+            Class::Quota => Self::quota(report, message, refusal.is_some(), clock)
+                .code(name.unwrap_or("usage_limit_reached")),
+            Class::RateLimit => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
+                    .code("rate_limit_exceeded")
+                    .maybe_retry_after(report.delay().or(asked_to_wait))
+            }
+            Class::Overloaded => Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
+                .code("server_is_overloaded")
+                .retry_after(asked_to_wait.unwrap_or(OVERLOAD_DELAY)),
+            Class::Auth => Self::login(format!(
+                "The upstream does not accept the login: {} Run `codex login` and try again.",
+                sentence(&message)
+            )),
+            Class::Account => {
+                Self::new(StatusCode::FORBIDDEN, "permission_error", message).maybe_code(name)
+            }
+            Class::Model => {
+                let status = StatusCode::NOT_FOUND;
+                let hint = if message.contains("newer version") {
+                    " (The version that this daemon names is `[upstream] client_version`.)"
+                } else {
+                    ""
+                };
+                Self::new(status, "invalid_request_error", message + hint)
+                    .param("model")
+                    .code("model_not_found")
+            }
+            Class::ContextLength => Self::invalid_request(message).code("context_length_exceeded"),
+            Class::Policy => Self::invalid_request(message).maybe_code(name),
+            Class::Image => {
+                let invalid_url = report.message.as_deref().is_some_and(|m| m.contains("URL"));
+                let implied = if invalid_url { "invalid_image_url" } else { "image_parse_error" };
+                Self::invalid_request(message)
+                    .code(code.filter(|code| *code != "invalid_value").unwrap_or(implied))
+            }
+            Class::Invalid => {
+                let status = status.filter(StatusCode::is_client_error);
+                let status = status.unwrap_or(StatusCode::BAD_REQUEST);
+                Self::new(status, "invalid_request_error", message).maybe_code(code)
+            }
+            Class::Server | Class::Unexpected => {
+                let fallback = refusal.map(|_| "upstream_error");
+                Self::server(StatusCode::BAD_GATEWAY, message).maybe_code(code.or(fallback))
+            }
+        };
+        if let Some(field) = report.field() {
+            error = error.param(field);
+        }
+        error
+    }
+
+    fn login(message: String) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "authentication_error", message).code("upstream_auth")
+    }
+
+    /// A used-up plan. Waiting takes hours, and one SDK would really sleep that long: hence the
+    /// request not to retry. The time is added to the message of HTTP answers only; a stream gives
+    /// the backend's words alone.
+    fn quota(report: &Report, mut message: String, with_time: bool, clock: &Clock) -> Self {
+        let until = report.resets_at.and_then(|at| Timestamp::from_second(at).ok());
+        let delay = report.resets_in.or_else(|| {
+            Some(Duration::try_from(until?.duration_since(clock.now)).unwrap_or(Duration::ZERO))
+        });
+        let until = until.or_else(|| clock.now.checked_add(delay?).ok());
+        if let Some(until) = until.filter(|_| with_time) {
+            let local = until.to_zoned(clock.zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
+            message = format!("{} It resets at {local}.", sentence(&message));
+        }
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", message)
+            .maybe_retry_after(delay)
+            .no_retry()
+    }
+
+    fn maybe_code(mut self, code: Option<&str>) -> Self {
+        self.error.code = code.map(str::to_owned);
+        self
+    }
+
+    fn maybe_retry_after(mut self, delay: Option<Duration>) -> Self {
+        self.retry_after = delay;
+        self
+    }
+}
+
+/// The backend's own words, or what is known without them.
+fn message(report: &Report, status: Option<StatusCode>) -> String {
+    let name = report.code.as_ref().or(report.kind.as_ref());
+    match (&report.message, name, status) {
+        (Some(message), ..) => message.clone(),
+        (None, Some(name), _) => format!("The upstream reported an error: {name}."),
+        (None, None, Some(status)) if status.is_redirection() => format!(
+            "The upstream answered HTTP {}, and redirects are not followed; check `[upstream] \
+             base_url`.",
+            status.as_u16()
+        ),
+        (None, None, Some(status)) => {
+            format!("The upstream answered HTTP {} without details.", status.as_u16())
+        }
+        (None, None, None) => NO_DETAILS.to_owned(),
+    }
+}
+
+/// The text with the full stop that another sentence needs in front of it.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end_matches('.'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+use crate::credentials;
+use crate::responses::error::Body;
+use crate::upstream::{Head, Waiting};
+
+use super::*;
+
+/// 2026-05-04 20:00 UTC, in a zone two hours ahead.
+fn clock() -> Clock {
+    Clock { now: "2026-05-04T20:00:00Z".parse().unwrap(), zone: TimeZone::posix("CEST-2").unwrap() }
+}
+
+fn of(failure: &Failure) -> ApiError {
+    ApiError::of(failure, &clock())
+}
+
+fn refused(status: u16, body: &str) -> Failure {
+    let Body::Report(report) = Report::from_body(body.as_bytes()) else { panic!("{body}") };
+    let status = StatusCode::from_u16(status).unwrap();
+    let head = Head::default();
+    Failure::Refused(Box::new(Refusal { status, report, head, ray: None, retry_after: None }))
+}
+
+fn reported(event: &str) -> Failure {
+    Failure::Reported(Box::new(Report::from_json(event)))
+}
+
+/// Status, type, code and param of the answer.
+type Row = (u16, &'static str, Option<&'static str>, Option<&'static str>);
+
+#[track_caller]
+fn check(failure: &Failure, (status, kind, code, param): Row) {
+    let error = of(failure);
+    assert_eq!(error.status.as_u16(), status, "{failure:?}");
+    assert_eq!(error.error.kind, kind, "{failure:?}");
+    assert_eq!(error.error.code.as_deref(), code, "{failure:?}");
+    assert_eq!(error.error.param.as_deref(), param, "{failure:?}");
+    assert!(!error.error.message.is_empty(), "{failure:?}");
+}
+
+const INVALID: &str = "invalid_request_error";
+
+#[test]
+fn refusals_of_requests() {
+    for (status, body, row) in [
+        (
+            400,
+            r#"{"detail":"Unsupported parameter: max_output_tokens"}"#,
+            (400, INVALID, Some("unsupported_parameter"), Some("max_output_tokens")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Unknown parameter: 'input[3].namespace'.",
+                "type":"invalid_request_error","param":"input[3].namespace",
+                "code":"unknown_parameter"}}"#,
+            (400, INVALID, Some("unknown_parameter"), Some("input[3].namespace")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Unknown parameter: 'input[3].namespace'."}}"#,
+            (400, INVALID, Some("unknown_parameter"), Some("input[3].namespace")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Unsupported value: 'none' is not supported with the 'm' model.","type":"invalid_request_error",
+                "param":"reasoning.effort","code":"unsupported_value"}}"#,
+            (400, INVALID, Some("unsupported_value"), Some("reasoning.effort")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Unsupported service_tier: flex","type":"invalid_request_error",
+                "param":null,"code":null}}"#,
+            (400, INVALID, None, Some("service_tier")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"No tool output found for function call call_abc123.",
+                "type":"invalid_request_error","param":"input","code":null}}"#,
+            (400, INVALID, None, Some("input")),
+        ),
+        (400, r#"{"detail":"Input must be a list"}"#, (400, INVALID, None, None)),
+        (400, "", (400, INVALID, None, None)),
+        (413, "too large", (413, INVALID, None, None)),
+        (
+            404,
+            r#"{"error":{"message":"Item with id 'rs_abc' not found.","type":"invalid_request_error",
+                "param":"input","code":null}}"#,
+            (404, INVALID, None, Some("input")),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Your input exceeds the context window of this model.",
+                "code":"context_length_exceeded"}}"#,
+            (400, INVALID, Some("context_length_exceeded"), None),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The encrypted content gAAA could not be verified.",
+                "type":"invalid_request_error","param":null,"code":"invalid_encrypted_content"}}"#,
+            (400, INVALID, Some("invalid_encrypted_content"), None),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The encrypted content for item cmp_1 could not be verified."}}"#,
+            (400, INVALID, Some("invalid_encrypted_content"), None),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The image data you provided does not represent a valid image."}}"#,
+            (400, INVALID, Some("image_parse_error"), None),
+        ),
+        (
+            400,
+            r#"{"error":{"message":"Invalid 'input[0].content[0].image_url'. Expected a valid URL.",
+                "param":"input[0].content[0].image_url","code":"invalid_value"}}"#,
+            (400, INVALID, Some("invalid_image_url"), Some("input[0].content[0].image_url")),
+        ),
+    ] {
+        check(&refused(status, body), row);
+    }
+}
+
+#[test]
+fn policies_keep_their_codes() {
+    for code in ["invalid_prompt", "cyber_policy", "bio_policy", "content_policy_violation"] {
+        let body = format!(r#"{{"error":{{"code":"{code}","message":"Request blocked."}}}}"#);
+        let error = of(&refused(400, &body));
+        assert_eq!(error, of(&reported(&body)));
+        assert_eq!((error.status.as_u16(), error.error.kind), (400, INVALID));
+        assert_eq!(error.error.code.as_deref(), Some(code));
+        assert_eq!(error.error.message, "Request blocked.");
+    }
+}
+
+#[test]
+fn models_that_cannot_be_had_are_not_found() {
+    for (status, text) in [
+        (400, "The 'm' model is not supported when using Codex with a ChatGPT account."),
+        (400, "The 'm' model requires a newer version of Codex. Please upgrade."),
+        (404, "Model not found m"),
+        (404, "The model `m` does not exist or you do not have access to it."),
+    ] {
+        for body in
+            [format!(r#"{{"detail":"{text}"}}"#), format!(r#"{{"error":{{"message":"{text}"}}}}"#)]
+        {
+            let failure = refused(status, &body);
+            check(&failure, (404, INVALID, Some("model_not_found"), Some("model")));
+            assert!(of(&failure).error.message.starts_with(text));
+        }
+    }
+    let old = refused(400, r#"{"detail":"The 'm' model requires a newer version of Codex."}"#);
+    assert!(of(&old).error.message.contains("client_version"));
+}
+
+#[test]
+fn logins_that_are_not_accepted_name_the_command() {
+    let auth: Row = (401, "authentication_error", Some("upstream_auth"), None);
+    for failure in [
+        Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
+        Failure::UnusableLogin,
+        refused(401, r#"{"detail":"Unauthorized"}"#),
+        refused(401, r#"{"error":{"message":"Expired.","code":"token_expired"},"status":401}"#),
+        refused(401, r#"{"detail":"Your authentication token has been invalidated."}"#),
+        refused(401, ""),
+        reported(r#"{"code":"token_invalid","message":"token revoked"}"#),
+    ] {
+        check(&failure, auth);
+        assert!(of(&failure).error.message.contains("codex login"), "{failure:?}");
+    }
+}
+
+#[test]
+fn accounts_that_may_not_are_forbidden() {
+    for (status, body, code) in [
+        (402, r#"{"detail":{"code":"deactivated_workspace"}}"#, Some("deactivated_workspace")),
+        (403, r#"{"error":{"code":"codex_access_restricted"}}"#, Some("codex_access_restricted")),
+        (403, r#"{"detail":"Your account has been flagged."}"#, None),
+    ] {
+        check(&refused(status, body), (403, "permission_error", code, None));
+    }
+}
+
+#[test]
+fn a_used_up_plan_tells_when_it_resets_and_is_not_tried_again() {
+    const BODY: &str = r#"{"error":{"type":"usage_limit_reached",
+        "message":"The usage limit has been reached","plan_type":"plus",
+        "resets_at":1777936568,"eligible_promo":null,"resets_in_seconds":13872}}"#;
+    for status in [429, 404, 403] {
+        let failure = refused(status, BODY);
+        check(&failure, (429, "insufficient_quota", Some("usage_limit_reached"), None));
+        let error = of(&failure);
+        assert_eq!(
+            error.error.message,
+            "The usage limit has been reached. It resets at 2026-05-05 01:16 CEST."
+        );
+        assert_eq!(error.retry_after, Some(Duration::from_secs(13_872)));
+        assert_eq!(error.should_retry, Some(false));
+    }
+}
+
+#[test]
+fn the_reset_is_worked_out_from_either_figure() {
+    for (figures, seconds, time) in [
+        (r#""resets_at":1777928400"#, Some(3600), Some("23:00")),
+        (r#""resets_in_seconds":60"#, Some(60), Some("22:01")),
+        (r#""resets_at":1"#, Some(0), Some("1970-01-01")),
+        (r#""resets_at":9223372036854775807"#, None, None),
+        (r#""resets_in_seconds":1e18"#, Some(1_000_000_000_000_000_000), None),
+        (r#""plan_type":"plus""#, None, None),
+    ] {
+        let body = format!(r#"{{"error":{{"type":"usage_limit_reached",{figures}}}}}"#);
+        let error = of(&refused(429, &body));
+        assert_eq!(error.retry_after.map(|delay| delay.as_secs()), seconds, "{figures}");
+        let message = error.error.message;
+        assert_eq!(message.contains("It resets at"), time.is_some(), "{message}");
+        assert!(message.contains(time.unwrap_or("")), "{message}");
+    }
+}
+
+#[test]
+fn other_quotas_keep_their_names() {
+    for code in ["insufficient_quota", "usage_not_included", "quota_exceeded"] {
+        for body in [
+            format!(r#"{{"error":{{"code":"{code}","message":"No."}}}}"#),
+            format!(r#"{{"error":{{"type":"{code}","message":"No."}}}}"#),
+        ] {
+            for failure in [refused(429, &body), reported(&body)] {
+                let error = of(&failure);
+                check(&failure, (429, "insufficient_quota", Some(code), None));
+                assert_eq!((error.retry_after, error.should_retry), (None, Some(false)));
+            }
+        }
+    }
+}
+
+#[test]
+fn rate_limits_tell_how_long_to_wait() {
+    let limited: Row = (429, "rate_limit_error", Some("rate_limit_exceeded"), None);
+    for (text, millis) in [
+        ("Rate limit reached. Please try again in 11.054s. Visit us.", Some(11_054)),
+        ("Please try again in 350ms.", Some(350)),
+        ("Too many requests.", None),
+    ] {
+        let body = format!(
+            r#"{{"error":{{"type":"tokens","code":"rate_limit_exceeded","message":"{text}"}}}}"#
+        );
+        let bare = format!(r#"{{"detail":"{text}"}}"#);
+        for failure in [refused(429, &body), refused(429, &bare), reported(&body)] {
+            check(&failure, limited);
+            let error = of(&failure);
+            assert_eq!(error.retry_after, millis.map(Duration::from_millis));
+            assert_eq!((error.should_retry, error.error.message.as_str()), (None, text));
+        }
+    }
+    check(&refused(429, ""), limited);
+
+    let Failure::Refused(mut refusal) = refused(429, "") else { panic!() };
+    refusal.retry_after = Some(Duration::from_secs(17));
+    assert_eq!(of(&Failure::Refused(refusal)).retry_after, Some(Duration::from_secs(17)));
+}
+
+#[test]
+fn overload_is_worth_another_try() {
+    for body in [
+        r#"{"error":{"type":"service_unavailable_error","code":"server_is_overloaded"}}"#,
+        r#"{"error":{"code":"slow_down"}}"#,
+        r#"{"error":{"message":"Selected model is at capacity. Please try a different model."}}"#,
+    ] {
+        for failure in [refused(503, body), refused(400, body), reported(body)] {
+            check(&failure, (503, "server_error", Some("server_is_overloaded"), None));
+            assert_eq!(of(&failure).retry_after, Some(Duration::from_secs(5)));
+        }
+    }
+}
+
+#[test]
+fn other_failures_are_the_servers() {
+    for (failure, status, code) in [
+        (refused(500, ""), 502, "upstream_error"),
+        (refused(502, "bad gateway"), 502, "upstream_error"),
+        (refused(503, "no healthy upstream"), 502, "upstream_error"),
+        (refused(500, r#"{"error":{"code":"server_error","message":"m"}}"#), 502, "server_error"),
+        (refused(307, ""), 502, "upstream_error"),
+        (refused(405, r#"{"detail":"Method Not Allowed"}"#), 502, "upstream_error"),
+        (
+            Failure::Blocked { status: StatusCode::FORBIDDEN, ray: Some("r".into()) },
+            502,
+            "upstream_blocked",
+        ),
+        (Failure::Unreachable { cause: "dns error".into() }, 502, "upstream_unreachable"),
+        (
+            Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::from_secs(15) },
+            504,
+            "upstream_timeout",
+        ),
+        (
+            Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::from_secs(300) },
+            504,
+            "upstream_timeout",
+        ),
+        (Failure::Disconnected { cause: "cut".into() }, 502, "upstream_disconnected"),
+        (Failure::Malformed("junk".into()), 502, "upstream_error"),
+    ] {
+        check(&failure, (status, "server_error", Some(code), None));
+    }
+}
+
+/// The exact objects that clients of a stream get.
+#[test]
+fn failures_in_streams_keep_the_upstreams_words() {
+    for (failure, message, kind, code) in [
+        (
+            reported(r#"{"type":"error","sequence_number":1}"#),
+            "The upstream reported an error without details.",
+            "server_error",
+            None,
+        ),
+        (
+            reported(r#"{"type":"response.failed","response":{"status":"failed","error":null}}"#),
+            "The upstream reported an error without details.",
+            "server_error",
+            None,
+        ),
+        (
+            Failure::Disconnected { cause: String::new() },
+            "The upstream stream ended before the response was complete.",
+            "server_error",
+            Some("upstream_disconnected"),
+        ),
+        (
+            reported(r#"{"type":"error","code":"server_error","message":"boom","param":null}"#),
+            "boom",
+            "server_error",
+            Some("server_error"),
+        ),
+        (
+            reported(
+                r#"{"type":"error","error":{"type":"server_error","code":"server_error",
+                "message":"boom","param":null}}"#,
+            ),
+            "boom",
+            "server_error",
+            Some("server_error"),
+        ),
+        (reported(r#"{"type":"error","error":"boom"}"#), "boom", "server_error", None),
+        (
+            reported(
+                r#"{"type":"error","status":429,"error":{"type":"usage_limit_reached",
+                "message":"The usage limit has been reached","plan_type":"plus",
+                "resets_at":1780003600,"resets_in_seconds":3600}}"#,
+            ),
+            "The usage limit has been reached",
+            "insufficient_quota",
+            Some("usage_limit_reached"),
+        ),
+        (
+            reported(r#"{"code":"context_length_exceeded","message":"Too long."}"#),
+            "Too long.",
+            INVALID,
+            Some("context_length_exceeded"),
+        ),
+        (
+            reported(r#"{"code":"rate_limit_exceeded","message":"Try again in 11.054s. Now."}"#),
+            "Try again in 11.054s. Now.",
+            "rate_limit_error",
+            Some("rate_limit_exceeded"),
+        ),
+        (
+            reported(
+                r#"{"type":"insufficient_quota","code":"insufficient_quota","message":"No."}"#,
+            ),
+            "No.",
+            "insufficient_quota",
+            Some("insufficient_quota"),
+        ),
+    ] {
+        let error = of(&failure).error;
+        assert_eq!(
+            (error.message.as_str(), error.kind, error.code.as_deref(), error.param),
+            (message, kind, code, None)
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! The client: calls, the catalogue, and what happens when the login is not accepted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
+use reqwest::{Request, Response, StatusCode, Url};
+use secrecy::ExposeSecret as _;
+use tokio::time::{Instant, timeout, timeout_at};
+use uuid::Uuid;
+
+use crate::config;
+use crate::credentials::{self, Login, Store};
+use crate::responses::error::{Body, Report};
+
+use super::events::text;
+use super::request::Requests;
+use super::watch::MAX_DOCUMENT;
+use super::{BuildError, Events, Failure, Head, Refusal, Waiting, transport};
+
+/// How long the catalogue may take, as in the Codex CLI.
+const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest catalogue that is read.
+const MAX_MODELS: usize = 8 << 20;
+/// How long the body of a refusal may take. Its status is known by then.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where a client takes its login from, before every request.
+pub trait Logins: Send + Sync {
+    /// The login that is valid now.
+    fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
+}
+
+impl Logins for Store {
+    fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
+        Store::login(self).boxed()
+    }
+}
+
+/// A login that never changes; for a backend that asks for none, such as the simulated one.
+impl Logins for Arc<Login> {
+    fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
+        std::future::ready(Ok(Arc::clone(self))).boxed()
+    }
+}
+
+/// A client of the Codex backend; clones share one pool of connections.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    logins: Arc<dyn Logins>,
+    requests: Arc<Requests>,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+}
+
+/// The catalogue as the backend sent it.
+#[derive(Debug, Clone)]
+pub struct ModelsAnswer {
+    /// The JSON text.
+    pub body: Bytes,
+    /// The version of the catalogue.
+    pub etag: Option<String>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("requests", &self.requests).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that trusts the platform's certificates, and those that `CODEX_CA_CERTIFICATE` or
+    /// `SSL_CERT_FILE` name.
+    pub fn new(settings: &config::Upstream, logins: Arc<dyn Logins>) -> Result<Self, BuildError> {
+        let extra_roots = transport::extra_roots_file(std::env::var_os);
+        Self::with_extra_roots(settings, logins, extra_roots.as_deref())
+    }
+
+    /// A client that trusts the platform's certificates, and those in the PEM file `extra_roots`.
+    pub fn with_extra_roots(
+        settings: &config::Upstream,
+        logins: Arc<dyn Logins>,
+        extra_roots: Option<&Path>,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            http: transport::client(settings, extra_roots)?,
+            logins,
+            requests: Arc::new(Requests::new(settings)?),
+            connect_timeout: settings.connect_timeout,
+            idle_timeout: settings.idle_timeout,
+        })
+    }
+
+    /// Sends `body`, a Responses request, and gives its answer once the backend has accepted it.
+    ///
+    /// `conversation` goes into the session headers. It has to be the same for all requests of one
+    /// conversation, or the backend's prompt cache does not find what it knows.
+    pub async fn respond(&self, body: Bytes, conversation: Uuid) -> Result<Events, Failure> {
+        let response = self
+            .signed(self.idle_timeout, |login| {
+                let url = self.requests.responses.clone();
+                let mut request = Request::new(reqwest::Method::POST, url);
+                *request.headers_mut() = self.requests.call(login, conversation)?;
+                *request.body_mut() = Some(body.clone().into());
+                Ok(request)
+            })
+            .await?;
+        Ok(Events::new(response, self.idle_timeout))
+    }
+
+    /// Fetches the catalogue of models.
+    pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
+        let fetch = async {
+            let response = self
+                .signed(MODELS_TIMEOUT, |login| {
+                    let url: Url = self.requests.models.clone();
+                    let mut request = Request::new(reqwest::Method::GET, url);
+                    *request.headers_mut() = self.requests.catalogue(login)?;
+                    Ok(request)
+                })
+                .await?;
+            let etag = text(response.headers(), ETAG.as_str())
+                .or_else(|| text(response.headers(), "x-models-etag"));
+            let body = read_up_to(response, MAX_MODELS + 1).await.map_err(Failure::reading)?;
+            if body.len() > MAX_MODELS {
+                return Err(Failure::Malformed("the model catalogue is too large".to_owned()));
+            }
+            Ok(ModelsAnswer { body: body.into(), etag })
+        };
+        within(MODELS_TIMEOUT, fetch).await?
+    }
+
+    /// Sends a request with the current login. If the backend does not accept that login and
+    /// there is another one by now, because the Codex CLI has refreshed it, sends it once more.
+    async fn signed(
+        &self,
+        patience: Duration,
+        request: impl Fn(&Login) -> Result<Request, Failure>,
+    ) -> Result<Response, Failure> {
+        let login = self.logins.login().await?;
+        let response = self.send(patience, request(&login)?).await?;
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return accepted(response).await;
+        }
+        let fresh = self.logins.login().await?;
+        if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
+            return accepted(response).await;
+        }
+        accepted(self.send(patience, request(&fresh)?).await?).await
+    }
+
+    async fn send(&self, patience: Duration, request: Request) -> Result<Response, Failure> {
+        within(patience, self.http.execute(request))
+            .await?
+            .map_err(|error| Failure::sending(error, self.connect_timeout))
+    }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
+    let waiting = Waiting::Answer;
+    timeout(limit, work).await.map_err(|_| Failure::TimedOut { waiting, limit })
+}
+
+/// The answer if its status is success, else what it reports.
+async fn accepted(response: Response) -> Result<Response, Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let headers = response.headers().clone();
+    let ray = text(&headers, "cf-ray");
+    let body = refusal_body(response).await;
+    // The edge answers paths that it blocks with 404 and nothing else.
+    let blocked = is_page(&headers) || (status == StatusCode::NOT_FOUND && body.is_empty());
+    match Report::from_body(&body) {
+        Body::Report(report) if !blocked => Err(Failure::Refused(Box::new(Refusal {
+            status,
+            report,
+            head: Head::new(&headers),
+            ray,
+            retry_after: text(&headers, RETRY_AFTER.as_str())
+                .and_then(|seconds| seconds.parse().ok())
+                .map(Duration::from_secs),
+        }))),
+        _ => Err(Failure::Blocked { status, ray }),
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    headers.contains_key("cf-mitigated")
+        || text(headers, CONTENT_TYPE.as_str())
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
+}
+
+/// As much of the body of a refusal as comes in time; nothing if it does not come whole.
+async fn refusal_body(response: Response) -> Vec<u8> {
+    let deadline = Instant::now() + REFUSAL_TIMEOUT;
+    match timeout_at(deadline, read_up_to(response, MAX_DOCUMENT)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// The first `limit` bytes of a body.
+async fn read_up_to(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(read) = response.chunk().await? {
+        body.extend_from_slice(&read[..read.len().min(limit - body.len())]);
+        if body.len() == limit {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests;

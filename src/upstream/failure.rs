@@ -1,0 +1,224 @@
+//! How a call to the backend fails.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+
+use crate::credentials;
+use crate::responses::error::{Class, Report};
+
+use super::Head;
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// There is no usable login; nothing was sent.
+    #[error(transparent)]
+    Login(#[from] credentials::Error),
+    /// The login cannot be sent as it is; nothing was sent.
+    #[error("The login holds characters that no header can carry; run `codex login`.")]
+    UnusableLogin,
+    /// The backend answered with another status than success.
+    #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), said(&.0.report))]
+    Refused(Box<Refusal>),
+    /// The backend accepted the request and reported a failure in the answer.
+    #[error("The upstream reported an error: {}", said(.0))]
+    Reported(Box<Report>),
+    /// Something in front of the backend answered: a challenge, a page for browsers, or nothing.
+    #[error("{}", blocked(*status, ray.as_deref()))]
+    Blocked {
+        /// The status of that answer.
+        status: StatusCode,
+        /// The `cf-ray` header, which the operator of the edge can look up.
+        ray: Option<String>,
+    },
+    /// No connection came about.
+    #[error(
+        "The upstream cannot be reached: {cause}. Check the network, the proxy variables and the \
+         extra certificates."
+    )]
+    Unreachable {
+        /// What the layers below say.
+        cause: String,
+    },
+    /// The backend kept silent for too long.
+    #[error("The upstream did not answer in time: {waiting} took more than {} s.", limit.as_secs_f32())]
+    TimedOut {
+        /// What was waited for.
+        waiting: Waiting,
+        /// How long.
+        limit: Duration,
+    },
+    /// The connection ended before the answer did.
+    #[error("The upstream stream ended before the response was complete.")]
+    Disconnected {
+        /// What the layers below say; for logs.
+        cause: String,
+    },
+    /// The answer is not what it has to be.
+    #[error("The upstream sent an answer that cannot be read: {0}.")]
+    Malformed(String),
+}
+
+/// What was waited for in vain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// A connection.
+    Connect,
+    /// The first or the next bytes of an answer.
+    Answer,
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting",
+            Self::Answer => "the next part of the answer",
+        })
+    }
+}
+
+/// An answer with another status than success.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The status.
+    pub status: StatusCode,
+    /// What the body says.
+    pub report: Report,
+    /// What the headers say of the call.
+    pub head: Head,
+    /// The `cf-ray` header.
+    pub ray: Option<String>,
+    /// The `retry-after` header, where it gives seconds.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// Whether sending the same request once more may help: the backend is overloaded or failed,
+    /// or the connection did. Never for limits, logins and requests that are wrong.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Refused(refusal) => refusal.class().is_transient(),
+            Self::Reported(report) => report.class(None).is_transient(),
+            Self::Blocked { status, .. } => status.is_server_error(),
+            Self::Unreachable { .. } | Self::Disconnected { .. } => true,
+            Self::TimedOut { waiting, .. } => *waiting == Waiting::Connect,
+            Self::Login(_) | Self::UnusableLogin | Self::Malformed(_) => false,
+        }
+    }
+
+    /// The failure behind an error of the HTTP client while a request was sent.
+    pub(super) fn sending(error: reqwest::Error, connect_timeout: Duration) -> Self {
+        if error.is_connect() && error.is_timeout() {
+            Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
+        } else if error.is_connect() {
+            Self::Unreachable { cause: causes(error) }
+        } else {
+            Self::Disconnected { cause: causes(error) }
+        }
+    }
+
+    /// The failure behind an error of the HTTP client while an answer was read.
+    pub(super) fn reading(error: reqwest::Error) -> Self {
+        Self::Disconnected { cause: causes(error) }
+    }
+}
+
+impl Refusal {
+    /// What kind of failure this is.
+    pub fn class(&self) -> Class {
+        self.report.class(Some(self.status.as_u16()))
+    }
+}
+
+/// The texts of an error and of what caused it. Without the address, which is the user's own and
+/// may hold a password.
+fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a `String` does not fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn said(report: &Report) -> &str {
+    let parts = [&report.message, &report.code, &report.kind];
+    parts.into_iter().flatten().next().map_or("no details", String::as_str)
+}
+
+fn blocked(status: StatusCode, ray: Option<&str>) -> String {
+    let status = status.as_u16();
+    let ray = ray.map(|ray| format!(" (cf-ray {ray})")).unwrap_or_default();
+    format!(
+        "Something in front of the upstream answered HTTP {status} with a page for browsers or \
+         nothing{ray}. Try again later or from another network, and check `[upstream] base_url`."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: Option<&str>) -> Failure {
+        Failure::Refused(Box::new(Refusal {
+            status: StatusCode::from_u16(status).unwrap(),
+            report: Report { code: code.map(Into::into), ..Report::default() },
+            head: Head::default(),
+            ray: None,
+            retry_after: None,
+        }))
+    }
+
+    fn reported(json: &str) -> Failure {
+        Failure::Reported(Box::new(Report::from_json(json)))
+    }
+
+    #[test]
+    fn what_may_pass_is_retryable() {
+        for failure in [
+            refused(500, None),
+            refused(502, None),
+            refused(503, None),
+            refused(503, Some("server_is_overloaded")),
+            refused(400, Some("slow_down")),
+            reported(r#"{"code":"server_error"}"#),
+            reported(r#"{"message":"Selected model is at capacity."}"#),
+            reported("{}"),
+            Failure::Unreachable { cause: String::new() },
+            Failure::Disconnected { cause: String::new() },
+            Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
+            Failure::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
+        ] {
+            assert!(failure.is_retryable(), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_stays_is_not_retryable() {
+        for failure in [
+            refused(400, None),
+            refused(401, None),
+            refused(403, None),
+            refused(404, None),
+            refused(429, None),
+            refused(302, None),
+            refused(500, Some("insufficient_quota")),
+            refused(503, Some("rate_limit_exceeded")),
+            reported(r#"{"code":"context_length_exceeded"}"#),
+            reported(r#"{"code":"rate_limit_exceeded"}"#),
+            reported(r#"{"error":{"type":"usage_limit_reached"}}"#),
+            Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
+            Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
+            Failure::Blocked { status: StatusCode::FORBIDDEN, ray: None },
+            Failure::Malformed(String::new()),
+        ] {
+            assert!(!failure.is_retryable(), "{failure:?}");
+        }
+    }
+}

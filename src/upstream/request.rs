@@ -1,0 +1,123 @@
+//! What every request carries: addresses and headers.
+
+use reqwest::Url;
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT,
+};
+use secrecy::ExposeSecret as _;
+use uuid::Uuid;
+
+use crate::config;
+use crate::credentials::Login;
+
+use super::{BuildError, Failure};
+
+/// The parts of requests that the settings decide, checked once.
+#[derive(Debug)]
+pub(super) struct Requests {
+    pub(super) responses: Url,
+    pub(super) models: Url,
+    /// How this program names itself.
+    identity: HeaderMap,
+    /// The headers that carry the conversation's id.
+    session: Vec<HeaderName>,
+    /// The user's own headers, which replace any other.
+    overrides: HeaderMap,
+}
+
+impl Requests {
+    pub(super) fn new(settings: &config::Upstream) -> Result<Self, BuildError> {
+        let mut models = below(&settings.base_url, "models")?;
+        models.query_pairs_mut().append_pair("client_version", &settings.client_version);
+
+        let mut identity = HeaderMap::new();
+        for (key, name, text) in [
+            ("originator", HeaderName::from_static("originator"), &settings.originator),
+            ("user_agent", USER_AGENT, &settings.user_agent),
+            ("client_version", HeaderName::from_static("version"), &settings.client_version),
+        ] {
+            identity.insert(name, value(key, text)?);
+        }
+        let mut overrides = HeaderMap::new();
+        for (header, text) in &settings.headers {
+            let name = name("headers", header)?;
+            // Errors and debug output name the header only: what it holds may be secret.
+            let mut value = value("headers", text)
+                .map_err(|_| BuildError::Header { key: "headers", value: header.clone() })?;
+            value.set_sensitive(true);
+            overrides.insert(name, value);
+        }
+        let session = settings.session_headers.iter().map(|text| name("session_headers", text));
+        Ok(Self {
+            responses: below(&settings.base_url, "responses")?,
+            models,
+            identity,
+            session: session.collect::<Result<_, _>>()?,
+            overrides,
+        })
+    }
+
+    /// The headers of a call.
+    pub(super) fn call(&self, login: &Login, conversation: Uuid) -> Result<HeaderMap, Failure> {
+        let mut headers = self.signed(login)?;
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let conversation = secret(&conversation.to_string())?;
+        for name in &self.session {
+            headers.insert(name, conversation.clone());
+        }
+        Ok(self.overridden(headers))
+    }
+
+    /// The headers of a request for the catalogue.
+    pub(super) fn catalogue(&self, login: &Login) -> Result<HeaderMap, Failure> {
+        let mut headers = self.signed(login)?;
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        Ok(self.overridden(headers))
+    }
+
+    fn signed(&self, login: &Login) -> Result<HeaderMap, Failure> {
+        let mut headers = self.identity.clone();
+        let bearer = format!("Bearer {}", login.access_token.expose_secret());
+        headers.insert(AUTHORIZATION, secret(&bearer)?);
+        if let Some(account) = &login.account_id {
+            headers.insert("chatgpt-account-id", secret(account)?);
+        }
+        if login.fedramp {
+            headers.insert("x-openai-fedramp", HeaderValue::from_static("true"));
+        }
+        Ok(headers)
+    }
+
+    fn overridden(&self, mut headers: HeaderMap) -> HeaderMap {
+        for (name, value) in &self.overrides {
+            headers.insert(name, value.clone());
+        }
+        headers
+    }
+}
+
+/// The base address with one more segment.
+fn below(base: &Url, segment: &str) -> Result<Url, BuildError> {
+    let mut url = base.clone();
+    match url.path_segments_mut() {
+        Ok(mut segments) => segments.pop_if_empty().push(segment),
+        Err(()) => return Err(BuildError::BaseUrl(base.clone())),
+    };
+    Ok(url)
+}
+
+fn name(key: &'static str, text: &str) -> Result<HeaderName, BuildError> {
+    text.parse().map_err(|_| BuildError::Header { key, value: text.to_owned() })
+}
+
+fn value(key: &'static str, text: &str) -> Result<HeaderValue, BuildError> {
+    text.parse().map_err(|_| BuildError::Header { key, value: text.to_owned() })
+}
+
+/// A value from the login; its text stays out of errors and debug output.
+fn secret(text: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| Failure::UnusableLogin)?;
+    value.set_sensitive(true);
+    Ok(value)
+}

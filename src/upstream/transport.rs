@@ -1,0 +1,166 @@
+//! The HTTP client: TLS roots, proxies, pool, windows and timeouts.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reqwest::{Certificate, Url, redirect};
+
+use crate::config;
+
+/// HTTP/2 gives every stream this much room, and the connection room for all of them: a client
+/// that stops reading then fills its own window and no other stream waits for it.
+const STREAM_WINDOW: u32 = 256 << 10;
+/// More than the number of streams that servers allow on one connection, which is 100.
+const STREAMS: u32 = 128;
+
+/// Why there is no client for these settings.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The extra certificates cannot be read.
+    #[error("cannot read the certificates in {}: {error}", path.display())]
+    Certificates {
+        /// The file named by `CODEX_CA_CERTIFICATE` or `SSL_CERT_FILE`.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file has no certificate that can be used.
+    #[error("{} holds no usable PEM certificate", path.display())]
+    NoCertificate {
+        /// The file named by `CODEX_CA_CERTIFICATE` or `SSL_CERT_FILE`.
+        path: PathBuf,
+    },
+    /// A setting cannot be a header.
+    #[error("`[upstream] {key}`: {value:?} cannot be sent in a header")]
+    Header {
+        /// The setting.
+        key: &'static str,
+        /// The name or value at fault.
+        value: String,
+    },
+    /// Paths cannot be appended to the address.
+    #[error("`[upstream] base_url`: nothing can be appended to {0}")]
+    BaseUrl(Url),
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}; are the system's CA certificates installed?")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The file of extra certificates that the environment names, by the rules of the Codex CLI: the
+/// first that is set and not empty.
+pub(super) fn extra_roots_file(
+    variable: impl Fn(&'static str) -> Option<OsString>,
+) -> Option<PathBuf> {
+    ["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"]
+        .into_iter()
+        .filter_map(variable)
+        .find(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Builds the client.
+///
+/// There is no total timeout, because answers take as long as they take; whoever reads them
+/// watches for silence.
+pub(super) fn client(
+    settings: &config::Upstream,
+    extra_roots: Option<&Path>,
+) -> Result<reqwest::Client, BuildError> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_rustls()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .pool_idle_timeout(Duration::from_secs(90))
+        .tcp_nodelay(true)
+        .http2_initial_stream_window_size(STREAM_WINDOW)
+        .http2_initial_connection_window_size(STREAM_WINDOW * STREAMS)
+        .http2_keep_alive_interval(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(20))
+        .http2_keep_alive_while_idle(true);
+    if is_loopback(&settings.base_url) {
+        // Proxies have another idea of where this machine is.
+        builder = builder.no_proxy();
+    }
+    if let Some(path) = extra_roots {
+        builder = builder.tls_certs_merge(certificates(path)?);
+    }
+    Ok(builder.build()?)
+}
+
+/// Whether the address is this machine's own.
+fn is_loopback(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        host == "localhost"
+            || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, BuildError> {
+    let pem = std::fs::read(path)
+        .map_err(|error| BuildError::Certificates { path: path.to_owned(), error })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(BuildError::NoCertificate { path: path.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_variable_that_is_not_empty_names_the_file() {
+        for (codex, ssl, expected) in [
+            (None, None, None),
+            (Some(""), Some(""), None),
+            (Some("a"), Some("b"), Some("a")),
+            (Some(""), Some("b"), Some("b")),
+            (None, Some("b"), Some("b")),
+        ] {
+            let file = extra_roots_file(|name| match name {
+                "CODEX_CA_CERTIFICATE" => codex.map(Into::into),
+                "SSL_CERT_FILE" => ssl.map(Into::into),
+                _ => None,
+            });
+            assert_eq!(file, expected.map(PathBuf::from), "{codex:?} {ssl:?}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        for (url, expected) in [
+            ("http://127.0.0.1:1", true),
+            ("http://127.9.9.9/x", true),
+            ("http://[::1]:1", true),
+            ("http://localhost", true),
+            ("http://10.0.0.1", false),
+            ("https://127.0.0.1.example", false),
+            ("https://localhost.example", false),
+        ] {
+            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn every_certificate_of_a_file_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("roots.pem");
+        std::fs::write(&path, include_str!("two-roots.pem")).unwrap();
+        assert_eq!(certificates(&path).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn files_without_certificates_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("roots.pem");
+        let refused = |path: &Path| certificates(path).unwrap_err().to_string();
+        assert!(refused(&path).contains("roots.pem"), "absent");
+        for pem in ["", "junk", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+            std::fs::write(&path, pem).unwrap();
+            assert!(refused(&path).contains("holds no usable"), "{pem}");
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Watching the body of an answer: that it goes on, and that it is a stream of events at all.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use reqwest::StatusCode;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::responses::error::{Body, Report};
+
+use super::{Failure, Waiting};
+
+/// How much of a document is kept, to tell what it says.
+pub(super) const MAX_DOCUMENT: usize = 64 << 10;
+
+/// A body that fails when it is silent for too long, and when it is a document: the backend gives
+/// its streams no `content-type`, so only the first character tells a JSON text or a page from
+/// events.
+pub(super) struct Watched<S> {
+    body: S,
+    kind: Kind,
+    idle: Idle,
+    ended: bool,
+}
+
+enum Kind {
+    /// Nothing but blanks was read.
+    Unknown,
+    Events,
+    /// What was read of the document, up to [`MAX_DOCUMENT`].
+    Document(Vec<u8>),
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(body: S, idle_timeout: Duration) -> Self {
+        Self { body, kind: Kind::Unknown, idle: Idle::new(idle_timeout), ended: false }
+    }
+}
+
+impl<S> Stream for Watched<S>
+where
+    S: Stream<Item = Result<Bytes, reqwest::Error>> + Unpin,
+{
+    type Item = Result<Bytes, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let failure = loop {
+            match Pin::new(&mut this.body).poll_next(cx) {
+                Poll::Ready(Some(Ok(read))) => {
+                    this.idle.note();
+                    if matches!(this.kind, Kind::Unknown) {
+                        this.kind = kind(&read);
+                    }
+                    let Kind::Document(document) = &mut this.kind else {
+                        return Poll::Ready(Some(Ok(read)));
+                    };
+                    document
+                        .extend_from_slice(&read[..read.len().min(MAX_DOCUMENT - document.len())]);
+                    if document.len() == MAX_DOCUMENT {
+                        break said(document);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => break Failure::reading(error),
+                Poll::Ready(None) => match &this.kind {
+                    Kind::Document(document) => break said(document),
+                    Kind::Unknown | Kind::Events => {
+                        this.ended = true;
+                        return Poll::Ready(None);
+                    }
+                },
+                Poll::Pending => match this.idle.poll(cx) {
+                    Poll::Ready(failure) => break failure,
+                    Poll::Pending => return Poll::Pending,
+                },
+            }
+        };
+        this.ended = true;
+        Poll::Ready(Some(Err(failure)))
+    }
+}
+
+/// What a body is that starts like this.
+fn kind(read: &[u8]) -> Kind {
+    let text = read.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(read).trim_ascii_start();
+    match text.first() {
+        None => Kind::Unknown,
+        Some(b'{' | b'[' | b'<') => Kind::Document(Vec::new()),
+        Some(_) => Kind::Events,
+    }
+}
+
+/// The failure that a document in place of events reports.
+fn said(document: &[u8]) -> Failure {
+    match Report::from_body(document) {
+        Body::Html => Failure::Blocked { status: StatusCode::OK, ray: None },
+        Body::Report(report) if report.is_empty() => Failure::Malformed(
+            "it is a JSON document where a stream of events was asked for".into(),
+        ),
+        Body::Report(report) => Failure::Reported(Box::new(report)),
+    }
+}
+
+/// The time since something was read.
+///
+/// Reading only notes the time. The one timer of the stream is looked at when there is nothing to
+/// read, and set anew when it went off early because something was read since.
+struct Idle {
+    limit: Duration,
+    last: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Idle {
+    fn new(limit: Duration) -> Self {
+        Self { limit, last: Instant::now(), timer: Box::pin(sleep(limit)) }
+    }
+
+    fn note(&mut self) {
+        self.last = Instant::now();
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            let deadline = self.last + self.limit;
+            if deadline <= Instant::now() {
+                let waiting = Waiting::Answer;
+                return Poll::Ready(Failure::TimedOut { waiting, limit: self.limit });
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{StreamExt as _, stream};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(300);
+
+    fn body(
+        reads: &'static [&'static str],
+    ) -> impl Stream<Item = Result<Bytes, reqwest::Error>> + Unpin {
+        stream::iter(reads.iter().map(|read| Ok(Bytes::from_static(read.as_bytes()))))
+    }
+
+    async fn outcome(reads: &'static [&'static str]) -> Result<String, Failure> {
+        let mut watched = Watched::new(body(reads), LIMIT);
+        let mut text = String::new();
+        while let Some(read) = watched.next().await {
+            text.push_str(std::str::from_utf8(&read?).unwrap());
+        }
+        Ok(text)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_ends_a_stream_after_the_limit_and_not_before() {
+        let start = Instant::now();
+        // Something every 200 s, four times, and then nothing.
+        let reads = stream::iter(0..4).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(200)).await;
+            Ok(Bytes::from_static(b": still here\n\n"))
+        });
+        let mut watched = Watched::new(Box::pin(reads.chain(stream::pending())), LIMIT);
+        for _ in 0..4 {
+            assert!(watched.next().await.unwrap().is_ok());
+        }
+        let failure = watched.next().await.unwrap().unwrap_err();
+        assert!(matches!(failure, Failure::TimedOut { waiting: Waiting::Answer, limit: LIMIT }));
+        assert_eq!(start.elapsed().as_secs(), 4 * 200 + 300);
+        assert!(watched.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn events_pass_unchanged() {
+        for reads in
+            [&["data: 1\n", "\n{"][..], &["\u{feff}", "\n", ": hi\n\n"], &["event: x"], &[], &[""]]
+        {
+            assert_eq!(outcome(reads).await.unwrap(), reads.concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn documents_end_as_the_failure_they_report() {
+        let failure =
+            outcome(&["  ", "{\"error\":", "{\"code\":\"slow_down\"}}"]).await.unwrap_err();
+        assert!(
+            matches!(failure, Failure::Reported(report) if report.code.as_deref() == Some("slow_down"))
+        );
+        let failure = outcome(&["{\"id\":\"resp_1\",", "\"error\":null}"]).await.unwrap_err();
+        assert!(matches!(failure, Failure::Malformed(_)));
+        let failure = outcome(&["<!DOCTYPE", " html>"]).await.unwrap_err();
+        assert!(matches!(failure, Failure::Blocked { .. }));
+    }
+
+    #[tokio::test]
+    async fn of_a_document_without_end_only_a_part_is_read() {
+        let mut reads = 0;
+        let endless = stream::poll_fn(|_| {
+            reads += 1;
+            Poll::Ready(Some(Ok(Bytes::from_static(&[b'['; 1000]))))
+        });
+        let read: Vec<_> = Watched::new(endless, LIMIT).collect().await;
+        assert!(matches!(read[..], [Err(Failure::Malformed(_))]));
+        assert_eq!(reads, MAX_DOCUMENT.div_ceil(1000));
+    }
+}
