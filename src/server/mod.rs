@@ -1,3 +1,183 @@
-//! Stub.
+//! The daemon: routes, streaming bodies, error objects.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the application and its routes |
+//! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
+//! | `models.rs`, `health.rs` | the other endpoints |
+//! | `error.rs` | the one place where failures become OpenAI error objects |
+//! | `listen.rs` | connections, from accepting them to letting them end |
+//! | `record.rs` | one log line per request |
 
+mod chat;
 pub mod error;
+mod health;
+mod listen;
+mod models;
+mod record;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::config::Config;
+use crate::credentials::Summary;
+use crate::models::Catalogue;
+use crate::upstream;
+use error::ApiError;
+
+pub use listen::serve;
+
+/// What all requests share. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct App(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    upstream: upstream::Client,
+    catalogue: Catalogue,
+    account: Account,
+}
+
+/// Whose plan answers.
+#[derive(Clone)]
+pub enum Account {
+    /// Nobody's: the backend is simulated.
+    Simulated,
+    /// The one that is signed in, asked for each time.
+    SignedIn(Arc<crate::credentials::Store>),
+}
+
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Simulated => "Simulated",
+            Self::SignedIn(_) => "SignedIn",
+        })
+    }
+}
+
+impl Account {
+    /// What may be shown of the account.
+    pub fn summary(&self) -> Summary {
+        match self {
+            Self::Simulated => Summary::default(),
+            Self::SignedIn(store) => store.summary(),
+        }
+    }
+
+    /// Whether the backend is simulated.
+    pub fn is_simulated(&self) -> bool {
+        matches!(self, Self::Simulated)
+    }
+}
+
+impl App {
+    /// The application over a client of the backend.
+    pub fn new(config: Config, upstream: upstream::Client, account: Account) -> Self {
+        let fetching = upstream.clone();
+        let catalogue = Catalogue::new(&config.auth.codex_home, move || {
+            let upstream = fetching.clone();
+            async move { upstream.models().await }
+        });
+        Self(Arc::new(Shared { config, upstream, catalogue, account }))
+    }
+
+    /// The API's index. All routes stand with and without `/v1`, since clients differ in what
+    /// they take for the base.
+    pub fn router(self) -> Router {
+        let api = Router::new()
+            .route("/chat/completions", post(chat::complete))
+            .route("/models", get(models::list))
+            .route("/models/{*id}", get(models::retrieve));
+        let largest = self.0.config.server.max_body_bytes;
+        let is_simulated = self.0.account.is_simulated();
+        let router = Router::new()
+            .merge(api.clone())
+            .nest("/v1/v1", api.clone())
+            .nest("/v1", api)
+            .route("/health", get(health::health))
+            .fallback(not_found)
+            .method_not_allowed_fallback(not_allowed)
+            .layer(DefaultBodyLimit::max(largest))
+            .with_state(self)
+            // Outermost but for the header: one panic is one request's failure.
+            .layer(CatchPanicLayer::custom(panicked));
+        // Routing has happened before a layer of the router runs; a slash at the end must be gone
+        // by then.
+        let trimmed = Router::new().fallback_service(tower::util::MapRequest::new(
+            router,
+            trim_slash as fn(Request) -> Request,
+        ));
+        if is_simulated { trimmed.layer(middleware::from_fn(mark_simulated)) } else { trimmed }
+    }
+}
+
+/// `/v1/models/` is `/v1/models`.
+fn trim_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let trimmed = format!("{}{query}", path.trim_end_matches('/'));
+        let trimmed = if trimmed.starts_with('/') { trimmed } else { format!("/{trimmed}") };
+        if let Ok(uri) = trimmed.parse::<Uri>() {
+            *request.uri_mut() = uri;
+        }
+    }
+    request
+}
+
+async fn mark_simulated(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let yes = HeaderValue::from_static("true");
+    response.headers_mut().insert("x-codex-proxy-simulated", yes);
+    response
+}
+
+async fn not_found(method: Method, uri: Uri) -> ApiError {
+    let path = uri.path();
+    let hint = match path.strip_prefix("/v1").unwrap_or(path) {
+        "/responses" => " Use POST /v1/chat/completions; in the SDK, `chat.completions.create`.",
+        "/completions" => " Use POST /v1/chat/completions; text completion is not offered.",
+        "/embeddings" | "/moderations" | "/files" | "/batches" => {
+            " The backend has no such endpoint."
+        }
+        other if other.starts_with("/audio") || other.starts_with("/images") => {
+            " The backend has no such endpoint."
+        }
+        _ => "",
+    };
+    ApiError::new(
+        StatusCode::NOT_FOUND,
+        "invalid_request_error",
+        format!("Invalid URL ({method} {path}).{hint}"),
+    )
+}
+
+async fn not_allowed(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "invalid_request_error",
+        format!("Not allowed to {method} on {}.", uri.path()),
+    )
+    .code("method_not_supported")
+}
+
+fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
+    tracing::error!("a request handler panicked; this is a bug in codex-proxy");
+    ApiError::server(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "codex-proxy failed on this request; this is a bug in codex-proxy.",
+    )
+    .code("internal_error")
+    .into_response()
+}

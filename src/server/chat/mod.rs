@@ -1,0 +1,273 @@
+//! `POST /v1/chat/completions`.
+
+mod choice;
+mod stream;
+mod whole;
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use serde_json_borrow::Value;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use self::choice::{Choice, Order};
+use super::App;
+use super::error::ApiError;
+use super::record::Record;
+use crate::chat;
+use crate::chat::completion::{Completion, Gatherer};
+use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
+use crate::chat::usage::Usage;
+use crate::models::{Resolved, resolve};
+use crate::translate::plan::Plan;
+use crate::translate::policy::Reasoning;
+use crate::translate::request::{self, Notes, Translated};
+use crate::translate::response::{Reader, add_usage};
+
+/// How long the status of a streamed answer waits for the answer to begin. Until then a failure
+/// can still be told with a status of its own.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The handler.
+pub(super) async fn complete(
+    State(app): State<App>,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let request_id = format!("req_{}", Uuid::new_v4().simple());
+    let mut record = Record::new(request_id.clone());
+    let mut response = match answer(&app, body, &mut record).await {
+        Ok(response) => response,
+        Err(error) => {
+            record.failed(error.status.as_u16(), None);
+            error.into_response()
+        }
+    };
+    insert(response.headers_mut(), "x-request-id", &request_id);
+    response
+}
+
+async fn answer(
+    app: &App,
+    body: Result<Bytes, BytesRejection>,
+    record: &mut Record,
+) -> Result<Response, ApiError> {
+    let body = body.map_err(|rejection| unreadable(&rejection, app))?;
+    let (order, notes) = prepare(app, &body, record).await?;
+    drop(body);
+    let order = Arc::new(order);
+    let identity = Identity::new(&order.plan);
+    let record = std::mem::replace(record, Record::placeholder());
+    let mut response = if order.plan.stream {
+        streamed(app, order, identity, record).await
+    } else {
+        whole(app, &order, &identity, record).await
+    }?;
+    let headers = response.headers_mut();
+    if let Some(dropped) = notes.dropped() {
+        insert(headers, "x-codex-proxy-dropped", &dropped);
+    }
+    if let Some(emulated) = notes.emulated() {
+        insert(headers, "x-codex-proxy-emulated", &emulated);
+    }
+    Ok(response)
+}
+
+/// Reads and translates the client's request.
+async fn prepare(
+    app: &App,
+    body: &Bytes,
+    record: &mut Record,
+) -> Result<(Order, Notes), ApiError> {
+    let body: Value<'_> = parse(body)?;
+    let chat = chat::request::Request::read(&body)?;
+    chat.model.clone_into(&mut record.model);
+    record.stream = chat.stream;
+    let resolved = app.resolve(chat.model).await?;
+    let translated = request::translate(&chat, &model(&resolved), app.0.config.policy())?;
+    let Translated { request, conversation, plan, notes } = translated;
+    let body = serde_json::to_vec(&request).map_err(|error| {
+        ApiError::server(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            .code("internal_error")
+    })?;
+    let client = app.0.upstream.clone();
+    let order = Order { client, body: body.into(), conversation, plan: Arc::new(plan) };
+    Ok((order, notes))
+}
+
+fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    serde_json::from_slice(body).map_err(|error| {
+        ApiError::invalid_request(format!(
+            "We could not parse the JSON body of your request: {error}. The OpenAI API expects a \
+             JSON payload."
+        ))
+    })
+}
+
+fn unreadable(rejection: &BytesRejection, app: &App) -> ApiError {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        let largest = app.0.config.server.max_body_bytes >> 20;
+        let message = format!(
+            "The request body is larger than {largest} MiB; `[server] max_body_mib` sets the limit."
+        );
+        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message);
+    }
+    ApiError::invalid_request(format!("The request body could not be read: {rejection}"))
+}
+
+/// What the translation has to know of a model.
+fn model(resolved: &Resolved) -> request::Model {
+    let info = resolved.info.as_ref();
+    request::Model {
+        slug: resolved.slug.clone(),
+        efforts: info.map(|info| info.efforts.clone()).unwrap_or_default(),
+        effort: resolved.effort,
+        reasons: info.is_none_or(|info| !info.efforts.is_empty()),
+        summaries: info.is_none_or(|info| info.reasoning_summaries),
+        verbosity: info.is_none_or(|info| info.verbosity),
+    }
+}
+
+async fn streamed(
+    app: &App,
+    order: Arc<Order>,
+    identity: Identity,
+    record: Record,
+) -> Result<Response, ApiError> {
+    let mut answer = stream::Answer::new(order, identity, record);
+    let begun = poll_fn(|cx| answer.poll_begun(cx));
+    // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
+    if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
+        let upstream_request_id = request_id_of(&failure);
+        let error = ApiError::from(failure);
+        answer.record().failed(error.status.as_u16(), upstream_request_id.as_deref());
+        return Err(error);
+    }
+    let mut headers = HeaderMap::new();
+    headers
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    describe(app, answer.choices().first(), &mut headers);
+    Ok((headers, Body::from_stream(answer)).into_response())
+}
+
+async fn whole(
+    app: &App,
+    order: &Arc<Order>,
+    identity: &Identity,
+    mut record: Record,
+) -> Result<Response, ApiError> {
+    let answers = whole::gather(order).await.map_err(|failure| {
+        let upstream_request_id = request_id_of(&failure);
+        let error = ApiError::from(failure);
+        record.failed(error.status.as_u16(), upstream_request_id.as_deref());
+        error
+    })?;
+    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
+    let usage = total_usage(choices.iter().map(Choice::reader), order.body.len());
+    let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
+    let heading = identity.heading(tier);
+    let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
+    let mut json = serde_json::to_vec(&completion).map_err(|error| {
+        ApiError::server(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+            .code("internal_error")
+    })?;
+    json.push(b'\n');
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    insert(&mut headers, "openai-processing-ms", &record.elapsed().as_millis().to_string());
+    describe(app, choices.first(), &mut headers);
+    record.begun(choices.first().and_then(|choice| choice.head().request_id.as_deref()));
+    record.answered(usage);
+    Ok((headers, json).into_response())
+}
+
+/// What the backend said of the answer, in headers of our own.
+fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
+    let Some(choice) = choice else { return };
+    let head = choice.head();
+    if let Some(etag) = &head.models_etag {
+        app.0.catalogue.observe_etag(etag);
+    }
+    if let Some(model) = head.model.as_deref().or(choice.reader().upstream_model()) {
+        insert(headers, "x-codex-proxy-upstream-model", model);
+    }
+    if let Some(id) = &head.request_id {
+        insert(headers, "x-codex-proxy-upstream-request-id", id);
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}
+
+fn request_id_of(failure: &crate::upstream::Failure) -> Option<String> {
+    match failure {
+        crate::upstream::Failure::Refused(refusal) => refusal.head.request_id.clone(),
+        _ => None,
+    }
+}
+
+fn reasoning_field(plan: &Plan) -> ReasoningField {
+    match plan.reasoning {
+        Reasoning::Reasoning => ReasoningField::Reasoning,
+        _ => ReasoningField::ReasoningContent,
+    }
+}
+
+fn total_usage<'r>(mut readers: impl Iterator<Item = &'r Reader>, prompt_bytes: usize) -> Usage {
+    let Some(first) = readers.next() else { return Usage::default() };
+    readers.fold(first.usage(prompt_bytes), |total, reader| {
+        add_usage(total, &reader.usage(prompt_bytes))
+    })
+}
+
+/// What distinguishes one answer from any other.
+#[derive(Debug)]
+pub(super) struct Identity {
+    id: String,
+    created: u64,
+    model: String,
+}
+
+impl Identity {
+    fn new(plan: &Plan) -> Self {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            id: format!("chatcmpl-{}", Uuid::new_v4().simple()),
+            created: now.as_secs(),
+            model: plan.model.clone(),
+        }
+    }
+
+    fn heading(&self, service_tier: ServiceTier) -> Heading {
+        Heading {
+            id: self.id.clone(),
+            created: self.created,
+            model: self.model.clone(),
+            service_tier,
+        }
+    }
+}
+
+impl App {
+    /// The model behind a client's name of it.
+    pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
+        let list = self.0.catalogue.list().await;
+        let config = &self.0.config;
+        let default = config.codex_default_model();
+        Ok(resolve(name, &list, &config.models, default.as_deref())?)
+    }
+}

@@ -1,0 +1,202 @@
+//! An answer as a stream of chunks.
+//!
+//! The calls are polled by the connection that the answer goes out on: there is no task and no
+//! channel in between, a slow client slows its calls, and a client that leaves cancels them.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::choice::{Choice, Order, Shown};
+use super::{Identity, reasoning_field, total_usage};
+use crate::chat::chunk::ChunkWriter;
+use crate::chat::delta::{Delta, Sink};
+use crate::server::error::ApiError;
+use crate::server::record::Record;
+use crate::sse::encode::{DONE, KEEPALIVE};
+use crate::translate::response::Progress;
+use crate::upstream::Failure;
+
+/// After so long without a word the client gets a comment.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Enough for one write; more waits for the client to take it.
+const FULL: usize = 16 << 10;
+
+/// The body of a streamed answer.
+pub(super) struct Answer {
+    order: Arc<Order>,
+    choices: Vec<Choice>,
+    out: Output,
+    keepalive: Pin<Box<Sleep>>,
+    record: Record,
+    is_over: bool,
+}
+
+/// The chunks that wait to go out.
+struct Output {
+    identity: Identity,
+    include_usage: bool,
+    choices: usize,
+    reasoning_field: crate::chat::delta::ReasoningField,
+    /// Made with the first chunk: by then the backend has told how it processes the answer.
+    writer: Option<ChunkWriter>,
+    buffer: Vec<u8>,
+}
+
+/// Writes the chunks of one choice.
+struct Chunks<'o> {
+    out: &'o mut Output,
+    choice: usize,
+    tier: crate::chat::delta::ServiceTier,
+}
+
+impl Sink for Chunks<'_> {
+    fn delta(&mut self, delta: Delta<'_>) {
+        let out = &mut *self.out;
+        let writer = out.writer.get_or_insert_with(|| {
+            let heading = out.identity.heading(self.tier);
+            ChunkWriter::new(&heading, out.choices, out.include_usage, out.reasoning_field)
+        });
+        writer.delta(self.choice, &delta, &mut out.buffer);
+    }
+}
+
+impl Answer {
+    pub(super) fn new(order: Arc<Order>, identity: Identity, record: Record) -> Self {
+        let plan = &order.plan;
+        let choices: Vec<_> = (0..plan.choices).map(|_| Choice::new(&order)).collect();
+        let out = Output {
+            identity,
+            include_usage: plan.include_usage,
+            choices: choices.len(),
+            reasoning_field: reasoning_field(plan),
+            writer: None,
+            buffer: Vec::new(),
+        };
+        let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
+        Self { order, choices, out, keepalive, record, is_over: false }
+    }
+
+    /// Waits until every choice has begun. Until then nothing has gone out, and a failure can be
+    /// told with its own status.
+    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        let mut is_pending = false;
+        for index in 0..self.choices.len() {
+            while !self.choices[index].reader().has_begun() {
+                match self.poll_choice(index, cx) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                    Poll::Pending => {
+                        is_pending = true;
+                        break;
+                    }
+                }
+            }
+        }
+        if is_pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+    }
+
+    /// The choices, for the headers of the answer.
+    pub(super) fn choices(&self) -> &[Choice] {
+        &self.choices
+    }
+
+    pub(super) fn record(&mut self) -> &mut Record {
+        &mut self.record
+    }
+
+    fn poll_choice(
+        &mut self,
+        index: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Progress, Failure>> {
+        let choice = &mut self.choices[index];
+        let tier = choice.reader().service_tier();
+        let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
+        choice.poll_step(cx, Shown::AsItComes, &mut chunks).map_ok(|_| choice.reader().progress())
+    }
+
+    /// Reads what has come of all choices.
+    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+        for index in 0..self.choices.len() {
+            while !self.choices[index].has_ended() && self.out.buffer.len() < FULL {
+                match self.poll_choice(index, cx) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(failure)) => return Err(failure),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the stream with usage and `[DONE]`.
+    fn finish(&mut self) {
+        let usage = total_usage(self.choices.iter().map(Choice::reader), self.order.body.len());
+        if self.out.include_usage
+            && let Some(writer) = &self.out.writer
+        {
+            writer.usage(&usage, &mut self.out.buffer);
+        }
+        self.record.answered(usage);
+        self.close();
+    }
+
+    /// Ends the stream with an error: nothing else tells a client that the answer is not whole.
+    fn fail(&mut self, failure: Failure) {
+        tracing::warn!(request_id = self.record.request_id, %failure, "the answer was cut off");
+        for index in 0..self.choices.len() {
+            let tier = self.choices[index].reader().service_tier();
+            let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
+            self.choices[index].abandon(&mut chunks);
+        }
+        let error = ApiError::from(failure);
+        self.record.failed(error.status.as_u16(), None);
+        self.out.buffer.extend_from_slice(error.into_sse().as_bytes());
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.out.buffer.extend_from_slice(DONE.as_bytes());
+        self.choices.clear();
+        self.is_over = true;
+    }
+}
+
+impl Stream for Answer {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        if !this.is_over {
+            match this.poll_choices(cx) {
+                Err(failure) => this.fail(failure),
+                Ok(()) if this.choices.iter().all(Choice::has_ended) => this.finish(),
+                Ok(()) => {}
+            }
+        }
+        if !this.out.buffer.is_empty() {
+            let bytes = Bytes::from(std::mem::take(&mut this.out.buffer));
+            this.keepalive.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+            let upstream_request_id =
+                this.choices.first().and_then(|choice| choice.head().request_id.as_deref());
+            this.record.begun(upstream_request_id);
+            return Poll::Ready(Some(Ok(bytes)));
+        }
+        if this.is_over {
+            return Poll::Ready(None);
+        }
+        if this.keepalive.as_mut().poll(cx).is_ready() {
+            this.keepalive.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+            return Poll::Ready(Some(Ok(Bytes::from_static(KEEPALIVE.as_bytes()))));
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,32 @@
+//! `GET /v1/models`, which never fails for want of the backend.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::App;
+use super::error::ApiError;
+use crate::chat::model::{List, Model};
+use crate::effort::Effort;
+use crate::responses::model::ModelInfo;
+
+pub(super) async fn list(State(app): State<App>) -> Json<List> {
+    let list = app.0.catalogue.list().await;
+    Json(List::new(list.visible().map(|info| describe(&info.slug, info)).collect()))
+}
+
+/// One model, by any name that requests may use for it; the name may hold a slash.
+pub(super) async fn retrieve(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Model>, ApiError> {
+    let resolved = app.resolve(&id).await?;
+    Ok(Json(match &resolved.info {
+        Some(info) => describe(&id, info),
+        None => Model::new(id, None, Vec::new()),
+    }))
+}
+
+fn describe(id: &str, info: &ModelInfo) -> Model {
+    let efforts = info.efforts.iter().copied().map(Effort::as_str).collect();
+    Model::new(id, info.context_window, efforts)
+}
