@@ -19,13 +19,12 @@ const RESERVED: [HeaderName; 6] = [
 ];
 
 pub(super) fn within(range: RangeInclusive<u64>) -> impl Fn(u64) -> Result<u64, String> {
-    move |number| match range.contains(&number) {
-        true => Ok(number),
-        false => Err(format!("{number} is out of range")),
+    move |number| {
+        if range.contains(&number) { Ok(number) } else { Err(format!("{number} is out of range")) }
     }
 }
 
-pub(super) fn listen_address(text: String) -> Result<SocketAddr, String> {
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().map_err(|_| format!("\"{text}\" is not an address with a port"))?;
     refuse_exposed_address(address)?;
     Ok(address)
@@ -41,8 +40,8 @@ fn refuse_exposed_address(address: SocketAddr) -> Result<(), String> {
 }
 
 /// An address of a service: `https`, or `http` on this machine; without trailing slash.
-pub(super) fn service_url(text: String) -> Result<Url, String> {
-    let mut url = Url::parse(&text).map_err(|error| format!("this is not a URL ({error})"))?;
+pub(super) fn service_url(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("this is not a URL ({error})"))?;
     // Not quoted in the message: it would show the password.
     if !url.username().is_empty() || url.password().is_some() {
         return Err("a URL may not hold credentials".to_owned());
@@ -89,7 +88,7 @@ fn header_name(text: &str) -> Result<HeaderName, String> {
     Ok(name)
 }
 
-pub(super) fn header_names(names: Vec<String>) -> Result<Vec<HeaderName>, String> {
+pub(super) fn header_names(names: &[String]) -> Result<Vec<HeaderName>, String> {
     names.iter().map(|name| header_name(name)).collect()
 }
 

@@ -38,8 +38,7 @@ impl<'a> Document<'a> {
 
     /// The line of a byte, as an origin.
     pub(super) fn origin(&self, offset: usize) -> Origin {
-        let before = self.text.as_bytes().get(..offset).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + self.text.get(..offset).unwrap_or_default().matches('\n').count();
         Origin::File { path: Arc::clone(&self.path), line }
     }
 

@@ -40,7 +40,7 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
     let listen = r.take(
         key("server", "listen", "a loopback address with a port, such as 127.0.0.1:10455"),
         "127.0.0.1:10455".to_owned(),
-        checks::listen_address,
+        |text: String| checks::listen_address(&text),
     );
     let max_body_mib =
         r.take(key("server", "max_body_mib", "1 to 2047"), 128, checks::within(1..=2047));
@@ -52,7 +52,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     let base_url = r.take(
         key("upstream", "base_url", URL),
         "https://chatgpt.com/backend-api/codex".to_owned(),
-        checks::service_url,
+        |text: String| checks::service_url(&text),
     );
     let idle_timeout =
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
@@ -77,7 +77,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     let session_headers = r.take(
         key("upstream", "session_headers", "names of headers other than HTTP's own"),
         ["session-id", "thread-id", "x-client-request-id"].map(str::to_owned).to_vec(),
-        checks::header_names,
+        |names: Vec<String>| checks::header_names(&names),
     );
     let headers = r.entries(
         key("upstream", "headers", "headers (name = \"text\") other than HTTP's own and the login"),
@@ -97,11 +97,10 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
 }
 
 fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
-    let issuer = r.take(
-        key("auth", "issuer", URL),
-        "https://auth.openai.com".to_owned(),
-        checks::service_url,
-    );
+    let issuer =
+        r.take(key("auth", "issuer", URL), "https://auth.openai.com".to_owned(), |text: String| {
+            checks::service_url(&text)
+        });
     // An empty path asks for the computed default, so that the example file can spell it out.
     let (origin, default) = match r.foreign_variable("CODEX_HOME") {
         Some(path) => (Origin::Environment { name: "CODEX_HOME".to_owned() }, path),

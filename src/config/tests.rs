@@ -155,107 +155,85 @@ fn codex_home_follows_the_codex_cli_unless_set() {
 
 #[test]
 fn a_wrong_value_names_its_place_its_key_and_what_is_allowed() {
-    // file, environment, and pieces of the one problem
-    let cases: &[(&str, &[(&str, &str)], &[&str])] = &[
-        (
-            "[server]\n\nlistne = 1",
-            &[],
-            &["/c.toml:3: [server] listne: unknown key; allowed: listen"],
-        ),
-        ("[sever]", &[], &["/c.toml:1: [sever]: unknown section; allowed: [auth], "]),
-        ("server = 1", &[], &["/c.toml:1: [server]: expected a table, found integer"]),
-        ("listen = \"127.0.0.1:1\"", &[], &["/c.toml:1: [listen]: unknown section"]),
+    // The file, and pieces of the one problem with it.
+    let cases: &[(&str, &[&str])] = &[
+        ("[server]\n\nlistne = 1", &["/c.toml:3: [server] listne: unknown key; allowed: listen"]),
+        ("[sever]", &["/c.toml:1: [sever]: unknown section; allowed: [auth], "]),
+        ("server = 1", &["/c.toml:1: [server]: expected a table, found integer"]),
+        ("listen = \"127.0.0.1:1\"", &["/c.toml:1: [listen]: unknown section"]),
         (
             "[server]\nmax_body_mib = \"big\"",
-            &[],
             &[
                 "/c.toml:2: [server] max_body_mib: expected a whole number, found string; allowed: 1 to",
             ],
         ),
-        ("[server]\nmax_body_mib = 0", &[], &[":2: ", "0 is out of range; allowed: 1 to 2047"]),
-        ("[server]\nmax_body_mib = -1", &[], &[":2: ", "expected a whole number"]),
-        (
-            "[server]\nlisten = \"here\"",
-            &[],
-            &["\"here\" is not an address with a port; allowed: "],
-        ),
-        (
-            "[server]\nlisten = \"0.0.0.0:1\"",
-            &[],
-            &["from other machines, which is not supported yet"],
-        ),
-        ("[server]\nlisten = \"[::]:1\"", &[], &["from other machines"]),
+        ("[server]\nmax_body_mib = 0", &[":2: ", "0 is out of range; allowed: 1 to 2047"]),
+        ("[server]\nmax_body_mib = -1", &[":2: ", "expected a whole number"]),
+        ("[server]\nlisten = \"here\"", &["\"here\" is not an address with a port; allowed: "]),
+        ("[server]\nlisten = \"0.0.0.0:1\"", &["from other machines, which is not supported yet"]),
+        ("[server]\nlisten = \"[::]:1\"", &["from other machines"]),
         (
             "[compat]\nstrict = \"yes\"",
-            &[],
             &[":2: [compat] strict: expected true or false, found string"],
         ),
         (
             "[compat]\nmax_tokens = \"all\"",
-            &[],
             &["\"all\" is not known; allowed: \"visible\", \"ignore\""],
         ),
-        (
-            "[upstream]\nbase_url = \"http://example.com\"",
-            &[],
-            &["unencrypted", "allowed: an https://"],
-        ),
-        ("[upstream]\nbase_url = \"ftp://example.com\"", &[], &["scheme \"ftp\""]),
-        ("[upstream]\nbase_url = \"chatgpt.com\"", &[], &["not a URL"]),
-        ("[upstream]\nbase_url = \"https://a.example/?b=c\"", &[], &["query"]),
+        ("[upstream]\nbase_url = \"http://example.com\"", &["unencrypted", "allowed: an https://"]),
+        ("[upstream]\nbase_url = \"ftp://example.com\"", &["scheme \"ftp\""]),
+        ("[upstream]\nbase_url = \"chatgpt.com\"", &["not a URL"]),
+        ("[upstream]\nbase_url = \"https://a.example/?b=c\"", &["query"]),
         (
             "[auth]\nissuer = \"http://127.0.0.1.example.com\"",
-            &[],
             &[":2: [auth] issuer: ", "unencrypted"],
         ),
-        ("[upstream]\nclient_version = \"1.0\"", &[], &["MAJOR.MINOR.PATCH"]),
-        ("[upstream]\nclient_version = \"1.0.0.0\"", &[], &["MAJOR.MINOR.PATCH"]),
-        (
-            "[upstream]\noriginator = \"a\\nb\"",
-            &[],
-            &["[upstream] originator: it holds characters"],
-        ),
-        ("[upstream]\nsession_headers = [1]", &[], &["expected a list of strings, found array"]),
-        ("[upstream]\nsession_headers = [\"a b\"]", &[], &["\"a b\" is not a header's name"]),
+        ("[upstream]\nclient_version = \"1.0\"", &["MAJOR.MINOR.PATCH"]),
+        ("[upstream]\nclient_version = \"1.0.0.0\"", &["MAJOR.MINOR.PATCH"]),
+        ("[upstream]\noriginator = \"a\\nb\"", &["[upstream] originator: it holds characters"]),
+        ("[upstream]\nsession_headers = [1]", &["expected a list of strings, found array"]),
+        ("[upstream]\nsession_headers = [\"a b\"]", &["\"a b\" is not a header's name"]),
         (
             "[upstream.headers]\nx-a = \"1\"\nAuthorization = \"Bearer sk-secret\"",
-            &[],
             &["/c.toml:3: [upstream.headers] Authorization: \"authorization\" may not be set here"],
         ),
-        (
-            "[upstream.headers]\nx-a = 1",
-            &[],
-            &["/c.toml:2: [upstream.headers] x-a: expected a string"],
-        ),
-        ("[upstream]\nheaders = \"x\"", &[], &["/c.toml:2: [upstream] headers: expected a table"]),
-        ("[models.aliases]\n\"\" = \"gpt-5.5\"", &[], &["alias or its model is empty"]),
+        ("[upstream.headers]\nx-a = 1", &["/c.toml:2: [upstream.headers] x-a: expected a string"]),
+        ("[upstream]\nheaders = \"x\"", &["/c.toml:2: [upstream] headers: expected a table"]),
+        ("[models.aliases]\n\"\" = \"gpt-5.5\"", &["alias or its model is empty"]),
         (
             "[models]\nunknown = 1",
-            &[],
             &["expected a string, found integer; allowed: \"reject\", \"default\""],
         ),
-        (
-            "",
-            &[("CODEX_PROXY_SERVER_MAX_BODY_MIB", "lots")],
-            &[
-                "environment variable CODEX_PROXY_SERVER_MAX_BODY_MIB: [server] max_body_mib: expected a",
-            ],
-        ),
-        (
-            "",
-            &[("CODEX_PROXY_SERVER_LISTNE", "x")],
-            &["CODEX_PROXY_SERVER_LISTNE: unknown setting"],
-        ),
-        ("", &[("CODEX_PROXY_MODELS_ALIASES", "a,b")], &["expected a table of strings"]),
-        ("[server]\nlisten = ", &[], &["/c.toml:2: this is not TOML: "]),
-        ("[log]\nformat = \"text\"\nformat = \"json\"", &[], &["/c.toml:3: this is not TOML: "]),
+        ("[server]\nlisten = ", &["/c.toml:2: this is not TOML: "]),
+        ("[log]\nformat = \"text\"\nformat = \"json\"", &["/c.toml:3: this is not TOML: "]),
     ];
-    for (file, environment, pieces) in cases {
-        let found = problems(file, environment);
-        assert_eq!(found.len(), 1, "{file:?} {environment:?}: {found:?}");
+    for (file, pieces) in cases {
+        let found = problems(file, &[]);
+        assert_eq!(found.len(), 1, "{file:?}: {found:?}");
         for piece in *pieces {
             assert!(found[0].contains(piece), "{file:?}: {:?} lacks {piece:?}", found[0]);
         }
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let cases = [
+        (
+            "SERVER_MAX_BODY_MIB",
+            "lots",
+            "[server] max_body_mib: expected a whole number; allowed: 1",
+        ),
+        ("SERVER_LISTNE", "x", "unknown setting; allowed: CODEX_PROXY_SERVER_LISTEN, "),
+        ("MODELS_ALIASES", "a,b", "[models] aliases: expected a table of strings"),
+        ("COMPAT_STRICT", "yes", "[compat] strict: expected true or false"),
+    ];
+    for (name, value, message) in cases {
+        let name = format!("CODEX_PROXY_{name}");
+        let found = problems("", &[(&name, value)]);
+        assert_eq!(found.len(), 1, "{name}: {found:?}");
+        let start = format!("environment variable {name}: {message}");
+        assert!(found[0].starts_with(&start), "{:?} lacks {start:?}", found[0]);
     }
 }
 

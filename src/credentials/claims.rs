@@ -66,7 +66,7 @@ impl Claims {
         self.auth.chatgpt_plan_type.as_deref()
     }
 
-    /// Whether the account lives in the FedRAMP environment.
+    /// Whether the account lives in the `FedRAMP` environment.
     pub fn is_fedramp(&self) -> bool {
         self.auth.chatgpt_account_is_fedramp
     }

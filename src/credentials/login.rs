@@ -13,7 +13,7 @@ pub struct Login {
     pub plan: Option<String>,
     /// The account's e-mail address, for display only.
     pub email: Option<String>,
-    /// Whether the account lives in the FedRAMP environment.
+    /// Whether the account lives in the `FedRAMP` environment.
     pub fedramp: bool,
     /// When the access token ends, in seconds since 1970. It may have ended already: then it is
     /// the backend that refuses it.
