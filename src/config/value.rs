@@ -144,9 +144,10 @@ impl Show for SocketAddr {
     }
 }
 
+/// Without the slash that [`Url`] writes for an empty path.
 impl Show for Url {
     fn show(&self) -> Value {
-        Value::String(self.to_string())
+        Value::String(self.as_str().trim_end_matches('/').to_owned())
     }
 }
 
