@@ -1,6 +1,6 @@
 //! The command line: what was typed, and which command that runs.
 //!
-//! A command is a variant of [`Command`] and an arm of [`Cli::run`].
+//! A command is a variant of `Command` and an arm of `Cli::run`.
 
 mod exit;
 mod run;
