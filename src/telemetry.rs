@@ -1,1 +1,181 @@
-//! Stub.
+//! Logs on standard error. By default they hold no content and no secrets: what this program logs
+//! never does, and other crates, which might, are heard only when they warn.
+
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
+
+use tracing::Subscriber;
+use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer, SubscriberExt as _};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::config::LogFormat;
+use crate::credentials::Summary;
+
+/// What is logged unless `RUST_LOG` says otherwise.
+const FILTER: &str = "warn,codex_proxy=info";
+
+/// Why there are no logs.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something in this process is already set up to receive them.
+    #[error("cannot set up the log: {0}")]
+    Taken(#[from] TryInitError),
+}
+
+/// Sends the logs of this process to standard error, as `RUST_LOG` says.
+pub fn init(format: LogFormat) -> Result<(), Error> {
+    let (filter, mistake) = filter(std::env::var("RUST_LOG").ok().as_deref());
+    let is_colourful = std::io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    let layer = lines(format, is_colourful, std::io::stderr);
+    tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+    if let Some(mistake) = mistake {
+        tracing::warn!(%mistake, "RUST_LOG makes no sense and is ignored; try {FILTER}");
+    }
+    Ok(())
+}
+
+/// The filter that `RUST_LOG` asks for, or the usual one and what is wrong with the wish.
+fn filter(wish: Option<&str>) -> (EnvFilter, Option<ParseError>) {
+    match wish.filter(|wish| !wish.trim().is_empty()).map(EnvFilter::try_new) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(mistake)) => (EnvFilter::new(FILTER), Some(mistake)),
+        None => (EnvFilter::new(FILTER), None),
+    }
+}
+
+fn lines<S, W>(format: LogFormat, ansi: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    match format {
+        LogFormat::Text => layer.with_ansi(ansi).with_target(false).boxed(),
+        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
+    }
+}
+
+/// What the start banner tells.
+#[derive(Debug, Clone)]
+pub struct Banner<'a> {
+    /// Where the daemon listens: the real port, not 0.
+    pub address: SocketAddr,
+    /// The login, as far as it may be shown.
+    pub login: &'a Summary,
+    /// Whether the answers come from the simulated backend.
+    pub simulated: bool,
+}
+
+/// Logs that the daemon is up, for whom it works, and what to tell clients.
+pub fn banner(banner: &Banner<'_>) {
+    let Banner { address, login, simulated } = banner;
+    let base_url = format!("http://{address}/v1");
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "codex-proxy is listening");
+    if *simulated {
+        tracing::warn!(
+            "SIMULATED BACKEND: the answers are made up and nothing leaves this machine"
+        );
+    } else if login.signed_in {
+        let account = login.email.as_deref().unwrap_or("unknown");
+        let plan = login.plan.as_deref().unwrap_or("unknown");
+        tracing::info!(account, plan, "signed in");
+    } else {
+        tracing::warn!("not signed in: run `codex login`; a restart is not needed");
+    }
+    tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and any API key");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Seek as _};
+    use std::sync::Arc;
+
+    use super::*;
+
+    fn logged(format: LogFormat, wish: Option<&str>, log: impl FnOnce()) -> String {
+        let file = Arc::new(tempfile::tempfile().unwrap());
+        let layer = lines(format, false, Arc::clone(&file));
+        let subscriber = tracing_subscriber::registry().with(filter(wish).0).with(layer);
+        tracing::subscriber::with_default(subscriber, log);
+        let mut text = String::new();
+        (&*file).rewind().unwrap();
+        (&*file).read_to_string(&mut text).unwrap();
+        text
+    }
+
+    fn start(login: &Summary, simulated: bool) -> String {
+        let address = "127.0.0.1:10455".parse().unwrap();
+        logged(LogFormat::Text, None, || banner(&Banner { address, login, simulated }))
+    }
+
+    #[test]
+    fn the_banner_tells_for_whom_and_how_to_connect() {
+        let login = Summary {
+            signed_in: true,
+            plan: Some("pro".to_owned()),
+            email: Some("j***@example.com".to_owned()),
+            expires_at: None,
+        };
+        let text = start(&login, false);
+        for piece in [
+            concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
+            "address=127.0.0.1:10455",
+            "account=\"j***@example.com\" plan=\"pro\"",
+            "base_url = \"http://127.0.0.1:10455/v1\"",
+        ] {
+            assert!(text.contains(piece), "{piece} is not in {text}");
+        }
+        assert!(!text.contains("WARN"), "{text}");
+    }
+
+    #[test]
+    fn a_simulated_backend_and_a_missing_login_are_loud() {
+        let simulated = start(&Summary::default(), true);
+        assert!(simulated.contains("WARN SIMULATED BACKEND"), "{simulated}");
+        assert!(!simulated.contains("signed in"), "{simulated}");
+        let missing = start(&Summary::default(), false);
+        assert!(missing.contains("WARN not signed in: run `codex login`"), "{missing}");
+    }
+
+    #[test]
+    fn json_lines_are_objects() {
+        let text = logged(LogFormat::Json, None, || {
+            tracing::info!(model = "gpt-5.5", "done");
+            tracing::warn!("twice");
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[0]["model"], "gpt-5.5");
+        assert_eq!(lines[0]["message"], "done");
+        assert_eq!(lines[1]["level"], "WARN");
+    }
+
+    #[test]
+    fn others_are_heard_only_when_they_warn_unless_rust_log_says_otherwise() {
+        let log = || {
+            tracing::info!("ours");
+            tracing::debug!("detail");
+            tracing::info!(target: "hyper", "theirs");
+            tracing::warn!(target: "hyper", "danger");
+        };
+        let cases: &[(Option<&str>, &[&str])] = &[
+            (None, &["ours", "danger"]),
+            (Some(" "), &["ours", "danger"]),
+            (Some("hyper=info"), &["theirs", "danger"]),
+            (Some("codex_proxy=debug"), &["ours", "detail"]),
+            (Some("=nonsense="), &["ours", "danger"]),
+        ];
+        for (wish, expected) in cases {
+            let text = logged(LogFormat::Text, *wish, log);
+            let words: Vec<_> =
+                text.lines().filter_map(|line| line.split_whitespace().last()).collect();
+            assert_eq!(words, *expected, "{wish:?}");
+        }
+        assert!(filter(Some("=nonsense=")).1.is_some());
+    }
+}

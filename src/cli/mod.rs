@@ -1,7 +1,183 @@
-//! Stub.
+//! The command line: what was typed, and which command that runs.
+//!
+//! A command is a variant of `Command` and an arm of `Cli::run`.
+
+mod exit;
+mod run;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use self::exit::{Exit, Failure};
+pub use self::run::Backend;
+use crate::config::{self, Config, Effective, Flags, LogFormat};
+use crate::telemetry;
+
+const EXAMPLES: &str = "\
+Examples:
+  codex-proxy                            serve on 127.0.0.1:10455 with the login of the Codex CLI
+  codex-proxy serve --simulate           try it without an account: nothing leaves this machine
+  codex-proxy --listen 127.0.0.1:8080    serve on another port
+  codex-proxy config                     show the settings in force and where each is from
+  codex-proxy simulate --listen 127.0.0.1:9000
+                                         a stand-in for the Codex backend, for tests of your own
+
+Clients need base_url = \"http://127.0.0.1:10455/v1\" and any API key.
+
+Exit codes:
+  0 fine, 64 wrong usage, 69 backend not available, 70 internal error, 77 not signed in,
+  78 wrong settings";
+
+/// Turns your own ChatGPT plan into a local OpenAI API.
+#[derive(Debug, Parser)]
+#[command(name = "codex-proxy", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What may stand before or after any command.
+#[derive(Debug, Args)]
+struct Options {
+    /// The settings file [default: codex-proxy/config.toml in the system's folder for settings]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// Where to listen [default: 127.0.0.1:10455; of `simulate`: 127.0.0.1:10456]
+    #[arg(long, value_name = "ADDR", global = true)]
+    listen: Option<String>,
+    /// The form of the log on standard error [default: text]
+    #[arg(long, value_name = "FORMAT", global = true, value_parser = ["text", "json"])]
+    log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon (what happens without a command)
+    Serve {
+        /// Answer from a simulated backend: no account needed, nothing leaves this machine
+        #[arg(long)]
+        simulate: bool,
+    },
+    /// Run the simulated Codex backend alone
+    Simulate,
+    /// Print the settings in force and where each value came from
+    Config,
+}
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    ExitCode::SUCCESS
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version arrive here too. A closed pipe is nobody's problem.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
+        }
+    };
+    match cli.run() {
+        Ok(()) => Exit::Ok.into(),
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr(), "codex-proxy: {failure}");
+            failure.exit.into()
+        }
+    }
+}
+
+impl Cli {
+    fn run(self) -> Result<(), Failure> {
+        let options = self.options;
+        match self.command.unwrap_or(Command::Serve { simulate: false }) {
+            Command::Serve { simulate } => {
+                let (config, _) = options.settings()?;
+                telemetry::init(config.log.format)?;
+                run::serve(config, if simulate { Backend::Simulated } else { Backend::Codex })
+            }
+            Command::Simulate => {
+                let address = options.simulator_address()?;
+                telemetry::init(options.simulator_log_format())?;
+                run::simulate(address)
+            }
+            Command::Config => {
+                let (_, effective) = options.settings()?;
+                let _ = write!(std::io::stdout(), "{}{effective}", options.settings_file());
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Options {
+    fn settings(&self) -> Result<(Config, Effective), Failure> {
+        let flags = Flags::default()
+            .with("server", "listen", "--listen", self.listen.clone())
+            .with("log", "format", "--log-format", self.log_format.clone());
+        Ok(config::load(self.config.as_deref(), flags)?)
+    }
+
+    /// A comment that says which settings file was looked for.
+    fn settings_file(&self) -> String {
+        let Some(path) = self.config.clone().or_else(config::default_file) else {
+            return String::new();
+        };
+        let note = if path.exists() { "" } else { " (does not exist)" };
+        format!("# settings file: {}{note}\n\n", path.display())
+    }
+
+    /// The simulated backend holds no secrets and spends nothing, so any address will do.
+    fn simulator_address(&self) -> Result<SocketAddr, Failure> {
+        let text = self.listen.as_deref().unwrap_or("127.0.0.1:10456");
+        text.parse().map_err(|_| {
+            let message = format!(
+                "flag --listen: \"{text}\" is not an address with a port; allowed: one such as \
+                 127.0.0.1:10456"
+            );
+            Failure::new(Exit::Usage, message)
+        })
+    }
+
+    /// The simulated backend reads no settings: what it does depends on nothing but its flags.
+    fn simulator_log_format(&self) -> LogFormat {
+        match self.log_format.as_deref() {
+            Some("json") => LogFormat::Json,
+            _ => LogFormat::Text,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn options_may_stand_before_or_after_the_command() {
+        for line in [
+            &["codex-proxy", "--listen", "[::1]:1", "serve"][..],
+            &["codex-proxy", "serve", "--listen", "[::1]:1"],
+            &["codex-proxy", "--listen", "[::1]:1"],
+        ] {
+            let cli = Cli::try_parse_from(line).unwrap();
+            assert_eq!(cli.options.listen.as_deref(), Some("[::1]:1"), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn every_exit_code_is_in_the_help() {
+        for exit in Exit::ALL {
+            let code = format!("{} ", exit as u8);
+            assert!(EXAMPLES.contains(&code), "{exit:?}");
+        }
+    }
 }

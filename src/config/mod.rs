@@ -1,11 +1,33 @@
 //! Settings: flags over environment over file over defaults.
+//!
+//! [`load`] reads the file and hands everything to a pure function. `load.rs` lists every setting
+//! with its default and limits; `reader.rs` finds them in their [`Sources`] and collects all that
+//! is wrong, so that one start shows every mistake.
+
+mod checks;
+mod codex;
+mod document;
+mod effective;
+mod load;
+mod paths;
+mod reader;
+mod source;
+#[cfg(test)]
+mod tests;
+mod value;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::header::{HeaderMap, HeaderName};
+
+pub use self::codex::CodexConfig;
+pub use self::effective::Effective;
+pub use self::paths::default_file;
+pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -28,6 +50,27 @@ pub struct Config {
     pub log: Log,
 }
 
+/// Reads the settings: `named` is the file of `--config`, which must exist.
+pub fn load(named: Option<&Path>, flags: Flags) -> Result<(Config, Effective), Error> {
+    let file = paths::read(named)?;
+    let (environment, home) = (Environment::process(), dirs::home_dir());
+    Config::from_sources(&Sources { flags, environment, file, home })
+}
+
+impl Config {
+    /// The settings that the sources make, and where each came from; pure.
+    pub fn from_sources(sources: &Sources) -> Result<(Self, Effective), Error> {
+        load::load(sources)
+    }
+
+    /// The settings that a file with this text makes, with nothing in the environment.
+    pub fn from_toml(text: &str) -> Result<Self, Error> {
+        let file = Some(File { path: PathBuf::from("config.toml"), text: text.to_owned() });
+        let sources = Sources { file, home: dirs::home_dir(), ..Sources::default() };
+        Ok(Self::from_sources(&sources)?.0)
+    }
+}
+
 /// `[server]`: the local API.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -40,7 +83,8 @@ pub struct Server {
 /// `[upstream]`: the Codex backend and how this program names itself there.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// The address that `/responses` and `/models` are appended to; no trailing slash.
+    /// The address that `/responses` and `/models` are appended to; its path has no trailing
+    /// slash, except that [`Url`] writes an empty path as `/`.
     pub base_url: Url,
     /// How long the backend may be silent within one answer.
     pub idle_timeout: Duration,
@@ -54,9 +98,10 @@ pub struct Upstream {
     /// only to clients that are new enough for it.
     pub client_version: String,
     /// The headers that carry the conversation's id.
-    pub session_headers: Vec<String>,
-    /// Headers added to every request, or put in place of those above.
-    pub headers: BTreeMap<String, String>,
+    pub session_headers: Vec<HeaderName>,
+    /// Headers added to every request, or put in place of those above. Their values are marked
+    /// sensitive: they do not show in debug output.
+    pub headers: HeaderMap,
 }
 
 /// `[auth]`: the login.

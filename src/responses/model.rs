@@ -1,1 +1,174 @@
-//! Stub.
+//! The catalogue of models, as the backend and the Codex CLI's cache write it.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use super::effort::Effort;
+
+/// What is known of one model. Everything but the slug may be missing: fields come and go.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct ModelInfo {
+    /// The name in requests.
+    pub slug: String,
+    /// The name for people.
+    #[serde(default, deserialize_with = "lenient")]
+    pub display_name: Option<String>,
+    /// One sentence about it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub description: Option<String>,
+    /// Whether people are offered it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub visibility: Visibility,
+    /// Its place in lists, ascending; without one it comes last.
+    #[serde(default, deserialize_with = "lenient")]
+    pub priority: Option<i64>,
+    /// How many tokens of input it takes by default.
+    #[serde(default, deserialize_with = "lenient")]
+    pub context_window: Option<u64>,
+    /// How many tokens of input it takes at most.
+    #[serde(default, deserialize_with = "lenient")]
+    pub max_context_window: Option<u64>,
+    /// The efforts it offers, of those that the Chat Completions API knows.
+    #[serde(default, rename = "supported_reasoning_levels", deserialize_with = "efforts")]
+    pub efforts: Vec<Effort>,
+    /// The effort it uses when none is asked for.
+    #[serde(default, rename = "default_reasoning_level", deserialize_with = "effort")]
+    pub default_effort: Option<Effort>,
+    /// Whether it can call several tools at once.
+    #[serde(default, deserialize_with = "lenient")]
+    pub supports_parallel_tool_calls: Option<bool>,
+    /// Whether `text.verbosity` means something to it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub support_verbosity: Option<bool>,
+    /// What it can be shown: `text`, `image`, `audio`.
+    #[serde(default, deserialize_with = "lenient")]
+    pub input_modalities: Vec<String>,
+    /// The service tiers it can be asked for, besides the default.
+    #[serde(default, deserialize_with = "lenient")]
+    pub service_tiers: Vec<ServiceTier>,
+    /// Whether `reasoning.summary` may be sent; the Codex CLI takes absence as yes.
+    #[serde(default, deserialize_with = "lenient")]
+    pub supports_reasoning_summary_parameter: Option<bool>,
+    /// The Codex CLI's version that is needed for it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub minimal_client_version: Option<String>,
+    /// Whether the Codex CLI uses its trimmed request form with it.
+    #[serde(default, deserialize_with = "lenient")]
+    pub use_responses_lite: bool,
+}
+
+/// Whether people are offered a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Visibility {
+    /// Yes.
+    List,
+    /// No: internal, retired, or of a kind that is not known.
+    #[default]
+    Hide,
+}
+
+/// A service tier.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ServiceTier {
+    /// The value of `service_tier`.
+    pub id: String,
+    /// The name for people.
+    #[serde(default, deserialize_with = "lenient")]
+    pub name: Option<String>,
+}
+
+/// Reads `{"models": […]}`, skipping entries that are not models: one bad entry does not lose the
+/// others.
+pub fn parse_list(body: &[u8]) -> serde_json::Result<Vec<ModelInfo>> {
+    #[derive(Deserialize)]
+    struct Answer<'a> {
+        #[serde(borrow)]
+        models: Vec<&'a RawValue>,
+    }
+    let answer: Answer<'_> = serde_json::from_slice(body)?;
+    let models = answer.models.into_iter().filter_map(|raw| serde_json::from_str(raw.get()).ok());
+    Ok(models.filter(|model: &ModelInfo| !model.slug.is_empty()).collect())
+}
+
+/// A value of another type than expected counts as absent.
+fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: serde::de::DeserializeOwned + Default,
+{
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(T::deserialize(value).unwrap_or_default())
+}
+
+fn effort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Effort>, D::Error> {
+    let word: Option<String> = lenient(deserializer)?;
+    Ok(word.as_deref().and_then(Effort::parse))
+}
+
+fn efforts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Effort>, D::Error> {
+    #[derive(Deserialize)]
+    struct Level {
+        effort: String,
+    }
+    let levels: Vec<Level> = lenient(deserializer)?;
+    Ok(levels.iter().filter_map(|level| Effort::parse(&level.effort)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_read_with_what_it_offers() {
+        let body = br#"{"models": [{
+            "slug": "gpt-9", "display_name": "GPT-9", "visibility": "list", "priority": 1,
+            "context_window": 272000, "max_context_window": null, "default_reasoning_level": "low",
+            "supported_reasoning_levels": [{"effort": "low", "description": "x"},
+                {"effort": "max", "description": "y"}, {"effort": "ultra", "description": "z"}],
+            "supports_parallel_tool_calls": true, "support_verbosity": false,
+            "input_modalities": ["text", "image"], "minimal_client_version": "0.144.0",
+            "service_tiers": [{"id": "priority", "name": "Fast", "description": "1.5x"}],
+            "base_instructions": "long", "from_the_future": {"a": 1}
+        }]}"#;
+        let models = parse_list(body).unwrap();
+        let expected = ModelInfo {
+            slug: "gpt-9".to_owned(),
+            display_name: Some("GPT-9".to_owned()),
+            visibility: Visibility::List,
+            priority: Some(1),
+            context_window: Some(272_000),
+            efforts: vec![Effort::Low, Effort::Max],
+            default_effort: Some(Effort::Low),
+            supports_parallel_tool_calls: Some(true),
+            support_verbosity: Some(false),
+            input_modalities: vec!["text".to_owned(), "image".to_owned()],
+            service_tiers: vec![ServiceTier {
+                id: "priority".to_owned(),
+                name: Some("Fast".to_owned()),
+            }],
+            minimal_client_version: Some("0.144.0".to_owned()),
+            ..ModelInfo::default()
+        };
+        assert_eq!(models, [expected]);
+    }
+
+    #[test]
+    fn a_bad_entry_does_not_lose_the_others_and_a_bad_field_not_its_entry() {
+        let body = br#"{"models": [7, {"display_name": "nameless"}, {"slug": ""}, null,
+            {"slug": "a", "priority": "first", "visibility": 3, "input_modalities": "text",
+             "supported_reasoning_levels": {"low": true}, "context_window": -1},
+            {"slug": "b", "visibility": "secret"}]}"#;
+        let models = parse_list(body).unwrap();
+        assert_eq!(models.iter().map(|model| &*model.slug).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(models[0], ModelInfo { slug: "a".to_owned(), ..ModelInfo::default() });
+        assert_eq!(models[1].visibility, Visibility::Hide);
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_models_is_an_error() {
+        for body in ["", "{}", "[]", "{\"models\": 1}", "<html>"] {
+            assert!(parse_list(body.as_bytes()).is_err(), "{body:?}");
+        }
+    }
+}

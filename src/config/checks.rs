@@ -1,0 +1,137 @@
+//! What values must satisfy beyond their form. Each check says what is wrong; what is allowed
+//! stands beside the key in `load`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use reqwest::Url;
+use reqwest::header::{self, HeaderName, HeaderValue};
+
+/// Headers that belong to the login or to HTTP itself.
+const RESERVED: [HeaderName; 6] = [
+    header::AUTHORIZATION,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::HOST,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+pub(super) fn within(range: RangeInclusive<u64>) -> impl Fn(u64) -> Result<u64, String> {
+    move |number| {
+        if range.contains(&number) { Ok(number) } else { Err(format!("{number} is out of range")) }
+    }
+}
+
+pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().map_err(|_| format!("\"{text}\" is not an address with a port"))?;
+    refuse_exposed_address(address)?;
+    Ok(address)
+}
+
+/// Whoever reaches the port can spend the plan, and there are no keys to ask for: only programs
+/// on this machine may reach it.
+fn refuse_exposed_address(address: SocketAddr) -> Result<(), String> {
+    if address.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    Err(format!("{address} can be reached from other machines, which is not supported yet"))
+}
+
+/// An address of a service: `https`, or `http` on this machine; without trailing slash.
+pub(super) fn service_url(text: &str) -> Result<Url, String> {
+    let mut url = Url::parse(text).map_err(|error| format!("this is not a URL ({error})"))?;
+    // Not quoted in the message: it would show the password.
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("a URL may not hold credentials".to_owned());
+    }
+    match url.scheme() {
+        "https" => {}
+        "http" if is_loopback(&url) => {}
+        "http" => return Err(format!("\"{text}\" would send the login unencrypted")),
+        other => return Err(format!("the scheme \"{other}\" is not supported")),
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("\"{text}\" has a query or fragment"));
+    }
+    let path = url.path().trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Text that can be a header's value.
+pub(super) fn header_text(text: String) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    header_value(&text)?;
+    Ok(text)
+}
+
+fn header_value(text: &str) -> Result<HeaderValue, String> {
+    HeaderValue::from_str(text).map_err(|_| "it holds characters that headers cannot".to_owned())
+}
+
+fn header_name(text: &str) -> Result<HeaderName, String> {
+    let name: HeaderName =
+        text.parse().map_err(|_| format!("\"{text}\" is not a header's name"))?;
+    if RESERVED.contains(&name) {
+        return Err(format!("\"{name}\" may not be set here"));
+    }
+    Ok(name)
+}
+
+pub(super) fn header_names(names: &[String]) -> Result<Vec<HeaderName>, String> {
+    names.iter().map(|name| header_name(name)).collect()
+}
+
+/// A header whose value never shows in debug output, whatever it is.
+pub(super) fn header(name: &str, text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let name = header_name(name)?;
+    let mut value = header_value(text)?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
+/// Whether a header's name says that its value is a secret.
+pub(super) fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["authorization", "cookie", "token", "key", "secret"].iter().any(|word| name.contains(word))
+}
+
+/// `MAJOR.MINOR.PATCH`, which is what the backend compares.
+pub(super) fn version(text: String) -> Result<String, String> {
+    let mut numbers = text.split('.');
+    let three =
+        numbers.by_ref().take(3).filter(|number| number.parse::<u32>().is_ok()).count() == 3;
+    if three && numbers.next().is_none() {
+        return Ok(text);
+    }
+    Err(format!("\"{text}\" is not a version"))
+}
+
+/// A model's other name.
+pub(super) fn alias(name: &str, model: &str) -> Result<(String, String), String> {
+    let (name, model) = (name.trim(), model.trim());
+    if name.is_empty() || model.is_empty() {
+        return Err("the alias or its model is empty".to_owned());
+    }
+    Ok((name.to_owned(), model.to_owned()))
+}
+
+/// A path in which a leading `~` is the home directory.
+pub(super) fn path(text: &str, home: Option<PathBuf>) -> Result<PathBuf, String> {
+    let rest = match text.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with(std::path::is_separator) => rest,
+        _ => return Ok(PathBuf::from(text)),
+    };
+    let home = home.ok_or("there is no home directory that ~ could stand for")?;
+    Ok(home.join(rest.trim_start_matches(std::path::is_separator)))
+}

@@ -1,0 +1,161 @@
+//! Every setting there is, with its default, its limits and its place in [`Config`].
+
+use std::time::Duration;
+
+use super::reader::{Reader, Refused, key};
+use super::source::{Error, Origin, Sources};
+use super::{
+    Auth, Compat, Config, Effective, Log, LogFormat, Models, Output, Server, UnknownModel,
+    Upstream, checks,
+};
+use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
+
+const URL: &str = "an https:// URL without credentials, or http:// on this machine";
+const HEADER_TEXT: &str = "text of printable ASCII characters";
+
+/// Reads the settings from their sources; pure.
+pub(super) fn load(sources: &Sources) -> Result<(Config, Effective), Error> {
+    let mut reader = Reader::new(sources);
+    let read = config(&mut reader);
+    reader.finish(read)
+}
+
+// In each of these, everything is read before the first `?`: all problems are found at once.
+
+fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
+    let (server, upstream, auth) = (server(r), upstream(r), auth(r));
+    let (compat, output, models, log) = (compat(r), output(r), models(r), log(r));
+    Ok(Config {
+        server: server?,
+        upstream: upstream?,
+        auth: auth?,
+        compat: compat?,
+        output: output?,
+        models: models?,
+        log: log?,
+    })
+}
+
+fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
+    let listen = r.take(
+        key("server", "listen", "a loopback address with a port, such as 127.0.0.1:10455"),
+        "127.0.0.1:10455".to_owned(),
+        |text: String| checks::listen_address(&text),
+    );
+    let max_body_mib =
+        r.take(key("server", "max_body_mib", "1 to 2047"), 128, checks::within(1..=2047));
+    let max_body_bytes = usize::try_from(max_body_mib? << 20).map_err(|_| Refused)?;
+    Ok(Server { listen: listen?, max_body_bytes })
+}
+
+fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
+    let base_url = r.take(
+        key("upstream", "base_url", URL),
+        "https://chatgpt.com/backend-api/codex".to_owned(),
+        |text: String| checks::service_url(&text),
+    );
+    let idle_timeout =
+        r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
+    let connect_timeout =
+        r.take(key("upstream", "connect_timeout_secs", "1 to 3600"), 15, checks::within(1..=3600));
+    let originator = r.take(
+        key("upstream", "originator", HEADER_TEXT),
+        "codex-proxy".to_owned(),
+        checks::header_text,
+    );
+    // `{version}` keeps a copied example file from pinning an old version.
+    let user_agent = r.take(
+        key("upstream", "user_agent", HEADER_TEXT),
+        "codex-proxy/{version}".to_owned(),
+        |text: String| checks::header_text(text.replace("{version}", env!("CARGO_PKG_VERSION"))),
+    );
+    let client_version = r.take(
+        key("upstream", "client_version", "MAJOR.MINOR.PATCH"),
+        "0.156.0".to_owned(),
+        checks::version,
+    );
+    let session_headers = r.take(
+        key("upstream", "session_headers", "names of headers other than HTTP's own"),
+        ["session-id", "thread-id", "x-client-request-id"].map(str::to_owned).to_vec(),
+        |names: Vec<String>| checks::header_names(&names),
+    );
+    let headers = r.entries(
+        key("upstream", "headers", "headers (name = \"text\") other than HTTP's own and the login"),
+        checks::is_secret_header,
+        checks::header,
+    );
+    Ok(Upstream {
+        base_url: base_url?,
+        idle_timeout: Duration::from_secs(idle_timeout?),
+        connect_timeout: Duration::from_secs(connect_timeout?),
+        originator: originator?,
+        user_agent: user_agent?,
+        client_version: client_version?,
+        session_headers: session_headers?,
+        headers: headers?.into_iter().collect(),
+    })
+}
+
+fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
+    let issuer =
+        r.take(key("auth", "issuer", URL), "https://auth.openai.com".to_owned(), |text: String| {
+            checks::service_url(&text)
+        });
+    // An empty path asks for the computed default, so that the example file can spell it out.
+    let (origin, default) = match r.foreign_variable("CODEX_HOME") {
+        Some(path) => (Origin::Environment { name: "CODEX_HOME".to_owned() }, path),
+        None => (Origin::Default, "~/.codex".to_owned()),
+    };
+    let home = r.home();
+    let codex_home = r.take_or(
+        key("auth", "codex_home", "a folder; empty for $CODEX_HOME or else ~/.codex"),
+        (origin, default.clone()),
+        |text| checks::path(if text.is_empty() { &default } else { &text }, home),
+    );
+    Ok(Auth { issuer: issuer?, codex_home: codex_home? })
+}
+
+fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {
+    let strict = r.take(key("compat", "strict", "true, false"), false, Ok);
+    let max_tokens = r.choose(
+        "compat",
+        "max_tokens",
+        &[("visible", MaxTokens::Visible), ("ignore", MaxTokens::Ignore)],
+    );
+    Ok(Compat { strict: strict?, max_tokens: max_tokens? })
+}
+
+fn output(r: &mut Reader<'_>) -> Result<Output, Refused> {
+    let reasoning = r.choose(
+        "output",
+        "reasoning",
+        &[
+            ("reasoning_content", Reasoning::ReasoningContent),
+            ("reasoning", Reasoning::Reasoning),
+            ("think", Reasoning::Think),
+            ("none", Reasoning::None),
+        ],
+    );
+    let commentary = r.choose(
+        "output",
+        "commentary",
+        &[("content", Commentary::Content), ("reasoning", Commentary::Reasoning)],
+    );
+    Ok(Output { reasoning: reasoning?, commentary: commentary? })
+}
+
+fn models(r: &mut Reader<'_>) -> Result<Models, Refused> {
+    let unknown = r.choose(
+        "models",
+        "unknown",
+        &[("reject", UnknownModel::Reject), ("default", UnknownModel::Default)],
+    );
+    let aliases =
+        r.entries(key("models", "aliases", "alias = \"model\""), |_| false, checks::alias);
+    Ok(Models { aliases: aliases?.into_iter().collect(), unknown: unknown? })
+}
+
+fn log(r: &mut Reader<'_>) -> Result<Log, Refused> {
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Ok(Log { format: r.choose("log", "format", &formats)? })
+}

@@ -1,0 +1,22 @@
+//! Where the settings file is, and reading it.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use super::source::{Error, File};
+
+/// Where the settings file is looked for when none is named: `codex-proxy/config.toml` in the
+/// system's folder for settings.
+pub fn default_file() -> Option<PathBuf> {
+    Some(dirs::config_dir()?.join("codex-proxy").join("config.toml"))
+}
+
+/// Reads the named file, which must be there, or else the default one, which need not.
+pub(super) fn read(named: Option<&Path>) -> Result<Option<File>, Error> {
+    let Some(path) = named.map(Path::to_owned).or_else(default_file) else { return Ok(None) };
+    match std::fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(File { path, text })),
+        Err(error) if named.is_none() && error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(Error::Unreadable { path, source }),
+    }
+}

@@ -1,0 +1,119 @@
+//! Why there is no usable login, and what to do about it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why there is no usable login. No message holds anything of the file's content.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// There is no file.
+    #[error("not signed in: {} does not exist; run `codex login`", path.display())]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is no file because the Codex CLI keeps the login elsewhere.
+    #[error(
+        "{} does not exist, and {} says cli_auth_credentials_store = \"{store}\": the Codex CLI \
+         keeps its login {}, where codex-proxy cannot read it; set \
+         cli_auth_credentials_store = \"file\" there and run `codex login` again",
+        path.display(), config.display(), whereabouts(store)
+    )]
+    ElsewhereStored {
+        /// Where the login was looked for.
+        path: PathBuf,
+        /// The Codex CLI's settings file.
+        config: PathBuf,
+        /// The setting's value: `keyring`, `auto` or `ephemeral`.
+        store: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}; check its permissions, or run `codex login` again", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<std::io::Error>,
+    },
+    /// The file is much larger than a login is.
+    #[error("{} is larger than {limit} bytes and cannot be a login; run `codex login` again", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// How much is read, in bytes.
+        limit: u64,
+    },
+    /// The file stayed something other than JSON of the expected shape, also when read again.
+    #[error("{} is damaged (line {line}, column {column}); run `codex login` again", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where the JSON goes wrong, from 1.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+    /// The login is of a kind that the backend's API cannot be used with here.
+    #[error(
+        "{} holds {mode}, which is not supported yet; run `codex login` and sign in with ChatGPT",
+        path.display()
+    )]
+    UnsupportedMode {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        mode: Mode,
+    },
+    /// The login is of the right kind, but has no access token.
+    #[error("{} holds no access token; run `codex login`", path.display())]
+    NoToken {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// Whether reading again in a moment may help: the Codex CLI truncates the file in place
+    /// before it writes the new content.
+    pub(super) fn may_be_half_written(&self) -> bool {
+        matches!(self, Self::Malformed { .. })
+    }
+}
+
+fn whereabouts(store: &str) -> &'static str {
+    match store {
+        "ephemeral" => "in memory only",
+        _ => "in the system's keyring",
+    }
+}
+
+/// Kinds of login other than ChatGPT tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A key of the OpenAI platform.
+    ApiKey,
+    /// A personal access token.
+    PersonalAccessToken,
+    /// An agent's signing key.
+    AgentIdentity,
+    /// A key for Amazon Bedrock.
+    Bedrock,
+    /// Headers supplied by a host application.
+    Headers,
+    /// One that this version does not know.
+    Unknown(String),
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ApiKey => "an API key",
+            Self::PersonalAccessToken => "a personal access token",
+            Self::AgentIdentity => "an agent identity",
+            Self::Bedrock => "an Amazon Bedrock key",
+            Self::Headers => "headers of a host application",
+            Self::Unknown(name) => return write!(f, "a login of the unknown kind {name:?}"),
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! The content of `auth.json`. Pure.
+
+use std::path::Path;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::claims::{Claims, lenient};
+use super::error::{Error, Mode};
+use super::login::Login;
+
+/// The file, as far as it matters here; whatever else is in it is ignored.
+#[derive(Deserialize)]
+struct File {
+    #[serde(default, deserialize_with = "lenient")]
+    auth_mode: Option<String>,
+    #[serde(default, deserialize_with = "lenient", rename = "OPENAI_API_KEY")]
+    api_key: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    tokens: Tokens,
+    #[serde(default)]
+    agent_identity: Option<IgnoredAny>,
+    #[serde(default)]
+    personal_access_token: Option<IgnoredAny>,
+    #[serde(default)]
+    bedrock_api_key: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+struct Tokens {
+    #[serde(default, deserialize_with = "lenient")]
+    id_token: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    access_token: Option<String>,
+    #[serde(default, deserialize_with = "lenient")]
+    account_id: Option<String>,
+}
+
+impl File {
+    /// The kind of login if it is not ChatGPT tokens. Where the file does not say, the Codex CLI's
+    /// order of inference applies, so that both programs see the same login.
+    fn foreign_mode(&self) -> Option<Mode> {
+        match self.auth_mode.as_deref() {
+            Some("chatgpt" | "chatgptAuthTokens") => None,
+            Some("apikey") => Some(Mode::ApiKey),
+            Some("personalAccessToken") => Some(Mode::PersonalAccessToken),
+            Some("agentIdentity") => Some(Mode::AgentIdentity),
+            Some("bedrockApiKey") => Some(Mode::Bedrock),
+            Some("headers") => Some(Mode::Headers),
+            Some(other) => Some(Mode::Unknown(other.chars().take(40).collect())),
+            None if self.personal_access_token.is_some() => Some(Mode::PersonalAccessToken),
+            None if self.bedrock_api_key.is_some() => Some(Mode::Bedrock),
+            None if self.api_key.as_deref().is_some_and(|key| !key.is_empty()) => {
+                Some(Mode::ApiKey)
+            }
+            None if self.agent_identity.is_some() && self.tokens.access_token.is_none() => {
+                Some(Mode::AgentIdentity)
+            }
+            None => None,
+        }
+    }
+}
+
+/// The login in a file's content; `path` is for messages.
+pub(super) fn parse(content: &[u8], path: &Path) -> Result<Login, Error> {
+    let path = || path.to_owned();
+    let file: File = serde_json::from_slice(content).map_err(|error| Error::Malformed {
+        path: path(),
+        line: error.line(),
+        column: error.column(),
+    })?;
+    if let Some(mode) = file.foreign_mode() {
+        return Err(Error::UnsupportedMode { path: path(), mode });
+    }
+    let Tokens { id_token, access_token, account_id } = file.tokens;
+    let Some(access_token) = access_token.map(trimmed).filter(|token| !token.is_empty()) else {
+        return Err(Error::NoToken { path: path() });
+    };
+    let access = Claims::of(&access_token).unwrap_or_default();
+    // The id token is about the account, the access token about the session: the first is asked
+    // first. It may be missing or odd as long as the bearer is there.
+    let id = id_token.as_deref().and_then(Claims::of).unwrap_or_default();
+    let either = |claim: fn(&Claims) -> Option<&str>| {
+        claim(&id).or_else(|| claim(&access)).map(str::to_owned)
+    };
+    Ok(Login {
+        account_id: account_id
+            .map(trimmed)
+            .filter(|id| !id.is_empty())
+            .or_else(|| either(Claims::account_id)),
+        plan: either(Claims::plan),
+        email: either(Claims::email),
+        fedramp: id.is_fedramp() || access.is_fedramp(),
+        expires_at: access.expires_at,
+        access_token: SecretString::from(access_token),
+    })
+}
+
+fn trimmed(text: String) -> String {
+    match text.trim() {
+        same if same.len() == text.len() => text,
+        shorter => shorter.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use proptest::prelude::*;
+    use secrecy::ExposeSecret as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn token(account: &str, plan: &str) -> String {
+        let auth = json!({"chatgpt_account_id": account, "chatgpt_plan_type": plan});
+        let claims = json!({"exp": 17, "email": format!("{plan}@example.com"),
+                            "https://api.openai.com/auth": auth});
+        format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    }
+
+    fn read(file: &Value) -> Result<Login, Error> {
+        parse(file.to_string().as_bytes(), Path::new("/home/jo/.codex/auth.json"))
+    }
+
+    fn mode(file: &Value) -> Option<Mode> {
+        match read(file) {
+            Err(Error::UnsupportedMode { mode, .. }) => Some(mode),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_usual_file_is_a_login() {
+        let login = read(&json!({
+            "auth_mode": "chatgpt", "OPENAI_API_KEY": null, "last_refresh": "2026-08-11T07:03:00Z",
+            "tokens": {"id_token": token("id-acc", "pro"), "access_token": token("at-acc", "plus"),
+                       "refresh_token": "rt", "account_id": "own-acc"},
+            "something_new": [1, 2],
+        }))
+        .unwrap();
+        assert_eq!(login.access_token.expose_secret(), token("at-acc", "plus"));
+        assert_eq!(login.account_id.as_deref(), Some("own-acc"));
+        assert_eq!(login.plan.as_deref(), Some("pro"));
+        assert_eq!(login.email.as_deref(), Some("pro@example.com"));
+        assert_eq!(login.expires_at, Some(17), "an ended token is for the backend to refuse");
+        assert!(!login.fedramp);
+    }
+
+    #[test]
+    fn a_missing_account_id_comes_from_the_id_token_or_else_the_access_token() {
+        let (id, access) = (token("id-acc", "x"), token("at-acc", "x"));
+        let cases = [
+            (json!({"id_token": id, "access_token": access}), Some("id-acc")),
+            (json!({"id_token": id, "access_token": access, "account_id": " "}), Some("id-acc")),
+            (json!({"id_token": "odd", "access_token": access}), Some("at-acc")),
+            (json!({"access_token": access}), Some("at-acc")),
+            (json!({"access_token": "opaque", "account_id": null}), None),
+        ];
+        for (tokens, expected) in cases {
+            let login = read(&json!({"tokens": tokens})).unwrap();
+            assert_eq!(login.account_id.as_deref(), expected, "{tokens}");
+        }
+    }
+
+    #[test]
+    fn other_kinds_of_login_are_named() {
+        let tokens = json!({"access_token": "opaque"});
+        let cases = [
+            (json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"}), Some(Mode::ApiKey)),
+            (json!({"OPENAI_API_KEY": "sk-fake", "tokens": tokens}), Some(Mode::ApiKey)),
+            (json!({"OPENAI_API_KEY": "", "tokens": tokens}), None),
+            (json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": "sk-fake", "tokens": tokens}), None),
+            (json!({"auth_mode": "chatgptAuthTokens", "tokens": tokens}), None),
+            (json!({"personal_access_token": "at-fake"}), Some(Mode::PersonalAccessToken)),
+            (json!({"bedrock_api_key": "fake"}), Some(Mode::Bedrock)),
+            (json!({"agent_identity": {}}), Some(Mode::AgentIdentity)),
+            (json!({"auth_mode": "agentIdentity"}), Some(Mode::AgentIdentity)),
+            (json!({"auth_mode": "headers"}), Some(Mode::Headers)),
+            (json!({"auth_mode": "telepathy"}), Some(Mode::Unknown("telepathy".to_owned()))),
+        ];
+        for (file, expected) in cases {
+            assert_eq!(mode(&file), expected, "{file}");
+        }
+        let message = read(&json!({"auth_mode": "apikey"})).unwrap_err().to_string();
+        assert!(message.contains("holds an API key, which is not supported yet"), "{message}");
+        assert!(message.contains("run `codex login`"), "{message}");
+    }
+
+    #[test]
+    fn without_an_access_token_there_is_no_login() {
+        for file in [json!({}), json!({"tokens": null}), json!({"tokens": {"access_token": " "}})] {
+            let error = read(&file).unwrap_err();
+            assert!(matches!(error, Error::NoToken { .. }), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn neither_debug_output_nor_errors_show_the_content() {
+        let login = read(&json!({"tokens": {"access_token": "hush"}})).unwrap();
+        assert!(!format!("{login:?}").contains("hush"));
+        let error = parse(br#"{"tokens": {"access_token": "hush"#, Path::new("a")).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hush"));
+        assert!(error.to_string().contains("line 1"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_content_makes_it_panic(content in any::<Vec<u8>>()) {
+            let _ = parse(&content, Path::new("a"));
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! A list of models and where it is from.
+
+use std::sync::Arc;
+
+use crate::responses::model::{ModelInfo, Visibility, parse_list};
+
+/// The models there are, at one moment.
+#[derive(Debug, Clone)]
+pub struct List {
+    /// In the order of their priorities.
+    models: Vec<Arc<ModelInfo>>,
+    source: Source,
+}
+
+/// Where a list is from, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The backend.
+    Backend,
+    /// What the Codex CLI was told by the backend the last time it asked.
+    Cache,
+    /// This program: better than nothing, and ageing.
+    Bundled,
+}
+
+impl List {
+    /// A list of these models; `None` if people are offered none of them, which makes clients
+    /// show nothing at all.
+    pub fn new(mut models: Vec<ModelInfo>, source: Source) -> Option<Self> {
+        models.sort_by_key(|model| model.priority.unwrap_or(i64::MAX));
+        let list = Self { models: models.into_iter().map(Arc::new).collect(), source };
+        list.first().is_some().then_some(list)
+    }
+
+    /// Reads a list in the backend's form, `{"models": […]}`.
+    pub fn parse(body: &[u8], source: Source) -> Option<Self> {
+        Self::new(parse_list(body).ok()?, source)
+    }
+
+    /// The list that this program knows by heart.
+    pub(super) fn bundled() -> Self {
+        let models = parse_list(include_bytes!("bundled.json")).unwrap_or_default();
+        Self::new(models, Source::Bundled)
+            .unwrap_or(Self { models: Vec::new(), source: Source::Bundled })
+    }
+
+    /// The models that people are offered, in order.
+    pub fn listed(&self) -> impl Iterator<Item = &Arc<ModelInfo>> {
+        self.models.iter().filter(|model| model.visibility == Visibility::List)
+    }
+
+    /// The first model that people are offered.
+    pub fn first(&self) -> Option<&Arc<ModelInfo>> {
+        self.listed().next()
+    }
+
+    /// The model with exactly this name, hidden or not.
+    pub fn find(&self, slug: &str) -> Option<&Arc<ModelInfo>> {
+        self.models.iter().find(|model| model.slug == slug)
+    }
+
+    /// Where the list is from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_visible_models_are_listed_by_priority_and_the_hidden_ones_can_be_found() {
+        let body = br#"{"models": [{"slug": "last", "visibility": "list"},
+            {"slug": "second", "visibility": "list", "priority": 2},
+            {"slug": "hidden", "visibility": "hide", "priority": 0},
+            {"slug": "first", "visibility": "list", "priority": 1}]}"#;
+        let list = List::parse(body, Source::Backend).unwrap();
+        let slugs: Vec<_> = list.listed().map(|model| &*model.slug).collect();
+        assert_eq!(slugs, ["first", "second", "last"]);
+        assert!(list.find("hidden").is_some());
+        assert!(list.find("none").is_none());
+    }
+
+    #[test]
+    fn a_list_that_offers_nothing_is_none() {
+        for body in ["{\"models\": []}", "{\"models\": [{\"slug\": \"a\"}]}", "no"] {
+            assert!(List::parse(body.as_bytes(), Source::Cache).is_none(), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_bundled_list_offers_models_with_their_efforts_and_windows() {
+        let list = List::bundled();
+        assert_eq!(list.source(), Source::Bundled);
+        assert!(list.listed().count() >= 4);
+        for model in list.listed() {
+            assert!(!model.efforts.is_empty(), "{}", model.slug);
+            assert!(model.default_effort.is_some_and(|effort| model.efforts.contains(&effort)));
+            assert!(model.context_window.is_some(), "{}", model.slug);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Which model a client means. Pure.
+
+use std::sync::Arc;
+
+use super::list::List;
+use crate::config::{Models, UnknownModel as Policy};
+use crate::responses::effort::Effort;
+use crate::responses::model::ModelInfo;
+
+/// The name that stands for whatever the person uses by default.
+const DEFAULT: &str = "default";
+
+/// Families of names that clients put before ours.
+const PREFIXES: [&str; 2] = ["openai/", "codex/"];
+
+/// The model that a client means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Resolved {
+    /// The name for the backend.
+    pub slug: String,
+    /// The effort that the client's name for the model asks for.
+    pub effort: Option<Effort>,
+    /// What is known of the model; nothing if only the Codex CLI's settings name it.
+    pub info: Option<Arc<ModelInfo>>,
+}
+
+/// No model goes by this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("The model '{name}' does not exist. These do: {}.", available.join(", "))]
+pub struct UnknownModel {
+    /// What the client asked for.
+    pub name: String,
+    /// What it could have asked for.
+    pub available: Vec<String>,
+}
+
+/// Finds the model that a client calls `name`: a configured alias, a model's own name (after the
+/// prefixes `openai/` and `codex/`), `default`, or one of these with an effort behind it, as in
+/// `gpt-5.5-high`, `gpt-5.5:high` and `gpt-5.5 (high)`. A model whose own name ends like that wins.
+///
+/// `codex_default` is the `model` of the Codex CLI's settings. It is what `default` means, even if
+/// the list lacks it; without it, that is the first model listed.
+///
+/// Where a list is from makes no difference: with only the bundled one, a newer model is refused
+/// or mapped as `[models] unknown` says, since nothing tells it from a misspelt one.
+pub fn resolve(
+    name: &str,
+    list: &List,
+    settings: &Models,
+    codex_default: Option<&str>,
+) -> Result<Resolved, UnknownModel> {
+    let names = Names { list, settings, codex_default };
+    names
+        .direct(name.trim())
+        .or_else(|| names.with_effort(name.trim()))
+        .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
+        .ok_or_else(|| UnknownModel {
+            name: name.trim().to_owned(),
+            available: list.listed().map(|model| model.slug.clone()).collect(),
+        })
+}
+
+struct Names<'a> {
+    list: &'a List,
+    settings: &'a Models,
+    codex_default: Option<&'a str>,
+}
+
+impl Names<'_> {
+    /// An alias, or what has the name itself.
+    fn direct(&self, name: &str) -> Option<Resolved> {
+        let plain = without_prefix(name);
+        let aliases = &self.settings.aliases;
+        match aliases.get(name).or_else(|| aliases.get(plain)) {
+            // What an alias stands for is not looked up as an alias again: no chains, no loops.
+            Some(target) => {
+                let target = without_prefix(target);
+                self.own(target).or_else(|| {
+                    let (base, effort) = split_effort(target)?;
+                    self.own(base).map(|model| Resolved { effort: Some(effort), ..model })
+                })
+            }
+            None => self.own(plain),
+        }
+    }
+
+    /// A name with an effort behind it; it overrides that of an alias.
+    fn with_effort(&self, name: &str) -> Option<Resolved> {
+        let (base, effort) = split_effort(name)?;
+        self.direct(base).map(|model| Resolved { effort: Some(effort), ..model })
+    }
+
+    fn own(&self, slug: &str) -> Option<Resolved> {
+        let found = self.list.find(slug).map(|info| Resolved {
+            slug: info.slug.clone(),
+            effort: None,
+            info: Some(Arc::clone(info)),
+        });
+        found.or_else(|| (slug == DEFAULT).then(|| self.default_model())?)
+    }
+
+    fn default_model(&self) -> Option<Resolved> {
+        let slug = self.codex_default.or_else(|| Some(&self.list.first()?.slug))?;
+        let info = self.list.find(slug).map(Arc::clone);
+        Some(Resolved { slug: slug.to_owned(), effort: None, info })
+    }
+}
+
+fn without_prefix(name: &str) -> &str {
+    PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+}
+
+/// `base-effort`, `base:effort` or `base (effort)`.
+fn split_effort(name: &str) -> Option<(&str, Effort)> {
+    let (base, word) = match name.strip_suffix(')') {
+        Some(open) => open.rsplit_once('(')?,
+        None => name.rsplit_once([':', '-'])?,
+    };
+    Some((base.trim_end(), Effort::parse(word)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::list::Source;
+    use super::*;
+
+    fn list() -> List {
+        let body = br#"{"models": [
+            {"slug": "gpt-9", "visibility": "list", "priority": 1},
+            {"slug": "gpt-8-max", "visibility": "list", "priority": 2},
+            {"slug": "gpt-8", "visibility": "list", "priority": 3},
+            {"slug": "hidden", "visibility": "hide", "priority": 0}]}"#;
+        List::parse(body, Source::Backend).unwrap()
+    }
+
+    fn settings(aliases: &[(&str, &str)], unknown: Policy) -> Models {
+        let owned = |(alias, model): &(&str, &str)| ((*alias).to_owned(), (*model).to_owned());
+        Models { aliases: aliases.iter().map(owned).collect(), unknown }
+    }
+
+    #[test]
+    fn names_lead_to_models_and_efforts() {
+        let settings = settings(
+            &[
+                ("gpt-4o", "gpt-8"),
+                ("quick", "openai/gpt-9-low"),
+                ("loop", "loop"),
+                ("chain", "quick"),
+                ("gpt-8", "gpt-9"),
+                ("mine", "default"),
+                ("openai/odd", "hidden"),
+            ],
+            Policy::Reject,
+        );
+        let cases = [
+            ("gpt-9", Some(("gpt-9", None))),
+            ("  gpt-9\n", Some(("gpt-9", None))),
+            ("openai/gpt-9", Some(("gpt-9", None))),
+            ("codex/gpt-9", Some(("gpt-9", None))),
+            ("gpt-9-high", Some(("gpt-9", Some(Effort::High)))),
+            ("gpt-9-none", Some(("gpt-9", Some(Effort::None)))),
+            ("gpt-9-minimal", Some(("gpt-9", Some(Effort::Minimal)))),
+            ("gpt-9:xhigh", Some(("gpt-9", Some(Effort::Xhigh)))),
+            ("openai/gpt-9(medium)", Some(("gpt-9", Some(Effort::Medium)))),
+            ("gpt-9 (low)", Some(("gpt-9", Some(Effort::Low)))),
+            // A model's own name wins over the suffix, and may carry another.
+            ("gpt-8-max", Some(("gpt-8-max", None))),
+            ("gpt-8-max-low", Some(("gpt-8-max", Some(Effort::Low)))),
+            // Aliases go first, even before models of the same name.
+            ("gpt-8", Some(("gpt-9", None))),
+            ("gpt-4o", Some(("gpt-8", None))),
+            ("openai/gpt-4o", Some(("gpt-8", None))),
+            ("gpt-4o-high", Some(("gpt-8", Some(Effort::High)))),
+            ("quick", Some(("gpt-9", Some(Effort::Low)))),
+            ("quick:max", Some(("gpt-9", Some(Effort::Max)))),
+            ("mine", Some(("gpt-9", None))),
+            ("openai/odd", Some(("hidden", None))),
+            ("hidden", Some(("hidden", None))),
+            ("default", Some(("gpt-9", None))),
+            ("default-high", Some(("gpt-9", Some(Effort::High)))),
+            ("loop", None),
+            ("chain", None),
+            ("gpt-9-ultra", None),
+            ("gpt-9-low-high", None),
+            ("GPT-9", None),
+            ("anthropic/gpt-9", None),
+            ("-high", None),
+            ("(high)", None),
+            ("", None),
+        ];
+        for (name, expected) in cases {
+            let found = resolve(name, &list(), &settings, None).ok();
+            let found = found.as_ref().map(|model| (&*model.slug, model.effort));
+            assert_eq!(found, expected, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_default_is_that_of_the_codex_cli_even_if_it_is_not_listed() {
+        let settings = settings(&[], Policy::Reject);
+        let known = resolve("default", &list(), &settings, Some("gpt-8")).unwrap();
+        assert_eq!((&*known.slug, known.info.is_some()), ("gpt-8", true));
+        let unlisted = resolve("default", &list(), &settings, Some("gpt-7")).unwrap();
+        assert_eq!((&*unlisted.slug, unlisted.info), ("gpt-7", None));
+    }
+
+    #[test]
+    fn an_unknown_model_is_refused_with_the_models_there_are() {
+        let error = resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), None).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8."
+        );
+    }
+
+    #[test]
+    fn an_unknown_model_can_mean_the_default_one() {
+        let settings = settings(&[("lost", "gone")], Policy::Default);
+        for name in ["gpt-3", "gpt-3-high", "lost", ""] {
+            let model = resolve(name, &list(), &settings, Some("gpt-8")).unwrap();
+            assert_eq!((&*model.slug, model.effort), ("gpt-8", None), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_bundled_list_refuses_like_any_other() {
+        let settings = settings(&[], Policy::Reject);
+        assert!(resolve("gpt-99", &List::bundled(), &settings, None).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_name_makes_it_panic(name in "\\PC{0,20}[-:(]?(high|none|é)?\\)?") {
+            let _ = resolve(&name, &list(), &settings(&[], Policy::Reject), None);
+        }
+    }
+}
