@@ -24,12 +24,9 @@ impl Effort {
     pub const ALL: [Self; 7] =
         [Self::None, Self::Minimal, Self::Low, Self::Medium, Self::High, Self::Xhigh, Self::Max];
 
-    /// The effort of this name. `ultra`, which the catalogue lists for some models, is `max` on
-    /// the wire.
+    /// The effort of this name. Models list further words of the Codex CLI's own (`ultra`), which
+    /// are not part of the API and not known here.
     pub fn parse(name: &str) -> Option<Self> {
-        if name == "ultra" {
-            return Some(Self::Max);
-        }
         Self::ALL.into_iter().find(|effort| effort.as_str() == name)
     }
 
@@ -66,13 +63,13 @@ mod tests {
         for effort in Effort::ALL {
             assert_eq!(Effort::parse(effort.as_str()), Some(effort));
         }
-        assert_eq!(Effort::parse("ultra"), Some(Effort::Max));
-        assert_eq!(Effort::parse("High"), None);
+        assert!(Effort::parse("ultra").is_none());
+        assert!(Effort::parse("High").is_none());
     }
 
     #[test]
     fn an_effort_is_clamped_to_the_nearest_offered_one() {
-        use Effort::*;
+        use Effort::{High, Low, Max, Medium, Minimal, None, Xhigh};
         let offered = [Low, Medium, High, Xhigh];
         assert_eq!(Minimal.clamp_to(&offered), Low);
         assert_eq!(None.clamp_to(&offered), Low);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::list::List;
 use crate::config::{Models, UnknownModel as Policy};
-use crate::responses::effort::Effort;
+use crate::effort::Effort;
 use crate::responses::model::ModelInfo;
 
 /// The name that stands for whatever the person uses by default.

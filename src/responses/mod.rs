@@ -1,6 +1,5 @@
 //! What the backend speaks: the Responses wire format and the model catalogue.
 
-pub mod effort;
 pub mod error;
 pub mod event;
 pub mod lax;

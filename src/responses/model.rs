@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::effort::Effort;
+use crate::effort::Effort;
 
 /// What is known of one model. Everything but the slug may be missing: fields come and go.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
