@@ -83,6 +83,7 @@
 //! A bearer that contains `simulate-expired` or `simulate-invalidated` is refused with 401.
 
 mod catalogue;
+mod deltas;
 mod directive;
 mod envelope;
 mod failure;

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::deltas::{even, obfuscation, words};
 use super::ids::Ids;
 use super::scenario::{Citation, Item, PAGE_TITLE, PAGE_URL, Phase};
 use super::usage::tokens;
@@ -9,8 +10,6 @@ use super::usage::tokens;
 /// A white pixel.
 const PNG: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg==";
-/// The longest delta that is cut from a text of itself, in characters.
-const DELTA: usize = 12;
 
 /// The events of an item.
 #[derive(Debug, Default)]
@@ -377,67 +376,13 @@ fn image(place: &Place, prompt: &str) -> Piece {
     }
 }
 
-/// Words with the space before them, long ones cut.
-fn words(text: &str) -> Vec<String> {
-    let mut chunks: Vec<String> = Vec::new();
-    let mut length = 0;
-    for c in text.chars() {
-        match chunks.last_mut() {
-            Some(chunk) if c != ' ' && length < DELTA => {
-                chunk.push(c);
-                length += 1;
-            }
-            _ => {
-                chunks.push(c.to_string());
-                length = 1;
-            }
-        }
-    }
-    chunks
-}
-
-/// So many parts of about the same length, or one for each character.
-fn even(text: &str, count: usize) -> Vec<String> {
-    let characters: Vec<char> = text.chars().collect();
-    let count = count.clamp(1, characters.len().max(1));
-    (0..count)
-        .map(|n| {
-            characters[n * characters.len() / count..(n + 1) * characters.len() / count]
-                .iter()
-                .collect()
-        })
-        .collect()
-}
-
-/// Padding that hides how long a delta is.
-fn obfuscation(delta: &str) -> String {
-    const LETTERS: &str = "Zq3vT8kLw1XcB6nR";
-    LETTERS[delta.len() % LETTERS.len()..].to_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use base64::Engine as _;
 
-    use super::*;
-
-    #[test]
-    fn deltas_make_up_the_text() {
-        for text in
-            ["", "a", "Hello there,  world", "Grüße aus 東京 und anderswo, Donaudampfschiff"]
-        {
-            assert_eq!(words(text).concat(), text);
-            for count in [0, 1, 3, 1000] {
-                assert_eq!(even(text, count).concat(), text);
-            }
-        }
-        assert_eq!(words("It is so"), ["It", " is", " so"]);
-        assert_eq!(even("abcd", 2), ["ab", "cd"]);
-    }
-
     #[test]
     fn the_picture_is_one() {
-        let bytes = base64::engine::general_purpose::STANDARD.decode(PNG).unwrap();
+        let bytes = base64::engine::general_purpose::STANDARD.decode(super::PNG).unwrap();
         assert!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"));
     }
 }

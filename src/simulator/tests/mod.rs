@@ -4,6 +4,7 @@ mod answers;
 mod failures;
 mod recorded;
 mod refusals;
+mod refused;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -37,10 +38,14 @@ impl Server {
     }
 
     pub(super) fn post(&self, path: &str) -> reqwest::RequestBuilder {
+        self.post_as("account-1", path)
+    }
+
+    pub(super) fn post_as(&self, account: &str, path: &str) -> reqwest::RequestBuilder {
         self.client
             .post(format!("{}{path}", self.base))
             .bearer_auth("fake-token")
-            .header("chatgpt-account-id", "account-1")
+            .header("chatgpt-account-id", account)
     }
 
     pub(super) async fn send(&self, body: &Value) -> reqwest::Response {
