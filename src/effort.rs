@@ -75,7 +75,7 @@ mod tests {
         assert_eq!(None.clamp_to(&offered), Low);
         assert_eq!(Max.clamp_to(&offered), Xhigh);
         assert_eq!(High.clamp_to(&offered), High);
-        assert_eq!(High.clamp_to(&[Low, Max]), Max);
+        assert_eq!(High.clamp_to(&[Low, Xhigh]), Xhigh);
         assert_eq!(High.clamp_to(&[]), High);
         assert_eq!(Medium.clamp_to(&[Low, High]), Low);
     }

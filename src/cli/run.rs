@@ -1,11 +1,19 @@
 //! The commands that run until they are told to stop.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
 use crate::config::Config;
+use crate::credentials::{Login, Store};
+use crate::server::{self, Account, App};
+use crate::simulator::Simulator;
+use crate::telemetry::{self, Banner};
+use crate::upstream::{Client, Logins};
 
 /// Who answers the daemon's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +40,94 @@ fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
 }
 
-/// PLACEHOLDER: calls the server once there is one.
-#[expect(clippy::unused_async, reason = "the server is asynchronous")]
-async fn serve_until_stopped(config: Config, backend: Backend) -> Result<(), Failure> {
-    let address = config.server.listen;
-    Err(Failure::new(Exit::Internal, format!("cannot serve {backend:?} on {address} yet")))
+async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
+    let listener = bind(config.server.listen, "change `[server] listen` or use --listen").await?;
+    let address = local_address(&listener)?;
+    let (logins, account): (Arc<dyn Logins>, Account) = match backend {
+        Backend::Codex => {
+            let store = Arc::new(Store::new(&config.auth.codex_home));
+            (store.clone(), Account::SignedIn(store))
+        }
+        Backend::Simulated => {
+            config.upstream.base_url = start_simulator().await?;
+            // Nothing of a real login is read, not even the list of models beside it.
+            config.auth.codex_home = PathBuf::new();
+            (Arc::new(Arc::new(simulated_login())), Account::Simulated)
+        }
+    };
+    let client =
+        Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
+    let login = account.summary();
+    let simulated = account.is_simulated();
+    let router = App::new(config, client, account).router();
+    telemetry::banner(&Banner { address, login: &login, simulated });
+    server::serve(listener, router, stopped()).await;
+    tracing::info!("stopped");
+    Ok(())
 }
 
-/// PLACEHOLDER: calls the simulator once there is one.
-#[expect(clippy::unused_async, reason = "the simulator is asynchronous")]
 async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {
-    Err(Failure::new(Exit::Internal, format!("cannot simulate on {address} yet")))
+    let listener = bind(address, "use --listen with another address").await?;
+    let address = local_address(&listener)?;
+    tracing::info!(%address, "the simulated Codex backend is listening: its answers are made up");
+    Simulator::default()
+        .serve(listener, stopped())
+        .await
+        .map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// Starts the simulated backend within this process and gives its address.
+async fn start_simulator() -> Result<reqwest::Url, Failure> {
+    let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), "try again").await?;
+    let address = local_address(&listener)?;
+    tokio::spawn(Simulator::default().serve(listener, std::future::pending()));
+    reqwest::Url::parse(&format!("http://{address}/backend-api/codex"))
+        .map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// The simulated backend takes any login.
+fn simulated_login() -> Login {
+    Login {
+        access_token: "simulated".into(),
+        account_id: Some("simulated".to_owned()),
+        plan: None,
+        email: None,
+        fedramp: false,
+        expires_at: None,
+    }
+}
+
+async fn bind(address: SocketAddr, advice: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::new(Exit::Unavailable, format!("cannot listen on {address}: {error}; {advice}"))
+    })
+}
+
+fn local_address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener.local_addr().map_err(|error| Failure::new(Exit::Internal, error))
+}
+
+/// Ready once the process is told to stop.
+async fn stopped() {
+    let interrupted = async {
+        // Without the signal there is nothing to wait for.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        () = interrupted => {}
+        () = terminated => {}
+    }
 }

@@ -29,7 +29,7 @@ pub use self::effective::Effective;
 pub use self::paths::default_file;
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
-use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
+use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
 
 /// The effective settings, checked and with their defaults filled in.
 #[derive(Debug, Clone)]
@@ -58,6 +58,16 @@ pub fn load(named: Option<&Path>, flags: Flags) -> Result<(Config, Effective), E
 }
 
 impl Config {
+    /// What the owner has chosen about the translation.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            strict: self.compat.strict,
+            max_tokens: self.compat.max_tokens,
+            reasoning: self.output.reasoning,
+            commentary: self.output.commentary,
+        }
+    }
+
     /// The settings that the sources make, and where each came from; pure.
     pub fn from_sources(sources: &Sources) -> Result<(Self, Effective), Error> {
         load::load(sources)

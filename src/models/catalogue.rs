@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio::time::{Instant, timeout};
 
 use super::list::{List, Source};
+use crate::upstream::ModelsAnswer;
 
 /// How long a list counts as fresh; the Codex CLI uses the same.
 const TTL: Duration = Duration::from_secs(300);
@@ -26,15 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The Codex CLI's cache holds long prompts, but is not larger than this.
 const CACHE_LIMIT: u64 = 16 << 20;
-
-/// The backend's answer to `/models`.
-#[derive(Debug, Clone)]
-pub struct ModelsAnswer {
-    /// The body.
-    pub body: Bytes,
-    /// The `etag` header.
-    pub etag: Option<String>,
-}
 
 type Fetch = dyn Fn() -> BoxFuture<'static, Result<ModelsAnswer, String>> + Send + Sync;
 

@@ -4,6 +4,6 @@ mod catalogue;
 mod list;
 mod resolve;
 
-pub use self::catalogue::{Catalogue, ModelsAnswer};
+pub use self::catalogue::Catalogue;
 pub use self::list::{List, Source};
 pub use self::resolve::{Resolved, UnknownModel, resolve};

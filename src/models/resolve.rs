@@ -38,7 +38,7 @@ pub struct UnknownModel {
 /// prefixes `openai/` and `codex/`), `default`, or one of these with an effort behind it, as in
 /// `gpt-5.5-high`, `gpt-5.5:high` and `gpt-5.5 (high)`. A model whose own name ends like that wins.
 ///
-/// `codex_default` is the `model` of the Codex CLI's settings. It is what `default` means, even if
+/// `codex_default` gives the `model` of the Codex CLI's settings, where it is needed. It is what `default` means, even if
 /// the list lacks it; without it, that is the first model listed.
 ///
 /// Where a list is from makes no difference: with only the bundled one, a newer model is refused
@@ -47,7 +47,7 @@ pub fn resolve(
     name: &str,
     list: &List,
     settings: &Models,
-    codex_default: Option<&str>,
+    codex_default: &dyn Fn() -> Option<String>,
 ) -> Result<Resolved, UnknownModel> {
     let names = Names { list, settings, codex_default };
     names
@@ -63,7 +63,7 @@ pub fn resolve(
 struct Names<'a> {
     list: &'a List,
     settings: &'a Models,
-    codex_default: Option<&'a str>,
+    codex_default: &'a dyn Fn() -> Option<String>,
 }
 
 impl Names<'_> {
@@ -100,9 +100,9 @@ impl Names<'_> {
     }
 
     fn default_model(&self) -> Option<Resolved> {
-        let slug = self.codex_default.or_else(|| Some(&self.list.first()?.slug))?;
-        let info = self.list.find(slug).map(Arc::clone);
-        Some(Resolved { slug: slug.to_owned(), effort: None, info })
+        let slug = (self.codex_default)().or_else(|| Some(self.list.first()?.slug.clone()))?;
+        let info = self.list.find(&slug).map(Arc::clone);
+        Some(Resolved { slug, effort: None, info })
     }
 }
 
@@ -191,7 +191,7 @@ mod tests {
             ("", None),
         ];
         for (name, expected) in cases {
-            let found = resolve(name, &list(), &settings, None).ok();
+            let found = resolve(name, &list(), &settings, &|| None).ok();
             let found = found.as_ref().map(|model| (&*model.slug, model.effort));
             assert_eq!(found, expected, "{name:?}");
         }
@@ -200,15 +200,17 @@ mod tests {
     #[test]
     fn the_default_is_that_of_the_codex_cli_even_if_it_is_not_listed() {
         let settings = settings(&[], Policy::Reject);
-        let known = resolve("default", &list(), &settings, Some("gpt-8")).unwrap();
+        let known = resolve("default", &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
         assert_eq!((&*known.slug, known.info.is_some()), ("gpt-8", true));
-        let unlisted = resolve("default", &list(), &settings, Some("gpt-7")).unwrap();
+        let unlisted =
+            resolve("default", &list(), &settings, &|| Some("gpt-7".to_owned())).unwrap();
         assert_eq!((&*unlisted.slug, unlisted.info), ("gpt-7", None));
     }
 
     #[test]
     fn an_unknown_model_is_refused_with_the_models_there_are() {
-        let error = resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), None).unwrap_err();
+        let error =
+            resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), &|| None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8."
@@ -219,7 +221,7 @@ mod tests {
     fn an_unknown_model_can_mean_the_default_one() {
         let settings = settings(&[("lost", "gone")], Policy::Default);
         for name in ["gpt-3", "gpt-3-high", "lost", ""] {
-            let model = resolve(name, &list(), &settings, Some("gpt-8")).unwrap();
+            let model = resolve(name, &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
             assert_eq!((&*model.slug, model.effort), ("gpt-8", None), "{name:?}");
         }
     }
@@ -227,13 +229,13 @@ mod tests {
     #[test]
     fn the_bundled_list_refuses_like_any_other() {
         let settings = settings(&[], Policy::Reject);
-        assert!(resolve("gpt-99", &List::bundled(), &settings, None).is_err());
+        assert!(resolve("gpt-99", &List::bundled(), &settings, &|| None).is_err());
     }
 
     proptest! {
         #[test]
         fn no_name_makes_it_panic(name in "\\PC{0,20}[-:(]?(high|none|é)?\\)?") {
-            let _ = resolve(&name, &list(), &settings(&[], Policy::Reject), None);
+            let _ = resolve(&name, &list(), &settings(&[], Policy::Reject), &|| None);
         }
     }
 }

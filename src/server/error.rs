@@ -9,6 +9,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use crate::chat::error::{ErrorBody, ErrorObject};
+use crate::chat::reject::Reject;
+use crate::models::UnknownModel;
 
 /// A failure as a client gets it: an HTTP answer, or the last words of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,12 @@ impl ApiError {
     /// 400: the request is wrong.
     pub fn invalid_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
+    }
+
+    /// The fault of this program.
+    pub fn internal(error: impl std::fmt::Display) -> Self {
+        let message = format!("codex-proxy failed: {error}. This is a bug in codex-proxy.");
+        Self::server(StatusCode::INTERNAL_SERVER_ERROR, message).code("internal_error")
     }
 
     /// A failure that is not the client's.
@@ -98,6 +106,22 @@ impl ApiError {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(text));
         }
         headers
+    }
+}
+
+impl From<Reject> for ApiError {
+    fn from(reject: Reject) -> Self {
+        let error = Self::invalid_request(reject.message);
+        let code = reject.code.map(|code| code.as_str().to_owned());
+        Self { error: ErrorObject { param: reject.param, code, ..error.error }, ..error }
+    }
+}
+
+impl From<UnknownModel> for ApiError {
+    fn from(unknown: UnknownModel) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "invalid_request_error", unknown.to_string())
+            .param("model")
+            .code("model_not_found")
     }
 }
 

@@ -174,10 +174,5 @@ async fn not_allowed(method: Method, uri: Uri) -> ApiError {
 
 fn panicked(_: Box<dyn Any + Send + 'static>) -> Response {
     tracing::error!("a request handler panicked; this is a bug in codex-proxy");
-    ApiError::server(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "codex-proxy failed on this request; this is a bug in codex-proxy.",
-    )
-    .code("internal_error")
-    .into_response()
+    ApiError::internal("a request handler panicked").into_response()
 }

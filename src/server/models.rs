@@ -11,7 +11,7 @@ use crate::responses::model::ModelInfo;
 
 pub(super) async fn list(State(app): State<App>) -> Json<List> {
     let list = app.0.catalogue.list().await;
-    Json(List::new(list.visible().map(|info| describe(&info.slug, info)).collect()))
+    Json(List::new(list.listed().map(|info| describe(&info.slug, info)).collect()))
 }
 
 /// One model, by any name that requests may use for it; the name may hold a slash.

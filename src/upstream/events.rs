@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http_body_util::BodyDataStream;
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Response};
@@ -13,6 +13,9 @@ use crate::sse;
 
 use super::Failure;
 use super::watch::Watched;
+
+/// How long a complete answer may take to come to its end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The largest event; generated images come in one.
 const MAX_EVENT: usize = 64 << 20;
@@ -76,6 +79,18 @@ impl Events {
     /// What the headers of the answer say.
     pub fn head(&self) -> &Head {
         &self.head
+    }
+
+    /// Lets an answer that is complete come to its end, so that its connection can carry another
+    /// call. Nothing waits for it, and it does not wait long.
+    pub fn finish(mut self) {
+        // Usually the end has come together with the last event.
+        if let Some(None) = self.next().now_or_never() {
+            return;
+        }
+        tokio::spawn(tokio::time::timeout(LINGER, async move {
+            while let Some(Ok(_)) = self.next().await {}
+        }));
     }
 }
 

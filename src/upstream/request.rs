@@ -38,22 +38,12 @@ impl Requests {
         ] {
             identity.insert(name, value(key, text)?);
         }
-        let mut overrides = HeaderMap::new();
-        for (header, text) in &settings.headers {
-            let name = name("headers", header)?;
-            // Errors and debug output name the header only: what it holds may be secret.
-            let mut value = value("headers", text)
-                .map_err(|_| BuildError::Header { key: "headers", value: header.clone() })?;
-            value.set_sensitive(true);
-            overrides.insert(name, value);
-        }
-        let session = settings.session_headers.iter().map(|text| name("session_headers", text));
         Ok(Self {
             responses: below(&settings.base_url, "responses")?,
             models,
             identity,
-            session: session.collect::<Result<_, _>>()?,
-            overrides,
+            session: settings.session_headers.clone(),
+            overrides: settings.headers.clone(),
         })
     }
 
@@ -105,10 +95,6 @@ fn below(base: &Url, segment: &str) -> Result<Url, BuildError> {
         Err(()) => return Err(BuildError::BaseUrl(base.clone())),
     };
     Ok(url)
-}
-
-fn name(key: &'static str, text: &str) -> Result<HeaderName, BuildError> {
-    text.parse().map_err(|_| BuildError::Header { key, value: text.to_owned() })
 }
 
 fn value(key: &'static str, text: &str) -> Result<HeaderValue, BuildError> {

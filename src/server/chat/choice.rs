@@ -48,7 +48,7 @@ pub(super) struct Choice {
 
 enum Call {
     Opening(BoxFuture<'static, Result<Events, Failure>>),
-    Open(Events),
+    Open(Box<Events>),
     Closed,
 }
 
@@ -112,7 +112,7 @@ impl Choice {
             Call::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
                 Ok(events) => {
                     self.head = events.head().clone();
-                    self.call = Call::Open(events);
+                    self.call = Call::Open(Box::new(events));
                     Ok(self.reader.progress())
                 }
                 Err(failure) => Err(failure),

@@ -27,6 +27,7 @@ use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
+use crate::config::CodexConfig;
 use crate::models::{Resolved, resolve};
 use crate::translate::plan::Plan;
 use crate::translate::policy::Reasoning;
@@ -44,28 +45,29 @@ pub(super) async fn complete(
 ) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
     let mut record = Record::new(request_id.clone());
-    let mut response = match answer(&app, body, &mut record).await {
-        Ok(response) => response,
+    let prepared = match body {
+        Ok(body) => prepare(&app, &body, &mut record).await,
+        Err(rejection) => Err(unreadable(&rejection, &app)),
+    };
+    let answer = match prepared {
+        Ok((order, notes)) => answer(&app, Arc::new(order), &notes, record).await,
         Err(error) => {
             record.failed(error.status.as_u16(), None);
-            error.into_response()
+            Err(error)
         }
     };
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     insert(response.headers_mut(), "x-request-id", &request_id);
     response
 }
 
 async fn answer(
     app: &App,
-    body: Result<Bytes, BytesRejection>,
-    record: &mut Record,
+    order: Arc<Order>,
+    notes: &Notes,
+    record: Record,
 ) -> Result<Response, ApiError> {
-    let body = body.map_err(|rejection| unreadable(&rejection, app))?;
-    let (order, notes) = prepare(app, &body, record).await?;
-    drop(body);
-    let order = Arc::new(order);
     let identity = Identity::new(&order.plan);
-    let record = std::mem::replace(record, Record::placeholder());
     let mut response = if order.plan.stream {
         streamed(app, order, identity, record).await
     } else {
@@ -82,11 +84,7 @@ async fn answer(
 }
 
 /// Reads and translates the client's request.
-async fn prepare(
-    app: &App,
-    body: &Bytes,
-    record: &mut Record,
-) -> Result<(Order, Notes), ApiError> {
+async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order, Notes), ApiError> {
     let body: Value<'_> = parse(body)?;
     let chat = chat::request::Request::read(&body)?;
     chat.model.clone_into(&mut record.model);
@@ -94,10 +92,7 @@ async fn prepare(
     let resolved = app.resolve(chat.model).await?;
     let translated = request::translate(&chat, &model(&resolved), app.0.config.policy())?;
     let Translated { request, conversation, plan, notes } = translated;
-    let body = serde_json::to_vec(&request).map_err(|error| {
-        ApiError::server(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-            .code("internal_error")
-    })?;
+    let body = serde_json::to_vec(&request).map_err(ApiError::internal)?;
     let client = app.0.upstream.clone();
     let order = Order { client, body: body.into(), conversation, plan: Arc::new(plan) };
     Ok((order, notes))
@@ -132,8 +127,8 @@ fn model(resolved: &Resolved) -> request::Model {
         efforts: info.map(|info| info.efforts.clone()).unwrap_or_default(),
         effort: resolved.effort,
         reasons: info.is_none_or(|info| !info.efforts.is_empty()),
-        summaries: info.is_none_or(|info| info.reasoning_summaries),
-        verbosity: info.is_none_or(|info| info.verbosity),
+        summaries: info.is_none_or(|info| info.supports_reasoning_summary_parameter != Some(false)),
+        verbosity: info.is_none_or(|info| info.support_verbosity != Some(false)),
     }
 }
 
@@ -153,8 +148,7 @@ async fn streamed(
         return Err(error);
     }
     let mut headers = HeaderMap::new();
-    headers
-        .insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     describe(app, answer.choices().first(), &mut headers);
@@ -178,10 +172,7 @@ async fn whole(
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);
     let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
-    let mut json = serde_json::to_vec(&completion).map_err(|error| {
-        ApiError::server(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-            .code("internal_error")
-    })?;
+    let mut json = serde_json::to_vec(&completion).map_err(ApiError::internal)?;
     json.push(b'\n');
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -267,7 +258,7 @@ impl App {
     pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
         let list = self.0.catalogue.list().await;
         let config = &self.0.config;
-        let default = config.codex_default_model();
-        Ok(resolve(name, &list, &config.models, default.as_deref())?)
+        let codex_default = || CodexConfig::read(&config.auth.codex_home).model;
+        Ok(resolve(name, &list, &config.models, &codex_default)?)
     }
 }

@@ -124,6 +124,16 @@ impl Reader {
         self.progress
     }
 
+    /// Whether anything has come that belongs to an answer, or the answer was given up.
+    pub fn has_begun(&self) -> bool {
+        self.progress != Progress::Waiting
+    }
+
+    /// Whether the answer was cut here: the backend would go on.
+    pub fn was_cut(&self) -> bool {
+        self.speech.cut().is_some()
+    }
+
     /// The model that answers, once the backend has told.
     pub fn upstream_model(&self) -> Option<&str> {
         self.model.as_deref()
@@ -181,7 +191,9 @@ impl Reader {
                 return Ok(());
             }
             Event::Failed(report) => {
-                self.abandon(sink);
+                if self.has_begun() {
+                    self.abandon(sink);
+                }
                 return Err(report);
             }
             Event::Ended(response, ending) => {

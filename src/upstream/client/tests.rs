@@ -8,6 +8,7 @@ use axum::body::Body as ServerBody;
 use axum::extract::Request as ServerRequest;
 use axum::http::Response as ServerResponse;
 use futures_util::{StreamExt as _, stream};
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -72,8 +73,10 @@ fn settings(base: &str) -> config::Upstream {
         originator: "codex-proxy".to_owned(),
         user_agent: "codex-proxy/1.2.3".to_owned(),
         client_version: "0.150.0".to_owned(),
-        session_headers: ["session-id", "thread-id", "x-client-request-id"].map(Into::into).into(),
-        headers: BTreeMap::new(),
+        session_headers: ["session-id", "thread-id", "x-client-request-id"]
+            .map(HeaderName::from_static)
+            .into(),
+        headers: HeaderMap::new(),
     }
 }
 
@@ -168,10 +171,11 @@ async fn accounts_may_be_unknown_and_in_fedramp() {
 async fn own_headers_are_added_and_replace_any_other() {
     let backend = Backend::start(|_| answer(200, "")).await;
     let mut settings = settings(&backend.base);
-    settings.session_headers = vec!["session_id".to_owned()];
-    settings.headers = [("Originator", "other"), ("x-extra", "1"), ("session_id", "fixed")]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into();
+    settings.session_headers = vec![HeaderName::from_static("session_id")];
+    settings.headers = [("originator", "other"), ("x-extra", "1"), ("session_id", "fixed")]
+        .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+        .into_iter()
+        .collect();
     let client = Client::with_extra_roots(&settings, Arc::new(login("t")), None).unwrap();
     respond(&client).await.unwrap();
     let headers = &backend.seen()[0].headers;
@@ -190,10 +194,6 @@ fn settings_that_no_header_can_carry_are_named() {
     };
     assert!(refused(|s| s.originator = "a\nb".into()).contains("`[upstream] originator`"));
     assert!(refused(|s| s.user_agent = "\0".into()).contains("`[upstream] user_agent`"));
-    assert!(refused(|s| s.session_headers = vec!["a b".into()]).contains("\"a b\""));
-    assert!(refused(|s| s.headers = [("é".into(), "1".into())].into()).contains("headers"));
-    let secret = refused(|s| s.headers = [("x-key".into(), "fake\n".into())].into());
-    assert!(secret.contains("x-key") && !secret.contains("fake"), "{secret}");
     assert!(refused(|s| s.base_url = "mailto:a@example.org".parse().unwrap()).contains("base_url"));
 }
 
