@@ -108,6 +108,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 pub use catalogue::{Effort, Model, NotAVersion, Version, default_models};
@@ -168,6 +169,10 @@ impl Simulator {
             shutdown.await;
             backend.closing.send_replace(true);
         };
+        // Events are small and urgent.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         axum::serve(listener, self.router()).with_graceful_shutdown(closing).await
     }
 }

@@ -147,6 +147,9 @@ async fn streamed(
         answer.record().failed(error.status.as_u16(), upstream_request_id.as_deref());
         return Err(error);
     }
+    let upstream_request_id =
+        answer.choices().first().and_then(|choice| choice.head().request_id.clone());
+    answer.record().begun(upstream_request_id.as_deref());
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -185,9 +185,7 @@ impl Stream for Answer {
         if !this.out.buffer.is_empty() {
             let bytes = Bytes::from(std::mem::take(&mut this.out.buffer));
             this.keepalive.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
-            let upstream_request_id =
-                this.choices.first().and_then(|choice| choice.head().request_id.as_deref());
-            this.record.begun(upstream_request_id);
+            this.record.begun(None);
             return Poll::Ready(Some(Ok(bytes)));
         }
         if this.is_over {
