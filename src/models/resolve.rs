@@ -80,7 +80,8 @@ impl Names<'_> {
                     self.own(base).map(|model| Resolved { effort: Some(effort), ..model })
                 })
             }
-            None => self.own(plain),
+            // A model whose own name has such a prefix wins.
+            None => self.own(name).or_else(|| self.own(plain)),
         }
     }
 
@@ -131,6 +132,7 @@ mod tests {
             {"slug": "gpt-9", "visibility": "list", "priority": 1},
             {"slug": "gpt-8-max", "visibility": "list", "priority": 2},
             {"slug": "gpt-8", "visibility": "list", "priority": 3},
+            {"slug": "openai/gpt-oss", "visibility": "list", "priority": 4},
             {"slug": "hidden", "visibility": "hide", "priority": 0}]}"#;
         List::parse(body, Source::Backend).unwrap()
     }
@@ -159,6 +161,8 @@ mod tests {
             ("  gpt-9\n", Some(("gpt-9", None))),
             ("openai/gpt-9", Some(("gpt-9", None))),
             ("codex/gpt-9", Some(("gpt-9", None))),
+            ("openai/gpt-oss", Some(("openai/gpt-oss", None))),
+            ("openai/gpt-oss-low", Some(("openai/gpt-oss", Some(Effort::Low)))),
             ("gpt-9-high", Some(("gpt-9", Some(Effort::High)))),
             ("gpt-9-none", Some(("gpt-9", Some(Effort::None)))),
             ("gpt-9-minimal", Some(("gpt-9", Some(Effort::Minimal)))),
@@ -213,7 +217,7 @@ mod tests {
             resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), &|| None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8."
+            "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8, openai/gpt-oss."
         );
     }
 

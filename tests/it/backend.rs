@@ -1,0 +1,289 @@
+//! A backend that says exactly the bytes it is told to, over plain sockets: in pieces of any size,
+//! cut off, silent, or with any status.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// One answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
+    /// The length of the pieces the body comes in.
+    pub piece: Pieces,
+    pub end: End,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Pieces {
+    Whole,
+    Of(usize),
+    /// Lengths from 1 to 40, always the same for the same seed.
+    Random(u64),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The body ends as it should.
+    Proper,
+    /// The connection is closed in the middle of the body.
+    Cut,
+    /// Nothing more comes, until the client leaves.
+    Silence,
+}
+
+impl Answer {
+    pub fn stream(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            body: body.into(),
+            piece: Pieces::Whole,
+            end: End::Proper,
+        }
+    }
+
+    pub fn error(status: u16, body: &str) -> Self {
+        let headers = vec![("content-type", "application/json".to_owned())];
+        Self { status, headers, ..Self::stream(body) }
+    }
+
+    pub fn ending(self, end: End) -> Self {
+        Self { end, ..self }
+    }
+
+    pub fn in_pieces(self, piece: Pieces) -> Self {
+        Self { piece, ..self }
+    }
+}
+
+/// A `POST /responses` as it arrived.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Seen {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+type Script = dyn Fn(usize, &Seen) -> Answer + Send + Sync;
+
+pub struct Backend {
+    pub base_url: String,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    /// How many clients have left before their answers were complete.
+    left: watch::Receiver<usize>,
+}
+
+impl Backend {
+    /// Answers the n-th call with `script(n, call)` and lists `models`.
+    pub async fn start(
+        models: &[&str],
+        script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/codex", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (leave, left) = watch::channel(0);
+        let models: Vec<Value> = models
+            .iter()
+            .map(|slug| {
+                let efforts = ["low", "medium", "high", "xhigh"];
+                let efforts = efforts.map(|effort| serde_json::json!({ "effort": effort }));
+                serde_json::json!({"slug": slug, "visibility": "list",
+                    "supported_reasoning_levels": efforts})
+            })
+            .collect();
+        let models = serde_json::json!({ "models": models }).to_string();
+        let script: Arc<Script> = Arc::new(script);
+        let noted = Arc::clone(&seen);
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let connection = Connection {
+                    stream,
+                    script: Arc::clone(&script),
+                    seen: Arc::clone(&noted),
+                    leave: leave.clone(),
+                    models: models.clone(),
+                };
+                tokio::spawn(connection.serve());
+            }
+        });
+        Self { base_url, seen, left }
+    }
+
+    /// Always the same stream.
+    pub async fn streaming(body: &str) -> Self {
+        let body = body.to_owned();
+        Self::start(&["gpt-5.5"], move |_, _| Answer::stream(body.clone())).await
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until so many clients have left.
+    pub async fn wait_for_leave(&mut self, count: usize) {
+        let wait = self.left.wait_for(|left| *left >= count);
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("nobody left").unwrap();
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    script: Arc<Script>,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    leave: watch::Sender<usize>,
+    models: String,
+}
+
+impl Connection {
+    async fn serve(mut self) {
+        while let Some(call) = self.read().await {
+            let answer = if call.head.starts_with("GET /codex/models?") {
+                Answer::error(200, &self.models)
+            } else {
+                let number = {
+                    let mut seen = self.seen.lock().unwrap();
+                    seen.push(call.clone());
+                    seen.len() - 1
+                };
+                (self.script)(number, &call)
+            };
+            match answer.end {
+                End::Proper => {
+                    if self.write(&answer).await.is_err() {
+                        self.leave.send_modify(|left| *left += 1);
+                        return;
+                    }
+                }
+                End::Cut => {
+                    let _ = self.write(&answer).await;
+                    return;
+                }
+                End::Silence => {
+                    let _ = self.write(&answer).await;
+                    let mut byte = [0];
+                    let _ = self.stream.read(&mut byte).await;
+                    self.leave.send_modify(|left| *left += 1);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Option<Seen> {
+        let mut bytes = Vec::new();
+        let head_len = loop {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-length: "))
+            .map_or(0, |length| length.parse().unwrap());
+        while bytes.len() < head_len + length {
+            if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+        Some(Seen { head, body: bytes[head_len..head_len + length].to_vec() })
+    }
+
+    async fn write(&mut self, answer: &Answer) -> std::io::Result<()> {
+        let mut out = format!("HTTP/1.1 {} X\r\ntransfer-encoding: chunked\r\n", answer.status);
+        for (name, value) in &answer.headers {
+            out += &format!("{name}: {value}\r\n");
+        }
+        out += "\r\n";
+        let mut out = out.into_bytes();
+        for piece in pieces(&answer.body, answer.piece) {
+            out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
+            out.extend_from_slice(piece);
+            out.extend_from_slice(b"\r\n");
+        }
+        match answer.end {
+            End::Proper => out.extend_from_slice(b"0\r\n\r\n"),
+            // A chunk that is never finished.
+            End::Cut => out.extend_from_slice(b"ff\r\n"),
+            End::Silence => {}
+        }
+        self.stream.write_all(&out).await
+    }
+}
+
+fn pieces(body: &[u8], how: Pieces) -> Vec<&[u8]> {
+    match how {
+        Pieces::Whole if body.is_empty() => Vec::new(),
+        Pieces::Whole => vec![body],
+        Pieces::Of(length) => body.chunks(length).collect(),
+        Pieces::Random(seed) => {
+            let mut state = seed;
+            let mut rest = body;
+            let mut out = Vec::new();
+            while !rest.is_empty() {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let length = usize::try_from(state >> 33).unwrap() % 40 + 1;
+                let (piece, remaining) = rest.split_at(length.min(rest.len()));
+                out.push(piece);
+                rest = remaining;
+            }
+            out
+        }
+    }
+}
+
+/// Events as the backend writes them.
+pub fn sse(events: &[Value]) -> String {
+    events
+        .iter()
+        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+        .collect()
+}
+
+/// The events of a plain answer with these deltas.
+pub fn text(deltas: &[&str]) -> Vec<Value> {
+    use serde_json::json;
+    let mut events = vec![
+        json!({"type": "response.created", "response": {"id": "resp_1", "model": "gpt-5.5"}}),
+        json!({"type": "response.in_progress", "response": {"id": "resp_1"}}),
+        json!({"type": "response.output_item.added", "output_index": 0,
+            "item": {"id": "msg_1", "type": "message", "role": "assistant", "content": []}}),
+    ];
+    for delta in deltas {
+        events.push(json!({"type": "response.output_text.delta", "output_index": 0,
+            "content_index": 0, "item_id": "msg_1", "delta": delta}));
+    }
+    events
+}
+
+/// The end of an answer.
+pub fn completed() -> Value {
+    serde_json::json!({"type": "response.completed", "response": {"id": "resp_1",
+        "status": "completed", "output": [], "usage": {"input_tokens": 10, "output_tokens": 5,
+        "input_tokens_details": {"cached_tokens": 4},
+        "output_tokens_details": {"reasoning_tokens": 2}, "total_tokens": 15}}})
+}
+
+/// A plain, complete answer.
+pub fn answer(deltas: &[&str]) -> String {
+    let mut events = text(deltas);
+    events.push(completed());
+    sse(&events)
+}

@@ -1,0 +1,130 @@
+//! A daemon in this process, signed in with a made-up login, in front of any backend.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use codex_proxy::config::Config;
+use codex_proxy::credentials::Store;
+use codex_proxy::server::{self, Account, App};
+use codex_proxy::upstream::Client;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// The bearer of the made-up login: nothing the daemon says may contain it.
+pub const FAKE_TOKEN: &str = "fake-access-token-canary";
+
+pub struct Daemon {
+    pub url: String,
+    http: reqwest::Client,
+    home: TempDir,
+}
+
+impl Daemon {
+    pub async fn start(base_url: &str) -> Self {
+        Self::with_settings(base_url, "").await
+    }
+
+    /// A daemon with more settings, as TOML.
+    pub async fn with_settings(base_url: &str, settings: &str) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        sign_in(home.path());
+        let mut config = Config::from_toml(settings).unwrap();
+        config.upstream.base_url = base_url.parse().unwrap();
+        config.auth.codex_home = home.path().to_owned();
+        let store = Arc::new(Store::new(home.path()));
+        let client = Client::new(&config.upstream, store.clone()).unwrap();
+        let router = App::new(config, client, Account::SignedIn(store)).router();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(server::serve(listener, router, std::future::pending()));
+        Self { url, http: reqwest::Client::new(), home }
+    }
+
+    pub async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {
+        let url = format!("{}/v1/chat/completions", self.url);
+        self.http.post(url).body(body).send().await.unwrap()
+    }
+
+    pub async fn get(&self, path: &str) -> reqwest::Response {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// Takes the login away, as `codex logout` does.
+    pub fn sign_out(&self) {
+        std::fs::remove_file(self.home.path().join("auth.json")).unwrap();
+    }
+
+    pub fn sign_in(&self) {
+        sign_in(self.home.path());
+    }
+
+    /// A whole answer: status and body.
+    pub async fn ask(&self, request: &Value) -> (u16, Value) {
+        let response = self.post(request.to_string()).await;
+        let status = response.status().as_u16();
+        (status, serde_json::from_str(&response.text().await.unwrap()).unwrap())
+    }
+
+    /// A streamed answer: its status, and what stood behind each `data: `.
+    pub async fn stream(&self, request: &Value) -> (u16, Vec<Value>) {
+        let mut request = request.clone();
+        request["stream"] = true.into();
+        let response = self.post(request.to_string()).await;
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        if status != 200 {
+            return (status, vec![serde_json::from_str(&text).unwrap()]);
+        }
+        (status, chunks(&text))
+    }
+}
+
+fn sign_in(home: &Path) {
+    let auth = json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null,
+        "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": "fake-refresh",
+        "account_id": "account-1"}});
+    std::fs::write(home.join("auth.json"), auth.to_string()).unwrap();
+}
+
+/// The chunks of a stream, which must end with `[DONE]`.
+pub fn chunks(text: &str) -> Vec<Value> {
+    let body = text.strip_suffix("data: [DONE]\n\n").expect("the stream ends with [DONE]");
+    body.split_terminator("\n\n")
+        .filter(|event| !event.starts_with(':'))
+        .map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap())
+        .collect()
+}
+
+pub fn hello() -> Value {
+    json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hello"}]})
+}
+
+/// Puts more fields into a request.
+pub fn with(mut request: Value, more: Value) -> Value {
+    let Value::Object(more) = more else { panic!("not an object") };
+    request.as_object_mut().unwrap().extend(more);
+    request
+}
+
+/// The texts that the chunks of a choice give, joined.
+pub fn content(chunks: &[Value], choice: u64) -> String {
+    chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"].get(0))
+        .filter(|part| part["index"] == choice)
+        .filter_map(|part| part["delta"]["content"].as_str())
+        .collect()
+}
+
+/// The one finish reason of a choice.
+pub fn finish(chunks: &[Value], choice: u64) -> Option<String> {
+    let reasons: Vec<_> = chunks
+        .iter()
+        .filter_map(|chunk| chunk["choices"].get(0))
+        .filter(|part| part["index"] == choice)
+        .filter_map(|part| part["finish_reason"].as_str())
+        .collect();
+    assert!(reasons.len() <= 1, "{reasons:?}");
+    reasons.first().map(|&reason| reason.to_owned())
+}

@@ -1,0 +1,85 @@
+//! Dependencies point one way: which module may name which, as `src/lib.rs` says.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+#[test]
+fn modules_name_only_what_lies_below_them() {
+    let allowed: BTreeMap<&str, &[&str]> = [
+        ("effort", &[][..]),
+        ("chat", &["effort"]),
+        ("responses", &["effort"]),
+        ("translate", &["chat", "responses", "effort"]),
+        ("sse", &[]),
+        ("config", &["translate"]),
+        ("credentials", &["config"]),
+        ("upstream", &["responses", "sse", "config", "credentials"]),
+        ("models", &["responses", "upstream", "config", "effort"]),
+        ("simulator", &["responses"]),
+        ("telemetry", &["config", "credentials"]),
+        (
+            "server",
+            &[
+                "chat",
+                "responses",
+                "translate",
+                "sse",
+                "config",
+                "credentials",
+                "upstream",
+                "models",
+                "effort",
+            ],
+        ),
+        ("cli", &["config", "credentials", "server", "simulator", "telemetry", "upstream"]),
+        ("main", &["cli"]),
+        ("lib", &[]),
+    ]
+    .into();
+    let mut wrong = Vec::new();
+    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |path| {
+        let relative = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+        let module = relative.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs");
+        let below = allowed.get(module).unwrap_or_else(|| panic!("{module} is not in the table"));
+        for (number, line) in std::fs::read_to_string(path).unwrap().lines().enumerate() {
+            for named in names(line) {
+                if named != module && !below.contains(&named.as_str()) {
+                    wrong.push(format!("{}:{}: {named}", relative.display(), number + 1));
+                }
+            }
+        }
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn visit(folder: &Path, each: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            visit(&path, each);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            each(&path);
+        }
+    }
+}
+
+/// The modules behind every `crate::` of a line of code.
+fn names(line: &str) -> Vec<String> {
+    let code = line.trim_start();
+    if code.starts_with("//") {
+        return Vec::new();
+    }
+    let mut names = Vec::new();
+    for rest in code.split("crate::").skip(1) {
+        let list = rest.strip_prefix('{').map_or(rest, |list| list.split('}').next().unwrap());
+        let parts = if rest.starts_with('{') { list.split(',').collect() } else { vec![list] };
+        for part in parts {
+            let name: String =
+                part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if !name.is_empty() && name != "self" {
+                names.push(name);
+            }
+        }
+    }
+    names
+}

@@ -1,0 +1,18 @@
+//! The daemon end to end, over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub
+)]
+
+mod backend;
+mod calls;
+mod corpus;
+mod daemon;
+mod layers;
+mod logs;
+mod recorded_requests;
+mod requests;

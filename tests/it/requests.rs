@@ -1,0 +1,217 @@
+//! What the daemon answers by itself: endpoints, and requests that never reach the backend.
+
+use serde_json::{Value, json};
+
+use super::backend::{Backend, answer};
+use super::daemon::{Daemon, hello, with};
+
+async fn setup() -> (Backend, Daemon) {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let daemon = Daemon::start(&backend.base_url).await;
+    (backend, daemon)
+}
+
+/// Every error has all four keys, and a code that is a string or null.
+fn check_error(body: &Value) {
+    let error = body["error"].as_object().unwrap();
+    let mut keys: Vec<_> = error.keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    assert_eq!(keys, ["code", "message", "param", "type"]);
+    assert!(error["message"].is_string() && error["type"].is_string(), "{body}");
+    assert!(error["code"].is_null() || error["code"].is_string(), "{body}");
+    assert!(error["param"].is_null() || error["param"].is_string(), "{body}");
+}
+
+#[tokio::test]
+async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
+    let (backend, daemon) = setup().await;
+    let user = |content: Value| json!([{"role": "user", "content": content}]);
+    let cases = [
+        (json!({"model": null}), "model"),
+        (json!({"model": 5}), "model"),
+        (json!({"messages": null}), "messages"),
+        (json!({"messages": []}), "messages"),
+        (json!({"messages": "Hello"}), "messages"),
+        (json!({"messages": [{"role": "robot", "content": ""}]}), "messages[0].role"),
+        (json!({"messages": user(json!([{"type": "video_url"}]))}), "messages[0].content[0].type"),
+        (
+            json!({"messages": user(json!([{"type": "image_url", "image_url": {"url": "/etc/passwd"}}]))}),
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            json!({"messages": user(json!([{"type": "input_audio", "input_audio": {}}]))}),
+            "messages[0].content[0].type",
+        ),
+        (json!({"stream": "true"}), "stream"),
+        (json!({"n": 0}), "n"),
+        (json!({"n": 9}), "n"),
+        (json!({"temperature": 3}), "temperature"),
+        (json!({"top_p": -1}), "top_p"),
+        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"max_completion_tokens": 1.5}), "max_completion_tokens"),
+        (json!({"logprobs": true}), "logprobs"),
+        (json!({"stop": [1]}), "stop[0]"),
+        (json!({"modalities": ["text", "audio"]}), "modalities"),
+        (json!({"reasoning_effort": "hard"}), "reasoning_effort"),
+        (json!({"verbosity": "loud"}), "verbosity"),
+        (json!({"service_tier": "gold"}), "service_tier"),
+        (json!({"response_format": {"type": "xml"}}), "response_format.type"),
+        (json!({"tools": [{"type": "mcp"}]}), "tools[0].type"),
+        (json!({"tools": [{"type": "function", "function": {}}]}), "tools[0].function.name"),
+        (json!({"tool_choice": "required"}), "tool_choice"),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "a"}}],
+                "tool_choice": {"type": "function", "function": {"name": "b"}}}),
+            "tool_choice",
+        ),
+        (json!({"functions": [{"name": "a"}], "tools": []}), "functions"),
+    ];
+    for (more, param) in cases {
+        let (status, body) = daemon.ask(&with(hello(), more.clone())).await;
+        assert_eq!(status, 400, "{more}: {body}");
+        check_error(&body);
+        assert_eq!(body["error"]["param"], param, "{more}: {body}");
+        assert_eq!(body["error"]["type"], "invalid_request_error", "{more}");
+    }
+    for body in ["", "{", "null", "[]", "\"x\"", "{\"model\": NaN}", "{\"a\":\"\\ud800\"}"] {
+        let response = daemon.post(body).await;
+        assert_eq!(response.status(), 400, "{body}");
+        check_error(&serde_json::from_str(&response.text().await.unwrap()).unwrap());
+    }
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    assert_eq!(daemon.post(deep).await.status(), 400);
+    let (status, body) = daemon.ask(&with(hello(), json!({"model": "gpt-3"}))).await;
+    assert_eq!((status, &body["error"]["code"]), (404, &json!("model_not_found")));
+    assert!(body["error"]["message"].as_str().unwrap().contains("gpt-5.5"), "names what there is");
+    assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_responses_body_is_told_where_it_belongs() {
+    let (_, daemon) = setup().await;
+    let (status, body) = daemon.ask(&json!({"model": "gpt-5.5", "input": "Hello"})).await;
+    assert_eq!(status, 400);
+    assert!(body["error"]["message"].as_str().unwrap().contains("/v1/responses"), "{body}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let daemon = Daemon::with_settings(&backend.base_url, "[server]\nmax_body_mib = 1").await;
+    let large = "x".repeat(2 << 20);
+    let request = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": large}]});
+    let (status, body) = daemon.ask(&request).await;
+    assert_eq!(status, 413);
+    check_error(&body);
+    assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn strict_mode_refuses_what_would_be_dropped() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let daemon = Daemon::with_settings(&backend.base_url, "[compat]\nstrict = true").await;
+    let (status, body) = daemon.ask(&with(hello(), json!({"seed": 7}))).await;
+    assert_eq!((status, &body["error"]["param"]), (400, &json!("seed")));
+    assert_eq!(body["error"]["code"], "unsupported_parameter");
+    // What is the default anyway is no request at all.
+    let (status, _) = daemon.ask(&with(hello(), json!({"temperature": 1, "n": 1}))).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn paths_may_lack_the_version_repeat_it_or_end_with_a_slash() {
+    let (_, daemon) = setup().await;
+    let client = reqwest::Client::new();
+    for path in [
+        "/v1/chat/completions",
+        "/chat/completions",
+        "/v1/chat/completions/",
+        "/v1/v1/chat/completions",
+    ] {
+        let url = format!("{}{path}", daemon.url);
+        let response = client.post(url).body(hello().to_string()).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+    }
+    for path in [
+        "/v1/models",
+        "/models",
+        "/models/",
+        "/v1/models/gpt-5.5",
+        "/models/openai/gpt-5.5",
+        "/v1/models/openai%2Fgpt-5.5",
+        "/health",
+    ] {
+        assert_eq!(daemon.get(path).await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_paths_and_methods_get_error_objects() {
+    let (_, daemon) = setup().await;
+    let client = reqwest::Client::new();
+    for (method, path, status) in [
+        ("GET", "/", 404),
+        ("POST", "/v1/embeddings", 404),
+        ("GET", "/v1/chat/completions/chatcmpl-1", 404),
+        ("GET", "/v1/chat/completions", 405),
+        ("DELETE", "/v1/models/gpt-5.5", 405),
+    ] {
+        let url = format!("{}{path}", daemon.url);
+        let response = client.request(method.parse().unwrap(), url).send().await.unwrap();
+        assert_eq!(response.status(), status, "{method} {path}");
+        check_error(&serde_json::from_str(&response.text().await.unwrap()).unwrap());
+    }
+    let response = daemon.get("/v1/models/gpt-3").await;
+    assert_eq!(response.status(), 404);
+}
+
+#[tokio::test]
+async fn models_are_listed_without_a_backend_too() {
+    let daemon = Daemon::start("http://127.0.0.1:1/codex").await;
+    let body: Value =
+        serde_json::from_str(&daemon.get("/v1/models").await.text().await.unwrap()).unwrap();
+    assert_eq!(body["object"], "list");
+    let first = &body["data"][0];
+    assert_eq!(first["object"], "model");
+    assert!(first["created"].is_u64() && first["context_length"].is_u64());
+    assert!(first["reasoning_efforts"].as_array().unwrap().len() > 1);
+}
+
+#[tokio::test]
+async fn health_does_not_ask_the_backend() {
+    let (backend, daemon) = setup().await;
+    let body: Value =
+        serde_json::from_str(&daemon.get("/health").await.text().await.unwrap()).unwrap();
+    assert_eq!(
+        body,
+        json!({"status": "ok", "version": env!("CARGO_PKG_VERSION"), "credentials": true,
+            "simulated": false})
+    );
+    assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_login_the_answer_names_the_command() {
+    let (backend, daemon) = setup().await;
+    daemon.sign_out();
+    let (status, body) = daemon.ask(&hello()).await;
+    assert_eq!((status, &body["error"]["code"]), (401, &json!("upstream_auth")));
+    assert_eq!(body["error"]["type"], "authentication_error");
+    assert!(body["error"]["message"].as_str().unwrap().contains("codex login"), "{body}");
+    assert!(backend.seen().is_empty());
+    // A login made meanwhile is picked up without a restart.
+    daemon.sign_in();
+    assert_eq!(daemon.ask(&hello()).await.0, 200);
+}
+
+#[tokio::test]
+async fn an_unknown_model_can_mean_the_default_one() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let settings = "[models]\nunknown = \"default\"\n[models.aliases]\nfast = \"gpt-5.5-low\"";
+    let daemon = Daemon::with_settings(&backend.base_url, settings).await;
+    let (status, body) = daemon.ask(&with(hello(), json!({"model": "gpt-4o"}))).await;
+    assert_eq!((status, &body["model"]), (200, &json!("gpt-4o")), "the name asked for");
+    daemon.ask(&with(hello(), json!({"model": "fast"}))).await;
+    let sent = backend.seen()[1].json();
+    assert_eq!((&sent["model"], &sent["reasoning"]["effort"]), (&json!("gpt-5.5"), &json!("low")));
+}
