@@ -207,12 +207,11 @@ impl Connection {
     }
 
     async fn write(&mut self, answer: &Answer) -> std::io::Result<()> {
-        let mut out = format!("HTTP/1.1 {} X\r\ntransfer-encoding: chunked\r\n", answer.status);
-        for (name, value) in &answer.headers {
-            out += &format!("{name}: {value}\r\n");
-        }
-        out += "\r\n";
-        let mut out = out.into_bytes();
+        let mut head =
+            vec![format!("HTTP/1.1 {} X\r\ntransfer-encoding: chunked\r\n", answer.status)];
+        head.extend(answer.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")));
+        head.push("\r\n".to_owned());
+        let mut out = head.concat().into_bytes();
         for piece in pieces(&answer.body, answer.piece) {
             out.extend_from_slice(format!("{:x}\r\n", piece.len()).as_bytes());
             out.extend_from_slice(piece);
@@ -251,10 +250,9 @@ fn pieces(body: &[u8], how: Pieces) -> Vec<&[u8]> {
 
 /// Events as the backend writes them.
 pub fn sse(events: &[Value]) -> String {
-    events
-        .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-        .collect()
+    let text =
+        |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    events.iter().map(text).collect::<Vec<_>>().concat()
 }
 
 /// The events of a plain answer with these deltas.

@@ -1,0 +1,157 @@
+//! What one event and one request cost.
+//!
+//! `event/parse` and `chunk/encode` are the parts of `pipeline`, which is all that happens to an
+//! event between the backend's bytes and the client's. `request` is all that happens to a request
+//! between the client's bytes and the backend's.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use codex_proxy::chat::chunk::ChunkWriter;
+use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, ServiceTier, Sink};
+use codex_proxy::chat::request::Request;
+use codex_proxy::effort::Effort;
+use codex_proxy::responses::event::Event;
+use codex_proxy::sse;
+use codex_proxy::translate::plan::Plan;
+use codex_proxy::translate::policy::Policy;
+use codex_proxy::translate::request::{Model, translate};
+use codex_proxy::translate::response::Reader;
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+
+const EVENTS: usize = 1000;
+
+fn delta(number: usize) -> String {
+    json!({"type": "response.output_text.delta", "item_id": "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+        "output_index": 1, "content_index": 0, "delta": " word", "logprobs": [],
+        "obfuscation": "9fGh2kLmN0", "sequence_number": number})
+    .to_string()
+}
+
+fn writer() -> ChunkWriter {
+    let heading = Heading {
+        id: "chatcmpl-0123456789abcdef0123456789abcdef".into(),
+        created: 1_780_000_000,
+        model: "gpt-5.5".into(),
+        service_tier: ServiceTier::Default,
+    };
+    ChunkWriter::new(&heading, 1, true, ReasoningField::ReasoningContent)
+}
+
+struct Chunks {
+    writer: ChunkWriter,
+    out: Vec<u8>,
+}
+
+impl Sink for Chunks {
+    fn delta(&mut self, delta: Delta<'_>) {
+        self.writer.delta(0, &delta, &mut self.out);
+    }
+}
+
+fn events(c: &mut Criterion) {
+    let data = delta(7);
+    c.bench_function("event/parse", |b| b.iter(|| Event::parse(black_box(&data))));
+    let mut writer = writer();
+    let mut out = Vec::with_capacity(1 << 20);
+    c.bench_function("chunk/encode", |b| {
+        b.iter(|| {
+            out.clear();
+            writer.delta(0, &Delta::Content(black_box(" word")), &mut out);
+        });
+    });
+}
+
+/// Bytes in, bytes out: framing, parsing, reading and encoding, per event.
+fn pipeline(c: &mut Criterion) {
+    let events: Vec<String> = (0..EVENTS)
+        .map(|number| format!("event: response.output_text.delta\ndata: {}\n\n", delta(number)))
+        .collect();
+    let body = events.concat();
+    let one_each: Vec<Bytes> =
+        body.split_inclusive("\n\n").map(|event| Bytes::from(event.to_owned())).collect();
+    let large: Vec<Bytes> = body.as_bytes().chunks(64 << 10).map(Bytes::copy_from_slice).collect();
+    let mut group = c.benchmark_group("pipeline");
+    group.throughput(Throughput::Elements(EVENTS as u64));
+    for (name, reads) in [("one event per read", one_each), ("64 KiB per read", large)] {
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let reads = stream::iter(reads.iter().cloned().map(Ok::<_, Infallible>));
+                let mut events = sse::events(reads, 1 << 20);
+                let mut reader = Reader::new(Arc::new(Plan::default()));
+                let mut chunks = Chunks { writer: writer(), out: Vec::with_capacity(1 << 19) };
+                run_at_once(async {
+                    while let Some(event) = events.next().await {
+                        reader.event(&event.unwrap(), &mut chunks).unwrap();
+                    }
+                });
+                black_box(chunks.out.len())
+            });
+        });
+    }
+    group.finish();
+}
+
+/// Runs a future that never waits.
+fn run_at_once(future: impl Future<Output = ()>) {
+    use futures_util::FutureExt as _;
+    assert!(future.now_or_never().is_some(), "everything is there");
+}
+
+/// A conversation of an agent, of about so many bytes.
+fn conversation(size: usize) -> Vec<u8> {
+    let mut messages = vec![json!({"role": "system", "content": "You are an agent. ".repeat(40)})];
+    let mut length = 0;
+    for turn in 0.. {
+        let text = format!("line one of turn {turn}\nline \"two\" with quotes\n").repeat(12);
+        length += text.len() * 2 + 300;
+        messages.push(json!({"role": "user", "content": text}));
+        messages.push(json!({"role": "assistant", "content": null, "tool_calls": [{"id":
+            format!("call_{turn}"), "type": "function", "function": {"name": "read_file",
+            "arguments": "{\"path\":\"src/main.rs\"}"}}]}));
+        messages
+            .push(json!({"role": "tool", "tool_call_id": format!("call_{turn}"), "content": text}));
+        if length > size.saturating_sub(1500) {
+            break;
+        }
+    }
+    json!({"model": "gpt-5.5", "stream": true, "messages": messages, "tools": [{"type": "function",
+        "function": {"name": "read_file", "description": "Reads a file", "parameters": {"type":
+        "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}}}]})
+    .to_string()
+    .into_bytes()
+}
+
+fn requests(c: &mut Criterion) {
+    let model = Model {
+        slug: "gpt-5.5".into(),
+        efforts: vec![Effort::Low, Effort::Medium, Effort::High],
+        effort: None,
+        reasons: true,
+        summaries: true,
+        verbosity: true,
+    };
+    let mut group = c.benchmark_group("request");
+    for (name, size) in [("4 KiB", 4 << 10), ("512 KiB", 512 << 10), ("8 MiB", 8 << 20)] {
+        let body = conversation(size);
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let value: serde_json_borrow::Value<'_> =
+                    serde_json::from_slice(black_box(&body)).unwrap();
+                let chat = Request::read(&value).unwrap();
+                let translated = translate(&chat, &model, Policy::default()).unwrap();
+                serde_json::to_vec(&translated.request).unwrap().len()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, events, pipeline, requests);
+criterion_main!(benches);
