@@ -307,6 +307,27 @@ async fn a_silent_backend_is_waited_for_with_comments_and_then_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_takes_long_to_begin_goes_out_after_a_while_all_the_same() {
+    let backend =
+        Backend::start(&["gpt-5.5"], |_, _| Answer::stream(sse(&begun())).ending(End::Silence))
+            .await;
+    let daemon = Daemon::start(&backend.base_url).await;
+    let mut response = Box::pin(daemon.post(with(hello(), json!({"stream": true})).to_string()));
+    while backend.seen().is_empty() {
+        assert!(response.as_mut().now_or_never().is_none());
+        tokio::task::yield_now().await;
+    }
+    // From here on there is nothing to do but to wait, and time flies.
+    tokio::time::pause();
+    let asked = tokio::time::Instant::now();
+    let response = response.await;
+    assert_eq!(response.status(), 200);
+    assert!(asked.elapsed() >= std::time::Duration::from_secs(9), "{:?}", asked.elapsed());
+    let text = response.text().await.unwrap();
+    assert_eq!(chunks(&text).last().unwrap()["error"]["code"], "upstream_timeout");
+}
+
+#[tokio::test]
 async fn headers_are_those_that_streams_and_json_need() {
     let backend = Backend::start(&["gpt-5.5"], |_, _| {
         let mut answer = Answer::stream(answer(&["Hi"]));
