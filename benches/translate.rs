@@ -16,6 +16,7 @@ use codex_proxy::chat::request::Request;
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
 use codex_proxy::sse;
+use codex_proxy::translate::memory::{Nothing, Scope};
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -145,7 +146,9 @@ fn requests(c: &mut Criterion) {
                 let value: serde_json_borrow::Value<'_> =
                     serde_json::from_slice(black_box(&body)).unwrap();
                 let chat = Request::read(&value).unwrap();
-                let translated = translate(&chat, &model, Policy::default()).unwrap();
+                let translated =
+                    translate(&chat, &model, Policy::default(), &Scope::default(), &Nothing)
+                        .unwrap();
                 serde_json::to_vec(&translated.request).unwrap().len()
             });
         });

@@ -18,6 +18,7 @@
 //! | [`credentials`] | the login that the Codex CLI keeps | `config` |
 //! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials` |
 //! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
+//! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
 //! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses` |
 //! | [`cli`] | the command line | all of the above |
@@ -25,6 +26,7 @@
 pub mod chat;
 pub mod cli;
 pub mod config;
+pub mod continuity;
 pub mod credentials;
 pub mod effort;
 pub mod models;

@@ -5,7 +5,9 @@
 
 use serde::Serialize;
 
-use super::delta::{Annotation, CallKind, Delta, FinishReason, Heading, ReasoningField};
+use super::delta::{
+    Annotation, CallKind, Delta, FinishReason, Heading, ReasoningDetail, ReasoningField,
+};
 use super::usage::Usage;
 
 /// Writes the chunks of an answer.
@@ -104,6 +106,10 @@ impl ChunkWriter {
             Delta::Image { index, url } => self.chunk(choice, None, out, |out| {
                 out.extend_from_slice(b"\"images\":");
                 write(out, &[Image::new(*index, url)]);
+            }),
+            Delta::ReasoningDetails(details) => self.chunk(choice, None, out, |out| {
+                out.extend_from_slice(b"\"reasoning_details\":");
+                write::<[ReasoningDetail]>(out, details);
             }),
             Delta::Annotations(annotations) => self.chunk(choice, None, out, |out| {
                 out.extend_from_slice(b"\"annotations\":");

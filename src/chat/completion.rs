@@ -5,7 +5,8 @@ use serde_json::value::RawValue;
 
 use super::chunk::Image;
 use super::delta::{
-    Annotation, CallKind, Delta, FinishReason, Heading, ReasoningField, ServiceTier, Sink,
+    Annotation, CallKind, Delta, FinishReason, Heading, ReasoningDetail, ReasoningField,
+    ServiceTier, Sink,
 };
 use super::usage::Usage;
 
@@ -18,6 +19,7 @@ pub struct Gatherer {
     calls: Vec<GatheredCall>,
     images: Vec<String>,
     annotations: Vec<Annotation>,
+    reasoning_details: Vec<ReasoningDetail>,
     finish: Option<FinishReason>,
 }
 
@@ -48,6 +50,7 @@ impl Sink for Gatherer {
             }
             Delta::Image { url, .. } => self.images.push(url.to_owned()),
             Delta::Annotations(annotations) => self.annotations = annotations.to_vec(),
+            Delta::ReasoningDetails(details) => self.reasoning_details = details.to_vec(),
             Delta::Finish(reason) => self.finish = Some(reason),
         }
     }
@@ -110,6 +113,8 @@ struct Message<'a> {
     reasoning_content: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasoning_details: &'a [ReasoningDetail],
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tool_calls: Vec<ToolCall<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -162,6 +167,7 @@ impl<'a> Choice<'a> {
                 reasoning_content: reasoning
                     .filter(|_| reasoning_field == ReasoningField::ReasoningContent),
                 reasoning: reasoning.filter(|_| reasoning_field == ReasoningField::Reasoning),
+                reasoning_details: &gathered.reasoning_details,
                 tool_calls: calls
                     .clone()
                     .filter(|call| !is_legacy(call))

@@ -41,10 +41,44 @@ pub enum Delta<'a> {
         /// A `data:` address with the picture.
         url: &'a str,
     },
+    /// All sealed reasoning of the answer, for clients that carry it.
+    ReasoningDetails(&'a [ReasoningDetail]),
     /// All citations of the answer.
     Annotations(&'a [Annotation]),
     /// The end.
     Finish(FinishReason),
+}
+
+/// The `format` of sealed reasoning.
+pub const DETAILS_FORMAT: &str = "openai-responses-v1";
+
+/// What the `id` of sealed reasoning begins with; its place among the turn's items follows.
+pub const DETAILS_ID: &str = "rs_";
+
+/// Sealed reasoning, in the form that `OpenRouter` introduced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ReasoningDetail {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: String,
+    format: &'static str,
+    /// Keeps accumulators of SDKs from failing on a list.
+    index: usize,
+    data: String,
+}
+
+impl ReasoningDetail {
+    /// The sealed reasoning `data`, which stood at `position` among the turn's items and is the
+    /// `index`-th of its kind.
+    pub fn new(index: usize, position: usize, data: &str) -> Self {
+        Self {
+            kind: "reasoning.encrypted",
+            id: format!("{DETAILS_ID}{position}"),
+            format: DETAILS_FORMAT,
+            index,
+            data: data.to_owned(),
+        }
+    }
 }
 
 /// In which form a call is told.

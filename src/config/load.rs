@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Config, Effective, Log, LogFormat, Models, Output, Server, UnknownModel,
-    Upstream, checks,
+    Auth, Compat, Config, Continuity, Effective, Log, LogFormat, Models, Output, Server,
+    UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -24,13 +24,15 @@ pub(super) fn load(sources: &Sources) -> Result<(Config, Effective), Error> {
 
 fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
     let (server, upstream, auth) = (server(r), upstream(r), auth(r));
-    let (compat, output, models, log) = (compat(r), output(r), models(r), log(r));
+    let (compat, output, continuity) = (compat(r), output(r), continuity(r));
+    let (models, log) = (models(r), log(r));
     Ok(Config {
         server: server?,
         upstream: upstream?,
         auth: auth?,
         compat: compat?,
         output: output?,
+        continuity: continuity?,
         models: models?,
         log: log?,
     })
@@ -141,7 +143,21 @@ fn output(r: &mut Reader<'_>) -> Result<Output, Refused> {
         "commentary",
         &[("content", Commentary::Content), ("reasoning", Commentary::Reasoning)],
     );
-    Ok(Output { reasoning: reasoning?, commentary: commentary? })
+    let reasoning_details = r.take(key("output", "reasoning_details", "true, false"), false, Ok);
+    Ok(Output {
+        reasoning: reasoning?,
+        commentary: commentary?,
+        reasoning_details: reasoning_details?,
+    })
+}
+
+fn continuity(r: &mut Reader<'_>) -> Result<Continuity, Refused> {
+    let enabled = r.take(key("continuity", "enabled", "true, false"), true, Ok);
+    let max_bytes =
+        r.take(key("continuity", "max_bytes", "0 to 2^53"), 64 << 20, checks::within(0..=1 << 53));
+    let ttl =
+        r.take(key("continuity", "ttl_secs", "1 to 604800"), 21_600, checks::within(1..=604_800));
+    Ok(Continuity { enabled: enabled?, max_bytes: max_bytes?, ttl: Duration::from_secs(ttl?) })
 }
 
 fn models(r: &mut Reader<'_>) -> Result<Models, Refused> {

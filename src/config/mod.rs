@@ -44,6 +44,8 @@ pub struct Config {
     pub compat: Compat,
     /// `[output]`
     pub output: Output,
+    /// `[continuity]`
+    pub continuity: Continuity,
     /// `[models]`
     pub models: Models,
     /// `[log]`
@@ -65,6 +67,7 @@ impl Config {
             max_tokens: self.compat.max_tokens,
             reasoning: self.output.reasoning,
             commentary: self.output.commentary,
+            reasoning_details: self.output.reasoning_details,
         }
     }
 
@@ -139,6 +142,19 @@ pub struct Output {
     pub reasoning: Reasoning,
     /// Where the model's preambles before tool calls go.
     pub commentary: Commentary,
+    /// Whether sealed reasoning is given to clients as `reasoning_details`, and taken back.
+    pub reasoning_details: bool,
+}
+
+/// `[continuity]`: the memory of what chat clients cannot carry.
+#[derive(Debug, Clone, Copy)]
+pub struct Continuity {
+    /// Whether turns are remembered.
+    pub enabled: bool,
+    /// How much memory they may take up.
+    pub max_bytes: u64,
+    /// How long they are remembered.
+    pub ttl: Duration,
 }
 
 /// `[models]`: names.

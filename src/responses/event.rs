@@ -106,6 +106,9 @@ pub struct Item<'a> {
     /// Summaries of reasoning.
     #[serde(borrow)]
     summary: Parts<'a>,
+    /// Reasoning, sealed. What stands here before the item is done cannot be opened.
+    #[serde(borrow)]
+    pub encrypted_content: Str<'a>,
     /// A generated image: base64.
     #[serde(borrow)]
     pub result: Str<'a>,

@@ -94,8 +94,18 @@ pub enum Item<'v> {
     Message {
         /// By whom.
         role: Role,
+        /// Whether it is a preamble or the answer, where the backend has told.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        phase: Option<Phase>,
         /// What.
         content: Vec<Part<'v>>,
+    },
+    /// What the model thought, sealed. Something that it led to must follow.
+    Reasoning {
+        /// Summaries of it; required, though there may be none.
+        summary: Vec<Summary<'v>>,
+        /// The sealed thoughts.
+        encrypted_content: Cow<'v, str>,
     },
     /// A call of a function.
     FunctionCall {
@@ -129,6 +139,14 @@ pub enum Item<'v> {
         /// The outcome.
         output: Output<'v>,
     },
+}
+
+/// A summary of what the model thought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename = "summary_text")]
+pub struct Summary<'v> {
+    /// The text.
+    pub text: Cow<'v, str>,
 }
 
 /// Who said it. There is no `system`: the backend refuses it.

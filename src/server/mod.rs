@@ -28,6 +28,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
+use crate::continuity::Memory;
 use crate::credentials::Summary;
 use crate::models::Catalogue;
 use crate::upstream;
@@ -45,6 +46,8 @@ struct Shared {
     upstream: upstream::Client,
     catalogue: Catalogue,
     account: Account,
+    /// Nothing if turns are not to be remembered.
+    memory: Option<Memory>,
 }
 
 /// Whose plan answers.
@@ -74,6 +77,17 @@ impl Account {
         }
     }
 
+    /// Whose sealed reasoning it is; empty if nobody is signed in.
+    async fn id(&self) -> String {
+        match self {
+            Self::Simulated => "simulated".to_owned(),
+            Self::SignedIn(store) => {
+                let login = store.login().await.ok();
+                login.and_then(|login| login.account_id.clone()).unwrap_or_default()
+            }
+        }
+    }
+
     /// Whether the backend is simulated.
     pub fn is_simulated(&self) -> bool {
         matches!(self, Self::Simulated)
@@ -88,7 +102,8 @@ impl App {
             let upstream = fetching.clone();
             async move { upstream.models().await }
         });
-        Self(Arc::new(Shared { config, upstream, catalogue, account }))
+        let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
+        Self(Arc::new(Shared { config, upstream, catalogue, account, memory }))
     }
 
     /// The API's index. All routes stand with and without `/v1`, since clients differ in what

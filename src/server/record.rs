@@ -14,6 +14,8 @@ pub(super) struct Record {
     first_chunk: Option<Duration>,
     upstream_request_id: Option<String>,
     usage: Usage,
+    /// How many turns of the request were remembered, of how many; nothing if none is looked for.
+    recalled: Option<(usize, usize)>,
     outcome: Outcome,
 }
 
@@ -36,8 +38,14 @@ impl Record {
             first_chunk: None,
             upstream_request_id: None,
             usage: Usage::default(),
+            recalled: None,
             outcome: Outcome::Open,
         }
+    }
+
+    /// So many of the model's turns in the request were remembered.
+    pub(super) fn recalled(&mut self, recalled: usize, turns: usize) {
+        self.recalled = Some((recalled, turns));
     }
 
     /// How long the request has been going on.
@@ -78,6 +86,13 @@ impl Drop for Record {
             Outcome::Failed(status) => ("failed", status),
         };
         let usage = &self.usage;
+        let continuity = match self.recalled {
+            None => "off",
+            Some((0, _)) => "miss",
+            Some(_) => "hit",
+        };
+        let (recalled, turns) = self.recalled.unwrap_or_default();
+        let cached = usage.prompt_tokens_details.cached_tokens;
         tracing::info!(
             request_id = self.request_id,
             model = self.model,
@@ -86,9 +101,13 @@ impl Drop for Record {
             first_chunk_ms = self.first_chunk.map(millis),
             total_ms = millis(self.started.elapsed()),
             tokens_in = usage.prompt_tokens,
-            tokens_cached = usage.prompt_tokens_details.cached_tokens,
+            tokens_cached = cached,
             tokens_out = usage.completion_tokens,
             tokens_reasoning = usage.completion_tokens_details.reasoning_tokens,
+            cached_percent = (cached * 100).checked_div(usage.prompt_tokens),
+            continuity,
+            turns,
+            turns_recalled = recalled,
             upstream_request_id = self.upstream_request_id,
             "{outcome}"
         );

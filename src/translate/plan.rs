@@ -34,6 +34,8 @@ pub struct Plan {
     pub custom_tools: BTreeSet<String>,
     /// The names of all functions declared, as the client spells them.
     pub functions: BTreeSet<String>,
+    /// Whether the client gets the sealed reasoning, to send it back.
+    pub reasoning_details: bool,
 }
 
 impl Default for Plan {
@@ -52,6 +54,7 @@ impl Default for Plan {
             originals: Originals::default(),
             custom_tools: BTreeSet::new(),
             functions: BTreeSet::new(),
+            reasoning_details: false,
         }
     }
 }

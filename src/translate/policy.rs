@@ -42,6 +42,8 @@ pub struct Policy {
     pub reasoning: Reasoning,
     /// Where the model's preambles before tool calls go.
     pub commentary: Commentary,
+    /// Whether sealed reasoning is given to clients, and taken back.
+    pub reasoning_details: bool,
 }
 
 impl Default for Policy {
@@ -51,6 +53,7 @@ impl Default for Policy {
             max_tokens: MaxTokens::Visible,
             reasoning: Reasoning::ReasoningContent,
             commentary: Commentary::Content,
+            reasoning_details: false,
         }
     }
 }

@@ -100,12 +100,20 @@ impl Client {
     ///
     /// `conversation` goes into the session headers. It has to be the same for all requests of one
     /// conversation, or the backend's prompt cache does not find what it knows.
-    pub async fn respond(&self, body: Bytes, conversation: Uuid) -> Result<Events, Failure> {
+    ///
+    /// `turn_state` is what the backend gave with the answer that `body` continues, within one
+    /// loop of tool calls.
+    pub async fn respond(
+        &self,
+        body: Bytes,
+        conversation: Uuid,
+        turn_state: Option<&str>,
+    ) -> Result<Events, Failure> {
         let response = self
             .signed(self.idle_timeout, |login| {
                 let url = self.requests.responses.clone();
                 let mut request = Request::new(reqwest::Method::POST, url);
-                *request.headers_mut() = self.requests.call(login, conversation)?;
+                *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
                 *request.body_mut() = Some(body.clone().into());
                 Ok(request)
             })

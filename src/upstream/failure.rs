@@ -109,6 +109,21 @@ impl Failure {
         }
     }
 
+    /// Whether the backend does not take back an item of an earlier answer: sealed reasoning of
+    /// another account or model, or an item that stands where it may not.
+    pub fn rejects_replayed_items(&self) -> bool {
+        let report = match self {
+            Self::Refused(refusal) => &refusal.report,
+            Self::Reported(report) => report,
+            _ => return false,
+        };
+        let message = report.message.as_deref().unwrap_or_default();
+        report.code.as_deref() == Some("invalid_encrypted_content")
+            || message.contains("could not be verified")
+            || message.contains("without its required following item")
+            || (message.starts_with("Item ") && message.contains(" not found"))
+    }
+
     /// The failure behind an error of the HTTP client while a request was sent.
     pub(super) fn sending(error: reqwest::Error, connect_timeout: Duration) -> Self {
         if error.is_connect() && error.is_timeout() {

@@ -48,13 +48,21 @@ impl Requests {
     }
 
     /// The headers of a call.
-    pub(super) fn call(&self, login: &Login, conversation: Uuid) -> Result<HeaderMap, Failure> {
+    pub(super) fn call(
+        &self,
+        login: &Login,
+        conversation: Uuid,
+        turn_state: Option<&str>,
+    ) -> Result<HeaderMap, Failure> {
         let mut headers = self.signed(login)?;
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let conversation = secret(&conversation.to_string())?;
         for name in &self.session {
             headers.insert(name, conversation.clone());
+        }
+        if let Some(turn_state) = turn_state {
+            headers.insert("x-codex-turn-state", secret(turn_state)?);
         }
         Ok(self.overridden(headers))
     }

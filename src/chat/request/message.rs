@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::super::json::Node;
 use super::super::reject::{Code, Reject};
 use super::content::{self, Part};
+use crate::chat::delta::{DETAILS_FORMAT, DETAILS_ID};
 
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,17 @@ pub struct Assistant<'v> {
     pub calls: Vec<Call<'v>>,
     /// Its call in the deprecated form.
     pub legacy_call: Option<LegacyCall<'v>>,
+    /// Sealed reasoning that the client got with the answer and sends back, by position.
+    pub reasoning_details: Vec<ReasoningDetail<'v>>,
+}
+
+/// Sealed reasoning, in the form that `OpenRouter` introduced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReasoningDetail<'v> {
+    /// At which place among the turn's items it stood.
+    pub position: usize,
+    /// The sealed thoughts.
+    pub data: &'v str,
 }
 
 /// A tool call in the history.
@@ -141,7 +153,26 @@ fn read_assistant<'v>(node: &Node<'_, 'v>) -> Result<Assistant<'v>, Reject> {
         let message = format!("Unsupported value: '{audio}' refers to audio; send its transcript.");
         return Err(Reject::new(audio, Code::UnsupportedValue, message));
     }
-    Ok(Assistant { content, calls, legacy_call })
+    let reasoning_details = read_reasoning_details(node);
+    Ok(Assistant { content, calls, legacy_call, reasoning_details })
+}
+
+/// Details of other makers, and what is not understood of ours, are overlooked.
+fn read_reasoning_details<'v>(node: &Node<'_, 'v>) -> Vec<ReasoningDetail<'v>> {
+    let Some(list) = node.get("reasoning_details") else { return Vec::new() };
+    let Ok(items) = list.items() else { return Vec::new() };
+    let mut details: Vec<_> = items
+        .filter_map(|item| {
+            let text = |name| item.get(name).and_then(|node| node.value().as_str());
+            if text("type")? != "reasoning.encrypted" || text("format")? != DETAILS_FORMAT {
+                return None;
+            }
+            let position = text("id")?.strip_prefix(DETAILS_ID)?.parse().ok()?;
+            Some(ReasoningDetail { position, data: text("data").filter(|data| !data.is_empty())? })
+        })
+        .collect();
+    details.sort_by_key(|detail| detail.position);
+    details
 }
 
 fn read_call<'v>(node: &Node<'_, 'v>) -> Result<Call<'v>, Reject> {

@@ -17,7 +17,7 @@ use crate::effort::Effort;
 
 pub use content::{Detail, File, FileSource, Image, Part};
 pub use format::{JsonSchema, ResponseFormat};
-pub use message::{Assistant, Call, CallKind, LegacyCall, Message, ToolContent};
+pub use message::{Assistant, Call, CallKind, LegacyCall, Message, ReasoningDetail, ToolContent};
 pub use tool::{
     AllowedMode, CustomFormat, Function, HostedTool, Tool, ToolChoice, ToolName, UserLocation,
     WebSearch,
@@ -62,6 +62,8 @@ pub struct Request<'v> {
     pub user: Option<&'v str>,
     /// Priority processing, if asked for.
     pub service_tier: Option<ServiceTier>,
+    /// Whether the sealed reasoning was asked for, as in the Responses protocol.
+    pub include_encrypted_reasoning: bool,
     /// The names of fields that were given a value and have no counterpart upstream.
     pub without_counterpart: Vec<&'v str>,
 }
@@ -155,6 +157,7 @@ const UNDERSTOOD: &[&str] = &[
     "web_search_options",
     "prompt_cache_key",
     "service_tier",
+    "include",
     "usage",
     // Only meaningful for audio output, which is refused under `modalities`.
     "audio",
@@ -210,6 +213,7 @@ impl<'v> Request<'v> {
             // Any JSON type passes: pipelines of some chat UIs send an object.
             user: root.get("user").and_then(|user| user.value().as_str()),
             service_tier: read_service_tier(&root)?,
+            include_encrypted_reasoning: includes_encrypted_reasoning(&root),
             without_counterpart: read_rest(&root)?,
         })
     }
@@ -359,6 +363,13 @@ fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject>
         ("priority", Some(ServiceTier::Priority)),
         ("fast", Some(ServiceTier::Priority)),
     ])
+}
+
+fn includes_encrypted_reasoning(root: &Node<'_, '_>) -> bool {
+    let Some(include) = root.get("include") else { return false };
+    include.items().is_ok_and(|mut items| {
+        items.any(|item| item.value().as_str() == Some("reasoning.encrypted_content"))
+    })
 }
 
 fn refuse_audio(root: &Node<'_, '_>) -> Result<(), Reject> {

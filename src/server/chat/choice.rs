@@ -11,6 +11,8 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
 use crate::chat::delta::Sink;
+use crate::continuity::Memory;
+use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Progress, Reader};
 use crate::upstream::{Client, Events, Failure, Head};
@@ -27,19 +29,46 @@ pub(super) struct Order {
     pub(super) client: Client,
     pub(super) body: Bytes,
     pub(super) conversation: Uuid,
+    /// What pins the tool loop that goes on to a machine of the backend.
+    pub(super) turn_state: Option<String>,
     pub(super) plan: Arc<Plan>,
+    /// What the answer is remembered by; nothing if it is not to be.
+    pub(super) continuation: Option<Continuation>,
 }
 
 impl Order {
-    fn send(self: &Arc<Self>) -> BoxFuture<'static, Result<Events, Failure>> {
+    fn send(self: &Arc<Self>, body: Bytes) -> BoxFuture<'static, Result<Events, Failure>> {
         let order = Arc::clone(self);
-        async move { order.client.respond(order.body.clone(), order.conversation).await }.boxed()
+        async move {
+            order.client.respond(body, order.conversation, order.turn_state.as_deref()).await
+        }
+        .boxed()
+    }
+}
+
+/// How an answer is remembered, and what to send if the backend does not take back what was.
+pub(super) struct Continuation {
+    pub(super) memory: Memory,
+    pub(super) scope: Scope,
+    /// The conversation that the answer continues.
+    pub(super) history: u128,
+    /// The remembered turns in the request.
+    pub(super) recalled: Vec<Key>,
+    /// The request without them.
+    pub(super) plainly: Box<dyn Fn() -> Option<Bytes> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Continuation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Continuation").field("recalled", &self.recalled).finish_non_exhaustive()
     }
 }
 
 /// One choice under way.
 pub(super) struct Choice {
     order: Arc<Order>,
+    /// What is sent: that of the order, or without what the backend does not take back.
+    body: Bytes,
     call: Call,
     reader: Reader,
     retries: u32,
@@ -73,7 +102,8 @@ pub(super) enum Shown {
 impl Choice {
     pub(super) fn new(order: &Arc<Order>) -> Self {
         Self {
-            call: Call::Opening(order.send()),
+            body: order.body.clone(),
+            call: Call::Opening(order.send(order.body.clone())),
             reader: Reader::new(Arc::clone(&order.plan)),
             retries: RETRIES,
             head: Head::default(),
@@ -127,7 +157,8 @@ impl Choice {
         };
         Poll::Ready(match outcome {
             Ok(progress) => {
-                if progress == Progress::Ended {
+                if progress == Progress::Ended && !matches!(self.call, Call::Closed) {
+                    self.remember();
                     self.close();
                 }
                 Ok(Step::Read(progress))
@@ -143,22 +174,67 @@ impl Choice {
             // A reader that has begun, or that was given up, has shown something.
             Shown::AsItComes => !self.reader.has_begun(),
         };
-        if self.retries == 0 || !is_untouched || !failure.is_retryable() {
+        let pause = if !is_untouched {
+            None
+        } else if self.send_plainly(&failure) {
+            tracing::info!(%failure, "the call is sent again without remembered turns");
+            Some(Duration::ZERO)
+        } else if self.retries > 0 && failure.is_retryable() {
+            self.retries -= 1;
+            tracing::info!(%failure, "the call failed and is sent again");
+            Some(PAUSE)
+        } else {
+            None
+        };
+        let Some(pause) = pause else {
             self.call = Call::Closed;
             return Err(failure);
-        }
-        self.retries -= 1;
-        tracing::info!(%failure, "the call failed and is sent again");
-        let order = Arc::clone(&self.order);
+        };
+        let (order, body) = (Arc::clone(&self.order), self.body.clone());
         self.call = Call::Opening(
             async move {
-                tokio::time::sleep(PAUSE).await;
-                order.send().await
+                tokio::time::sleep(pause).await;
+                order.send(body).await
             }
             .boxed(),
         );
         self.reader = Reader::new(Arc::clone(&self.order.plan));
         Ok(Step::Restarted)
+    }
+
+    /// If the backend does not take back what was remembered, forgets it and goes on without it.
+    /// That can happen once: there is nothing remembered in the request then.
+    fn send_plainly(&mut self, failure: &Failure) -> bool {
+        let Some(continuation) = &self.order.continuation else { return false };
+        if continuation.recalled.is_empty()
+            || self.body != self.order.body
+            || !failure.rejects_replayed_items()
+        {
+            return false;
+        }
+        continuation.memory.forget(&continuation.recalled);
+        match (continuation.plainly)() {
+            Some(body) if body != self.body => {
+                self.body = body;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Remembers the answer, if it came to its own end.
+    fn remember(&self) {
+        if let Some(continuation) = &self.order.continuation
+            && let Some(mut turn) = self.reader.turn()
+        {
+            turn.turn_state.clone_from(&self.head.turn_state);
+            let scope = &continuation.scope;
+            let key = match turn.first_call() {
+                Some(id) => scope.key_of_call(id),
+                None => scope.key_of_text(continuation.history, &turn.text),
+            };
+            continuation.memory.remember(key, turn);
+        }
     }
 
     fn close(&mut self) {

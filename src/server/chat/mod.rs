@@ -19,7 +19,7 @@ use serde_json_borrow::Value;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::choice::{Choice, Order};
+use self::choice::{Choice, Continuation, Order};
 use super::App;
 use super::error::ApiError;
 use super::record::Record;
@@ -29,8 +29,9 @@ use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
 use crate::models::{Resolved, resolve};
+use crate::translate::memory::{self, Recall, Scope};
 use crate::translate::plan::Plan;
-use crate::translate::policy::Reasoning;
+use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
 use crate::translate::response::{Reader, add_usage};
 
@@ -85,17 +86,56 @@ async fn answer(
 
 /// Reads and translates the client's request.
 async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order, Notes), ApiError> {
-    let body: Value<'_> = parse(body)?;
-    let chat = chat::request::Request::read(&body)?;
+    let value: Value<'_> = parse(body)?;
+    let chat = chat::request::Request::read(&value)?;
     chat.model.clone_into(&mut record.model);
     record.stream = chat.stream;
-    let resolved = app.resolve(chat.model).await?;
-    let translated = request::translate(&chat, &model(&resolved), app.0.config.policy())?;
-    let Translated { request, conversation, plan, notes } = translated;
-    let body = serde_json::to_vec(&request).map_err(ApiError::internal)?;
+    let model = model(&app.resolve(chat.model).await?);
+    let policy = app.0.config.policy();
+    // Of several answers the client goes on with one, and there is no telling which.
+    let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
+    let scope = match memory {
+        Some(_) => Scope::new(&app.0.account.id().await, &model.slug),
+        None => Scope::default(),
+    };
+    let recall: &dyn Recall = memory.map_or(&memory::Nothing, |memory| memory);
+    let translated = request::translate(&chat, &model, policy, &scope, recall)?;
+    let Translated { request, conversation, plan, notes, recollection } = translated;
+    let continuation = memory.map(|memory| {
+        record.recalled(recollection.recalled.len(), recollection.turns);
+        Continuation {
+            memory: memory.clone(),
+            scope: scope.clone(),
+            history: recollection.history,
+            plainly: if recollection.recalled.is_empty() {
+                Box::new(|| None)
+            } else {
+                plainly(body.clone(), model.clone(), policy, scope.clone())
+            },
+            recalled: recollection.recalled,
+        }
+    });
+    let body = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
     let client = app.0.upstream.clone();
-    let order = Order { client, body: body.into(), conversation, plan: Arc::new(plan) };
-    Ok((order, notes))
+    let turn_state = recollection.turn_state;
+    let plan = Arc::new(plan);
+    Ok((Order { client, body, conversation, turn_state, plan, continuation }, notes))
+}
+
+/// Translates a request again, without the memory of turns. The client's body is kept until then
+/// rather than a second translation, which is needed once in a blue moon.
+fn plainly(
+    body: Bytes,
+    model: request::Model,
+    policy: Policy,
+    scope: Scope,
+) -> Box<dyn Fn() -> Option<Bytes> + Send + Sync> {
+    Box::new(move || {
+        let value: Value<'_> = parse(&body).ok()?;
+        let chat = chat::request::Request::read(&value).ok()?;
+        let plain = request::translate(&chat, &model, policy, &scope, &memory::Nothing).ok()?;
+        Some(serde_json::to_vec(&plain.request).ok()?.into())
+    })
 }
 
 fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::messages::Converted;
 use super::names::sanitise;
 use super::notes::Notes;
 use crate::chat::reject::{Code, Reject};
@@ -33,11 +32,11 @@ pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Forma
 /// place with the word "json" that `json_object` demands of the input (instructions do not count
 /// for the backend's check).
 pub(super) fn place_system<'v>(
-    converted: Converted<'v>,
+    leading: Vec<Item<'v>>,
+    mut items: Vec<Item<'v>>,
     format: Option<&ResponseFormat<'v>>,
     notes: &mut Notes,
 ) -> Result<(Cow<'v, str>, Vec<Item<'v>>), Reject> {
-    let Converted { leading, mut items } = converted;
     let wants_word = matches!(format, Some(ResponseFormat::JsonObject)) && !has_json_word(&items);
     let leading_has_word = has_json_word(&leading);
     let texts = if (wants_word && leading_has_word) || items.is_empty() {
@@ -59,7 +58,7 @@ pub(super) fn place_system<'v>(
         }
         notes.emulate("response_format");
         let content = vec![Part::InputText { text: Cow::Borrowed(JSON_HINT) }];
-        items.insert(0, Item::Message { role: Role::Developer, content });
+        items.insert(0, Item::Message { role: Role::Developer, phase: None, content });
     }
     let instructions =
         if instructions.is_empty() { Cow::Borrowed(DEFAULT_INSTRUCTIONS) } else { instructions };

@@ -1,14 +1,16 @@
 //! Messages to input items.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::names::Names;
 use super::pairing;
 use crate::chat::request::{
     Assistant, CallKind, File, FileSource, Image, LegacyCall, Message, Part as ChatPart,
-    ToolContent,
+    ReasoningDetail, ToolContent,
 };
 use crate::responses::request::{Item, Output, Part, Role};
+use crate::translate::memory::{History, Key, Recall, Scope, Turn, text_of};
 
 /// A conversation as input items, its leading system messages apart.
 pub(super) struct Converted<'v> {
@@ -16,45 +18,94 @@ pub(super) struct Converted<'v> {
     pub(super) leading: Vec<Item<'v>>,
     /// All that follows, calls and outcomes paired.
     pub(super) items: Vec<Item<'v>>,
+    /// What was found in the memory of turns.
+    pub(super) recollection: Recollection,
+}
+
+/// What was found in the memory of turns.
+#[derive(Debug, Default)]
+pub struct Recollection {
+    /// The conversation as the client has it, by which the next turn will be found.
+    pub history: u128,
+    /// The turns that took the place of what the client repeats.
+    pub recalled: Vec<Key>,
+    /// How many turns of the model there are.
+    pub turns: usize,
+    /// What pins the tool loop that goes on to a machine.
+    pub turn_state: Option<String>,
 }
 
 /// Converts the messages, in order.
-pub(super) fn convert<'v>(messages: &[Message<'v>], names: &mut Names<'v>) -> Converted<'v> {
-    let mut converter =
-        Converter { names, leading: Vec::new(), items: Vec::new(), legacy: Vec::new() };
+pub(super) fn convert<'v>(
+    messages: &[Message<'v>],
+    names: &mut Names<'v>,
+    scope: &Scope,
+    memory: &dyn Recall,
+) -> Converted<'v> {
+    let mut converter = Converter {
+        names,
+        scope,
+        memory,
+        leading: Vec::new(),
+        items: Vec::new(),
+        turns: Vec::new(),
+        legacy: Vec::new(),
+        history: History::default(),
+        recollection: Recollection::default(),
+    };
     let mut is_leading = true;
     for (index, message) in messages.iter().enumerate() {
         if let Message::System(parts) = message {
-            converter.system(parts, is_leading);
+            converter.system(index, parts, is_leading);
         } else {
             is_leading = false;
             converter.message(index, message);
         }
     }
-    let Converter { leading, mut items, .. } = converter;
+    let Converter { leading, mut items, mut turns, history, mut recollection, .. } = converter;
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
+        turns.push(0);
     }
-    Converted { leading, items: pairing::normalise(items) }
+    recollection.history = history.digest();
+    Converted { leading, items: pairing::normalise(items, &turns), recollection }
 }
 
 struct Converter<'n, 'v> {
     names: &'n mut Names<'v>,
+    scope: &'n Scope,
+    memory: &'n dyn Recall,
     leading: Vec<Item<'v>>,
     items: Vec<Item<'v>>,
+    /// For every item, the message it comes from.
+    turns: Vec<usize>,
     /// Calls in the deprecated form that have no outcome yet: function and made-up id.
     legacy: Vec<(&'v str, String)>,
+    history: History,
+    recollection: Recollection,
 }
 
 impl<'v> Converter<'_, 'v> {
-    fn system(&mut self, parts: &[ChatPart<'v>], is_leading: bool) {
+    /// One more item, as the client has it.
+    fn push(&mut self, message: usize, item: Item<'v>) {
+        self.history.add(&item);
+        self.items.push(item);
+        self.turns.push(message);
+    }
+
+    fn system(&mut self, index: usize, parts: &[ChatPart<'v>], is_leading: bool) {
         let content = input_parts(parts);
         if content.is_empty() {
             return;
         }
-        let item = Item::Message { role: Role::Developer, content };
-        if is_leading { self.leading.push(item) } else { self.items.push(item) }
+        let item = Item::Message { role: Role::Developer, phase: None, content };
+        if is_leading {
+            self.history.add(&item);
+            self.leading.push(item);
+        } else {
+            self.push(index, item);
+        }
     }
 
     fn message(&mut self, index: usize, message: &Message<'v>) {
@@ -62,23 +113,66 @@ impl<'v> Converter<'_, 'v> {
             Message::System(_) => {}
             Message::User(parts) => {
                 let content = input_parts(parts);
+                self.recollection.turn_state = None;
                 if !content.is_empty() {
-                    self.items.push(user(content));
+                    self.push(index, user(content));
                 }
             }
             Message::Assistant(assistant) => self.assistant(index, assistant),
             Message::Tool { call_id, content } => {
-                self.items.push(outcome(Cow::Borrowed(call_id), content));
+                self.push(index, outcome(Cow::Borrowed(call_id), content));
             }
             Message::Function { name, content } => {
                 let position = self.legacy.iter().position(|(function, _)| function == name);
                 let call_id = position.map(|position| self.legacy.remove(position).1);
-                self.items.push(outcome(Cow::Owned(call_id.unwrap_or_default()), content));
+                self.push(index, outcome(Cow::Owned(call_id.unwrap_or_default()), content));
             }
         }
     }
 
     fn assistant(&mut self, index: usize, assistant: &Assistant<'v>) {
+        let plain = self.plain(index, assistant);
+        if plain.is_empty() {
+            return;
+        }
+        self.recollection.turns += 1;
+        let recalled = self.recall(&plain);
+        for item in &plain {
+            self.history.add(item);
+        }
+        let items = match recalled {
+            Some(turn) => turn.items.clone(),
+            None => with_details(plain, &assistant.reasoning_details),
+        };
+        self.turns.extend(std::iter::repeat_n(index, items.len()));
+        self.items.extend(items);
+    }
+
+    /// The turn that the client repeats, if it is remembered and was not changed since.
+    fn recall(&mut self, plain: &[Item<'v>]) -> Option<Arc<Turn>> {
+        let first_call = plain.iter().find_map(|item| match item {
+            Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => {
+                Some(&**call_id)
+            }
+            _ => None,
+        });
+        let key = match first_call {
+            Some(id) => self.scope.key_of_call(id),
+            None => self.scope.key_of_text(self.history.digest(), &text_of(plain)),
+        };
+        let turn = self.memory.recall(key)?;
+        // A turn without calls ends the loop; one with calls is what the outcomes continue.
+        self.recollection.turn_state = turn.turn_state.clone().filter(|_| first_call.is_some());
+        if !turn.is_repeated_by(plain) {
+            return None;
+        }
+        self.recollection.recalled.push(key);
+        Some(turn)
+    }
+
+    /// A turn as the client repeats it.
+    fn plain(&mut self, index: usize, assistant: &Assistant<'v>) -> Vec<Item<'v>> {
+        let mut items = Vec::new();
         let mut content = Vec::new();
         let mut pictures = Vec::new();
         for part in &assistant.content {
@@ -95,15 +189,15 @@ impl<'v> Converter<'_, 'v> {
             }
         }
         if !content.is_empty() {
-            self.items.push(Item::Message { role: Role::Assistant, content });
+            items.push(Item::Message { role: Role::Assistant, phase: None, content });
         }
         if !pictures.is_empty() {
             // The assistant's own messages hold text only.
-            self.items.push(user(pictures));
+            items.push(user(pictures));
         }
         for call in &assistant.calls {
             let call_id = Cow::Borrowed(call.id);
-            self.items.push(match &call.kind {
+            items.push(match &call.kind {
                 CallKind::Function { name, arguments } => Item::FunctionCall {
                     call_id,
                     name: self.names.upstream(name),
@@ -119,17 +213,40 @@ impl<'v> Converter<'_, 'v> {
         if let Some(LegacyCall { name, arguments }) = &assistant.legacy_call {
             let call_id = format!("call_legacy_{index}");
             self.legacy.push((name, call_id.clone()));
-            self.items.push(Item::FunctionCall {
+            items.push(Item::FunctionCall {
                 call_id: Cow::Owned(call_id),
                 name: self.names.upstream(name),
                 arguments: arguments.clone(),
             });
         }
+        items
     }
 }
 
+/// Puts sealed reasoning that the client has carried before what it led to.
+fn with_details<'v>(plain: Vec<Item<'v>>, details: &[ReasoningDetail<'v>]) -> Vec<Item<'v>> {
+    if details.is_empty() {
+        return plain;
+    }
+    let mut details = details.iter().peekable();
+    let mut plain = plain.into_iter().peekable();
+    let mut out = Vec::new();
+    // Reasoning that nothing follows would be refused.
+    while plain.peek().is_some() {
+        let position = out.len();
+        match details.next_if(|detail| detail.position <= position) {
+            Some(detail) => out.push(Item::Reasoning {
+                summary: Vec::new(),
+                encrypted_content: Cow::Borrowed(detail.data),
+            }),
+            None => out.extend(plain.next()),
+        }
+    }
+    out
+}
+
 fn user(content: Vec<Part<'_>>) -> Item<'_> {
-    Item::Message { role: Role::User, content }
+    Item::Message { role: Role::User, phase: None, content }
 }
 
 fn text(text: &str) -> Part<'_> {

@@ -16,6 +16,8 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use self::messages::Converted;
+use super::memory::{Recall, Scope};
 use super::plan::Plan;
 use super::policy::{MaxTokens, Policy, Reasoning};
 use crate::chat;
@@ -24,6 +26,7 @@ use crate::chat::request::{ServiceTier, Summary, Wish};
 use crate::effort::Effort;
 use crate::responses::request as wire;
 
+pub use messages::Recollection;
 pub use names::Originals;
 pub use notes::Notes;
 
@@ -58,13 +61,17 @@ pub struct Translated<'v> {
     pub plan: Plan,
     /// What was dropped and what is emulated.
     pub notes: Notes,
+    /// What was found in the memory of turns.
+    pub recollection: Recollection,
 }
 
-/// Translates `chat` for `model`.
+/// Translates `chat` for `model`, with what `memory` knows of the conversation in `scope`.
 pub fn translate<'v>(
     chat: &chat::request::Request<'v>,
     model: &Model,
     policy: Policy,
+    scope: &Scope,
+    memory: &dyn Recall,
 ) -> Result<Translated<'v>, Reject> {
     let mut notes = Notes::new(policy.strict);
     for field in &chat.without_counterpart {
@@ -89,9 +96,10 @@ pub fn translate<'v>(
     let mut names = names::Names::default();
     let declared = tools::translate(chat, &mut names)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
-    let converted = messages::convert(&chat.messages, &mut names);
+    let converted = messages::convert(&chat.messages, &mut names, scope, memory);
+    let Converted { leading, items, recollection } = converted;
     let (instructions, input) =
-        format::place_system(converted, chat.response_format.as_ref(), &mut notes)?;
+        format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
 
     let service_tier = match chat.service_tier {
         None => None,
@@ -143,8 +151,9 @@ pub fn translate<'v>(
         originals: names.into_originals(),
         custom_tools: owned(declared.custom),
         functions: owned(declared.functions),
+        reasoning_details: policy.reasoning_details || chat.include_encrypted_reasoning,
     };
-    Ok(Translated { request, conversation: key.conversation, plan, notes })
+    Ok(Translated { request, conversation: key.conversation, plan, notes, recollection })
 }
 
 fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {

@@ -31,32 +31,32 @@ struct Call {
     outcome: Option<usize>,
 }
 
-/// Binds calls and outcomes. Doing it twice changes nothing more.
-pub(super) fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+/// Binds calls and outcomes. `turns` tells for every item to which turn it belongs: outcomes go
+/// behind the last item of the turn that has their calls.
+///
+/// Doing it twice changes nothing more.
+pub(super) fn normalise<'v>(items: Vec<Item<'v>>, turns: &[usize]) -> Vec<Item<'v>> {
     if !items.iter().any(|item| call_id(item).is_some()) {
         return items;
     }
-    let mut calls = find_calls(&items);
+    let mut calls = find_calls(&items, turns);
     let orphans = bind(&items, &mut calls);
-    rebuild(items, &calls, &orphans)
+    rebuild(items, turns, &calls, &orphans)
 }
 
-/// The calls in order; those that stand directly behind one another are a group.
-fn find_calls(items: &[Item<'_>]) -> Vec<Call> {
+/// The calls in order; those of one turn are a group.
+fn find_calls(items: &[Item<'_>], turns: &[usize]) -> Vec<Call> {
     let mut calls = Vec::new();
-    let mut group = 0;
     for (position, item) in items.iter().enumerate() {
-        match item {
-            Item::FunctionCall { call_id, name, arguments: body }
-            | Item::CustomToolCall { call_id, name, input: body } => {
-                let id = if call_id.is_empty() {
-                    made_up_id(position, name, body)
-                } else {
-                    fitting_id(call_id).into_owned()
-                };
-                calls.push(Call { position, group, id, outcome: None });
-            }
-            _ => group = position + 1,
+        if let Item::FunctionCall { call_id, name, arguments: body }
+        | Item::CustomToolCall { call_id, name, input: body } = item
+        {
+            let id = if call_id.is_empty() {
+                made_up_id(position, name, body)
+            } else {
+                fitting_id(call_id).into_owned()
+            };
+            calls.push(Call { position, group: turns[position], id, outcome: None });
         }
     }
     calls
@@ -122,31 +122,36 @@ fn first_of_latest_group(open: &Open) -> Option<(usize, usize)> {
     open.range((latest, 0)..).next().copied()
 }
 
-/// Writes the items anew: every group of calls is followed by its outcomes, in the calls' order.
-fn rebuild<'v>(items: Vec<Item<'v>>, calls: &[Call], orphans: &BTreeSet<usize>) -> Vec<Item<'v>> {
+/// Writes the items anew: every turn with calls is followed by their outcomes, in the calls'
+/// order.
+fn rebuild<'v>(
+    items: Vec<Item<'v>>,
+    turns: &[usize],
+    calls: &[Call],
+    orphans: &BTreeSet<usize>,
+) -> Vec<Item<'v>> {
     let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(slots.len() + calls.len());
     let mut ids = BTreeSet::new();
     let mut next_call = calls.iter().peekable();
+    let mut outcomes = Vec::new();
     for position in 0..slots.len() {
-        if next_call.peek().is_some_and(|call| call.position == position) {
-            let group = next_call.peek().map(|call| call.group);
-            let mut outcomes = Vec::new();
-            // The whole group at once; its later members are gone from their slots then.
-            while let Some(call) = next_call.next_if(|call| Some(call.group) == group) {
-                let id = unique_id(&call.id, &mut ids);
-                let Some(item) = slots[call.position].take() else { continue };
+        if let Some(call) = next_call.next_if(|call| call.position == position) {
+            let id = unique_id(&call.id, &mut ids);
+            if let Some(item) = slots[position].take() {
                 let outcome = call.outcome.and_then(|outcome| slots[outcome].take());
                 outcomes.push(outcome_of(&item, &id, outcome));
                 out.push(with_id(item, id));
             }
-            out.extend(outcomes);
         } else if orphans.contains(&position) {
             out.extend(slots[position].take().and_then(as_message));
         } else if slots[position].as_ref().is_some_and(|item| outcome_id(item).is_none()) {
             out.extend(slots[position].take());
         }
-        // An outcome that is bound is written with its call, before or after this place.
+        // An outcome that is bound is written behind the turn of its call, wherever it stood.
+        if turns.get(position + 1) != Some(&turns[position]) {
+            out.append(&mut outcomes);
+        }
     }
     out
 }
@@ -246,7 +251,7 @@ fn as_message(outcome: Item<'_>) -> Option<Item<'_>> {
             parts
         }
     };
-    Some(Item::Message { role: Role::User, content })
+    Some(Item::Message { role: Role::User, phase: None, content })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod calls;
 mod citations;
 mod reader;
+mod recorder;
 mod speech;
 mod stop;
 mod texts;

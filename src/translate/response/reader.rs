@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::calls::Calls;
 use super::citations::Citations;
+use super::recorder::{Recorder, Recording};
 use super::speech::Speech;
 use super::texts::Text;
 use super::thought::{ReasoningItem, Source, Thought, joined};
@@ -16,6 +17,7 @@ use crate::responses::event::{
     self, Ending, Event, Part, Place, Response, TextKind, TokenUsage, repair_surrogates,
 };
 use crate::responses::request::Phase;
+use crate::translate::memory::Turn;
 use crate::translate::plan::Plan;
 use crate::translate::policy::Commentary;
 
@@ -33,6 +35,9 @@ pub struct Reader {
     model: Option<String>,
     service_tier: Option<ServiceTier>,
     usage: Option<TokenUsage>,
+    turn: Recorder,
+    /// Whether the backend has said that the answer is complete.
+    is_complete: bool,
 }
 
 /// How far an answer is.
@@ -115,6 +120,8 @@ impl Reader {
             model: None,
             service_tier: None,
             usage: None,
+            turn: Recorder::default(),
+            is_complete: false,
             plan,
         }
     }
@@ -144,6 +151,13 @@ impl Reader {
         self.service_tier.unwrap_or(ServiceTier::Default)
     }
 
+    /// The turn as it may be sent back, once the answer has come to its own end; nothing if it is
+    /// not worth it or could not be told from another one.
+    pub fn turn(&self) -> Option<Turn> {
+        let is_whole = self.is_complete && !self.was_cut() && !self.plan.legacy_functions;
+        is_whole.then(|| self.turn.turn())?
+    }
+
     /// What the answer cost. It is estimated if the answer was cut here, from the size of the
     /// request that was sent.
     pub fn usage(&self, prompt_bytes: usize) -> Usage {
@@ -165,14 +179,22 @@ impl Reader {
         if self.progress == Progress::Ended {
             return Ok(Progress::Ended);
         }
+        let mut sink = Recording { sink, told: self.turn.take() };
+        let outcome = self.read(data, &mut sink);
+        self.turn.put(sink.told);
+        outcome.map(|()| self.progress)
+    }
+
+    fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), Box<Report>> {
         if let Some(event) = Event::parse(data) {
-            self.take(event, sink)?;
+            self.take(event, sink)
         } else if let Some(data) = repair_surrogates(data)
             && let Some(event) = Event::parse(&data)
         {
-            self.take(event, sink)?;
+            self.take(event, sink)
+        } else {
+            Ok(())
         }
-        Ok(self.progress)
     }
 
     /// Shows what was held back, before an error ends the answer.
@@ -258,6 +280,9 @@ impl Reader {
         });
         let at = known.unwrap_or_else(|| self.create(place, class, item.phase()));
         let is_first = !std::mem::replace(&mut self.items[at].is_done, true);
+        if is_first {
+            self.turn.item(item);
+        }
         match self.items[at].kind {
             Kind::Message(_) => self.parts(at, item, sink),
             Kind::Reasoning(_) => {
@@ -497,6 +522,7 @@ impl Reader {
             }
         }
         let is_whole = ending == Ending::Complete && !response.is_incomplete();
+        self.is_complete = is_whole;
         self.thought.close(sink);
         self.speech.flush(sink);
         if self.speech.cut().is_none() {
@@ -522,6 +548,12 @@ impl Reader {
         let citations = std::mem::take(&mut self.citations).within(self.speech.shown_chars());
         if !citations.is_empty() {
             sink.delta(Delta::Annotations(&citations));
+        }
+        if self.plan.reasoning_details && self.is_complete {
+            let details = self.turn.details();
+            if !details.is_empty() {
+                sink.delta(Delta::ReasoningDetails(&details));
+            }
         }
         sink.delta(Delta::Finish(reason));
     }

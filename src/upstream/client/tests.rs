@@ -96,7 +96,7 @@ fn client(base: &str) -> Client {
 }
 
 async fn respond(client: &Client) -> Result<Events, Failure> {
-    client.respond(Bytes::from_static(b"{\"model\":\"m\"}"), CONVERSATION).await
+    client.respond(Bytes::from_static(b"{\"model\":\"m\"}"), CONVERSATION, None).await
 }
 
 fn answer(status: u16, body: impl Into<ServerBody>) -> Answer {
@@ -493,6 +493,6 @@ async fn a_catalogue_without_end_is_refused() {
 #[test]
 fn nothing_that_is_printed_holds_the_bearer() {
     let client = client("http://127.0.0.1:1/codex");
-    let headers = client.requests.call(&login("fake-token"), CONVERSATION).unwrap();
+    let headers = client.requests.call(&login("fake-token"), CONVERSATION, None).unwrap();
     assert!(!format!("{client:?} {headers:?}").contains("fake-token"));
 }

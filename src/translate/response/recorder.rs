@@ -1,0 +1,132 @@
+//! The turn as it may be sent back: its output items, and what the client was told of them.
+
+use crate::chat::delta::{Delta, ReasoningDetail, Sink};
+use crate::responses::event;
+use crate::responses::request::{Item, Part, Role, Summary};
+use crate::translate::memory::Turn;
+
+/// Gathers a turn.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    items: Vec<Item<'static>>,
+    told: Told,
+    /// Whether there was something that cannot be sent back: the rest may not stand without it.
+    is_partial: bool,
+}
+
+/// What the client was told: its text, and the ids of its calls.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    text: String,
+    calls: Vec<String>,
+}
+
+/// Passes on what the client is told, and notes it.
+pub(super) struct Recording<'r, S> {
+    pub(super) sink: &'r mut S,
+    pub(super) told: Told,
+}
+
+impl<S: Sink> Sink for Recording<'_, S> {
+    fn delta(&mut self, delta: Delta<'_>) {
+        match &delta {
+            Delta::Content(text) => self.told.text.push_str(text),
+            Delta::Call { id, .. } => self.told.calls.push((*id).to_owned()),
+            _ => {}
+        }
+        self.sink.delta(delta);
+    }
+}
+
+impl Recorder {
+    /// Takes out what was told so far, to be put back by [`Recorder::put`].
+    pub(super) fn take(&mut self) -> Told {
+        std::mem::take(&mut self.told)
+    }
+
+    pub(super) fn put(&mut self, told: Told) {
+        self.told = told;
+    }
+
+    /// One more item that is done.
+    pub(super) fn item(&mut self, item: &event::Item<'_>) {
+        let text = |text: &event::Item<'_>| text.arguments.as_deref().map(str::to_owned);
+        let converted = match item.kind.as_deref() {
+            Some("message") => message(item),
+            Some("reasoning") => match item.encrypted_content.as_deref() {
+                Some(sealed) if !sealed.is_empty() => Some(Item::Reasoning {
+                    summary: summaries(item),
+                    encrypted_content: sealed.to_owned().into(),
+                }),
+                // Without its sealed form it cannot be sent back, and is not missed.
+                _ => return,
+            },
+            Some("function_call") => (|| {
+                Some(Item::FunctionCall {
+                    call_id: item.call_id.as_deref()?.to_owned().into(),
+                    name: item.name.as_deref()?.to_owned().into(),
+                    arguments: text(item)?.into(),
+                })
+            })(),
+            Some("custom_tool_call") => (|| {
+                Some(Item::CustomToolCall {
+                    call_id: item.call_id.as_deref()?.to_owned().into(),
+                    name: item.name.as_deref()?.to_owned().into(),
+                    input: item.input.as_deref()?.to_owned().into(),
+                })
+            })(),
+            _ => None,
+        };
+        match converted {
+            Some(item) => self.items.push(item),
+            None => self.is_partial = true,
+        }
+    }
+
+    /// The turn, if it can be sent back and the client knows exactly its calls.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        let calls = self.items.iter().filter_map(|item| match item {
+            Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => {
+                Some(&**call_id)
+            }
+            _ => None,
+        });
+        if self.is_partial || !calls.eq(self.told.calls.iter().map(String::as_str)) {
+            return None;
+        }
+        let turn =
+            Turn { items: self.items.clone(), text: self.told.text.clone(), turn_state: None };
+        turn.is_worth_remembering().then_some(turn)
+    }
+
+    /// The sealed reasoning, for clients that carry it.
+    pub(super) fn details(&self) -> Vec<ReasoningDetail> {
+        let sealed = self.items.iter().enumerate().filter_map(|(position, item)| match item {
+            Item::Reasoning { encrypted_content, .. } => Some((position, encrypted_content)),
+            _ => None,
+        });
+        sealed
+            .enumerate()
+            .map(|(index, (position, data))| ReasoningDetail::new(index, position, data))
+            .collect()
+    }
+}
+
+/// A message of nothing but text.
+fn message(item: &event::Item<'_>) -> Option<Item<'static>> {
+    let parts = item.content().iter().map(|part| match part.kind.as_deref() {
+        Some("output_text") => {
+            Some(Part::OutputText { text: part.text.as_deref()?.to_owned().into() })
+        }
+        _ => None,
+    });
+    let content = parts.collect::<Option<Vec<_>>>()?;
+    Some(Item::Message { role: Role::Assistant, phase: item.phase(), content })
+}
+
+fn summaries(item: &event::Item<'_>) -> Vec<Summary<'static>> {
+    item.summary()
+        .iter()
+        .filter_map(|part| Some(Summary { text: part.text.as_deref()?.to_owned().into() }))
+        .collect()
+}
