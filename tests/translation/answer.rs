@@ -13,20 +13,20 @@ use serde_json::{Map, Value, json};
 
 /// What became of a stream of events.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The chunks, as written.
-    pub chunks: Vec<u8>,
+    pub(crate) chunks: Vec<u8>,
     /// The choice, gathered.
-    pub gathered: Value,
+    pub(crate) gathered: Value,
     /// The usage.
-    pub usage: Value,
+    pub(crate) usage: Value,
     /// How it ended.
-    pub end: End,
+    pub(crate) end: End,
 }
 
 /// How an answer ended.
 #[derive(Debug, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     /// With a finish reason.
     Finished,
     /// With a failure; whether anything had begun before.
@@ -50,7 +50,7 @@ impl Sink for Both {
 }
 
 /// Reads events as the server does: up to the end, the first failure or the last event.
-pub fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e str>) -> Answer {
+pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e str>) -> Answer {
     let mut reader = Reader::new(Arc::clone(plan));
     let heading = Heading {
         id: "chatcmpl-1".to_owned(),
@@ -101,7 +101,7 @@ pub fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e str>) -> 
 impl Answer {
     /// Checks everything that holds for every answer: the rules for chunks, and that the streamed
     /// answer is the gathered one. Gives the choice.
-    pub fn check(&self, plan: &Plan) -> Result<Value, String> {
+    pub(crate) fn check(&self, plan: &Plan) -> Result<Value, String> {
         let streamed = Streamed::read(&self.chunks, plan.include_usage)?;
         let ended = self.end == End::Finished;
         ensure(streamed.finish.is_some() == ended, || {

@@ -11,7 +11,7 @@ type Object = Map<String, Value>;
 type Checked = Result<(), String>;
 
 /// Checks a whole request.
-pub fn check(request: &Value) -> Checked {
+pub(crate) fn check(request: &Value) -> Checked {
     let request = object(request, "the request")?;
     keys(
         request,
