@@ -31,12 +31,13 @@ pub(super) fn convert<'v>(messages: &[Message<'v>], names: &mut Names<'v>) -> Co
             converter.message(index, message);
         }
     }
-    let Converter { leading, mut items, .. } = converter;
+    let Converter { leading, items, .. } = converter;
+    let mut items = pairing::normalise(items);
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
     }
-    Converted { leading, items: pairing::normalise(items) }
+    Converted { leading, items }
 }
 
 struct Converter<'n, 'v> {
