@@ -28,8 +28,8 @@ if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
         rm -f "$log"
     done
 else
-    cargo build --release --bin mutate
+    cargo build --release --example mutate
     for target in request stream; do
-        target/release/mutate "$target" "$seconds" "seeds/$target"
+        target/release/examples/mutate "$target" "$seconds" "seeds/$target"
     done
 fi

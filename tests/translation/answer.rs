@@ -107,8 +107,9 @@ impl Answer {
         ensure(streamed.finish.is_some() == ended, || {
             format!("{:?} with finish reason {:?}", self.end, streamed.finish)
         })?;
-        ensure((streamed.usage.is_some()) == (ended && plan.include_usage), || {
-            "usage is missing or too much".to_owned()
+        let has_usage = ended && plan.include_usage;
+        ensure(streamed.usage.as_ref() == has_usage.then_some(&self.usage), || {
+            format!("streamed usage {:?}, gathered {}", streamed.usage, self.usage)
         })?;
         let choice = streamed.into_choice();
         if ended {
@@ -202,22 +203,22 @@ impl Streamed {
         }
         ensure(self.has_role && delta.len() == 1, wrong)?;
         let (key, value) = delta.into_iter().next().ok_or_else(wrong)?;
-        self.payload(&key, value).ok_or_else(wrong)
+        self.payload(&key, &value).ok_or_else(wrong)
     }
 
-    fn payload(&mut self, key: &str, value: Value) -> Option<()> {
+    fn payload(&mut self, key: &str, value: &Value) -> Option<()> {
         match key {
-            "content" => self.content.push_str(text(&value)?),
-            "refusal" => self.refusal.push_str(text(&value)?),
+            "content" => self.content.push_str(text(value)?),
+            "refusal" => self.refusal.push_str(text(value)?),
             "reasoning_content" | "reasoning" => {
                 let key = if key == "reasoning" { "reasoning" } else { "reasoning_content" };
                 let known = self.reasoning.get_or_insert((key, String::new()));
                 if known.0 != key {
                     return None;
                 }
-                known.1.push_str(text(&value)?);
+                known.1.push_str(text(value)?);
             }
-            "tool_calls" => self.call(one(&value)?)?,
+            "tool_calls" => self.call(one(value)?)?,
             "function_call" => match (&mut self.legacy, value["name"].as_str()) {
                 (legacy @ None, Some(name)) => {
                     *legacy = Some((name.to_owned(), text(&value["arguments"])?.to_owned()));
@@ -226,14 +227,14 @@ impl Streamed {
                 _ => return None,
             },
             "images" => {
-                let image = one(&value)?;
+                let image = one(value)?;
                 if image["index"].as_u64()? != self.images.len() as u64 {
                     return None;
                 }
                 self.images.push(image.clone());
             }
             "annotations" if self.annotations.is_empty() => {
-                self.annotations = value.as_array()?.clone();
+                self.annotations.clone_from(value.as_array()?);
                 if self.annotations.is_empty() {
                     return None;
                 }

@@ -86,7 +86,6 @@ fn a_plain_question_is_sent_with_all_the_constants_and_nothing_else() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_setting_has_its_counterpart_or_none() {
     let auto = json!({"summary": "auto"});
     let effort = |effort: &str| json!({"reasoning": {"effort": effort, "summary": "auto"}});
@@ -377,7 +376,6 @@ fn json_objects_come_with_the_word_that_the_backend_wants() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn tools_are_flattened_and_mended() {
     let function =
         |given: Value, expected: Value| (json!({"type": "function", "function": given}), expected);

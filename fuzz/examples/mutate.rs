@@ -11,8 +11,25 @@ use std::{env, fs};
 
 /// What mutations put in, beside single bytes and pieces of other seeds.
 const WORDS: &[&str] = &[
-    "null", "true", "0", "-1", "1e99", "\"\"", "[]", "{}", "\\ud800", "\u{fffd}", "\n\n", "\r",
-    "data: ", "STOP", "\"type\":", "\"id\":", "function_call", "\"content\":", "🌍",
+    "null",
+    "true",
+    "0",
+    "-1",
+    "1e99",
+    "\"\"",
+    "[]",
+    "{}",
+    "\\ud800",
+    "\u{fffd}",
+    "\n\n",
+    "\r",
+    "data: ",
+    "STOP",
+    "\"type\":",
+    "\"id\":",
+    "function_call",
+    "\"content\":",
+    "🌍",
 ];
 
 /// A linear congruential generator: good enough to pick places.
@@ -20,7 +37,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or(0) % limit.max(1)
     }
 
@@ -90,7 +108,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         count += 1;
     }
-    println!("{target}: {count} runs, {:.0} per second", f64::from(count) / start.elapsed().as_secs_f64());
+    println!(
+        "{target}: {count} runs, {:.0} per second",
+        f64::from(count) / start.elapsed().as_secs_f64()
+    );
     Ok(())
 }
 
