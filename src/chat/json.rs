@@ -148,7 +148,8 @@ impl<'p, 'v> Node<'p, 'v> {
                 "Invalid '{self}': number out of range. Expected a value between {min} and {max}, \
                  but got {number} instead."
             );
-            let code = if number < min { Code::BelowMinimum } else { Code::AboveMaximum };
+            let is_below = number < min;
+            let code = if is_below { Code::DecimalBelowMinimum } else { Code::DecimalAboveMaximum };
             return Err(Reject::new(self, code, message));
         }
         Ok(number)
@@ -236,6 +237,6 @@ mod tests {
         assert_eq!(root.get("b").unwrap().integer(1).unwrap_err().code, Some(Code::InvalidType));
         assert_eq!(root.get("c").unwrap().integer(0).unwrap_err().code, Some(Code::BelowMinimum));
         let above = root.get("d").unwrap().number(0.0, 2.0).unwrap_err();
-        assert_eq!(above.code, Some(Code::AboveMaximum));
+        assert_eq!(above.code, Some(Code::DecimalAboveMaximum));
     }
 }

@@ -23,6 +23,10 @@ pub enum Code {
     AboveMaximum,
     /// `integer_below_min_value`
     BelowMinimum,
+    /// `decimal_above_max_value`
+    DecimalAboveMaximum,
+    /// `decimal_below_min_value`
+    DecimalBelowMinimum,
     /// `invalid_image_url`
     InvalidImageUrl,
     /// `invalid_type`
@@ -44,6 +48,8 @@ impl Code {
             Self::EmptyArray => "empty_array",
             Self::AboveMaximum => "integer_above_max_value",
             Self::BelowMinimum => "integer_below_min_value",
+            Self::DecimalAboveMaximum => "decimal_above_max_value",
+            Self::DecimalBelowMinimum => "decimal_below_min_value",
             Self::InvalidImageUrl => "invalid_image_url",
             Self::InvalidType => "invalid_type",
             Self::InvalidValue => "invalid_value",

@@ -127,6 +127,11 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Whether the backend tells a call's id.
+    pub fn has_call_id(&self) -> bool {
+        self.call_id.as_deref().is_some_and(|id| !id.is_empty())
+    }
+
     /// A message's parts, or raw reasoning.
     pub fn content(&self) -> &[Part<'a>] {
         self.content.0.as_deref().unwrap_or_default()

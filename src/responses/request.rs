@@ -248,9 +248,9 @@ pub enum Tool<'v> {
         /// Roughly where the user is.
         #[serde(skip_serializing_if = "Option::is_none")]
         user_location: Option<UserLocation<'v>>,
-        /// Which domains.
+        /// Which pages.
         #[serde(skip_serializing_if = "Option::is_none")]
-        filters: Option<&'v Value<'v>>,
+        filters: Option<Filters<'v>>,
     },
     /// Drawing, done by the backend; its options follow the type.
     ImageGeneration {
@@ -311,8 +311,8 @@ impl Serialize for Schema<'_> {
             map.serialize_entry("properties", &Options::default())?;
         }
         for (name, value) in fields() {
-            // A null stands for absent; what was filled in must not come twice.
-            if !(value.is_null() && matches!(name, "type" | "properties")) {
+            // A null stands for absent, and what was filled in must not come twice.
+            if !value.is_null() {
                 map.serialize_entry(name, value)?;
             }
         }
@@ -333,6 +333,13 @@ pub enum CustomFormat<'v> {
         /// The grammar.
         definition: &'v str,
     },
+}
+
+/// Which pages a search may find.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Filters<'v> {
+    /// Nothing but these domains and what is below them.
+    pub allowed_domains: Vec<&'v str>,
 }
 
 /// Roughly where the user is.

@@ -108,7 +108,9 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::serve::ListenerExt as _;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use catalogue::{Effort, Model, NotAVersion, Version, default_models};
@@ -152,6 +154,19 @@ impl Simulator {
     /// What it has been asked so far.
     pub fn log(&self) -> Log {
         self.backend.log.clone()
+    }
+
+    /// What the backend has against `body` as a request to `/responses`: the status and the JSON
+    /// of its refusal, or nothing. The client is taken to be new enough for every model.
+    pub fn refuses(&self, body: &Value) -> Option<(StatusCode, Value)> {
+        let version = HeaderValue::from_static("9999.0.0");
+        let headers = HeaderMap::from_iter([(HeaderName::from_static("version"), version)]);
+        let refusal = validate::check(body, &headers, &self.backend.catalogue).err()?;
+        let json = match refusal.content {
+            refusal::Content::Json(json) => json,
+            refusal::Content::Html(_) | refusal::Content::Empty => Value::Null,
+        };
+        Some((refusal.status, json))
     }
 
     /// Serves HTTP until `shutdown`; answers in progress are finished, stalled ones are dropped.

@@ -27,7 +27,7 @@ use super::{failure, limits, scenario, script, validate, wire};
 /// What all requests share.
 #[derive(Debug)]
 pub(super) struct Backend {
-    catalogue: Catalogue,
+    pub(super) catalogue: Catalogue,
     complete_output_empty: bool,
     pub(super) log: Log,
     prompts: PromptCache,

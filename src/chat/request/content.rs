@@ -143,8 +143,13 @@ fn read_image_url<'v>(url: &'v str, at: &str) -> Result<Cow<'v, str>, Reject> {
         Reject::new(at, Code::InvalidImageUrl, message)
     };
     let url = url.trim();
-    if starts_with_ignoring_case(url, "http://") || starts_with_ignoring_case(url, "https://") {
-        return Ok(Cow::Borrowed(url));
+    for scheme in ["http://", "https://"] {
+        if starts_with_ignoring_case(url, scheme) {
+            return Ok(match url.strip_prefix(scheme) {
+                Some(_) => Cow::Borrowed(url),
+                None => Cow::Owned([scheme, &url[scheme.len()..]].concat()),
+            });
+        }
     }
     if !starts_with_ignoring_case(url, "data:") {
         return Err(invalid(
@@ -215,18 +220,23 @@ fn read_file_data<'v>(
     data: &'v str,
     name: Option<&str>,
 ) -> Result<Cow<'v, str>, Reject> {
-    let payload = match data.strip_prefix("data:") {
-        Some(rest) => rest.split_once(',').map_or("", |(_, payload)| payload),
-        None => data,
+    let invalid = |why: &str| {
+        let message = format!("Invalid '{node}': {why}");
+        Reject::new(node, Code::InvalidValue, message)
+    };
+    let (mime, payload) = match data.strip_prefix("data:") {
+        None => (mime_of(name), data),
+        Some(rest) => rest
+            .split_once(',')
+            .and_then(|(head, payload)| Some((head.strip_suffix(";base64")?, payload)))
+            .ok_or_else(|| {
+                invalid("expected a base64-encoded data URL, data:application/pdf;base64,…")
+            })?,
     };
     if payload.trim().is_empty() {
-        let message = format!("Invalid '{node}': the file is empty.");
-        return Err(Reject::new(node, Code::InvalidValue, message));
+        return Err(invalid("the file is empty."));
     }
-    if data.starts_with("data:") {
-        return Ok(Cow::Borrowed(data));
-    }
-    Ok(Cow::Owned(format!("data:{};base64,{}", mime_of(name), payload.trim())))
+    Ok(rebuild_data_url(data, mime, payload))
 }
 
 /// The MIME type that a file's name suggests; PDF where it suggests none.

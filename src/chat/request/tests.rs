@@ -1,1 +1,695 @@
+use serde_json::json;
 
+use super::*;
+
+/// The refusal of a request with these fields over a plain question.
+fn refusal(fields: &serde_json::Value) -> Reject {
+    let text = over(fields);
+    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    match Request::read(&body) {
+        Err(reject) => reject,
+        Ok(_) => panic!("{text} is not refused"),
+    }
+}
+
+/// Reads a request with these fields over a plain question.
+fn reads(fields: &serde_json::Value, check: impl FnOnce(Request<'_>) -> bool) {
+    let text = over(fields);
+    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    let request = Request::read(&body).unwrap_or_else(|reject| panic!("{text}: {reject}"));
+    let shown = format!("{request:?}");
+    assert!(check(request), "{text}: {shown}");
+}
+
+fn over(fields: &serde_json::Value) -> String {
+    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+    for (key, value) in fields.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body.to_string()
+}
+
+fn message(message: &serde_json::Value) -> serde_json::Value {
+    json!({ "messages": [message] })
+}
+
+fn part(part: &serde_json::Value) -> serde_json::Value {
+    message(&json!({"role": "user", "content": [part]}))
+}
+
+fn image(url: &str) -> serde_json::Value {
+    part(&json!({"type": "image_url", "image_url": {"url": url}}))
+}
+
+fn file(file: &serde_json::Value) -> serde_json::Value {
+    part(&json!({"type": "file", "file": file}))
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
+    let call = |call| message(&json!({"role": "assistant", "tool_calls": [call]}));
+    let tool = |tool| json!({ "tools": [tool] });
+    let function = |function| json!({"tools": [{"type": "function", "function": function}]});
+    let format = |format| json!({ "response_format": format });
+    let at_part = "messages[0].content[0]";
+    let cases = [
+        // The top level
+        (json!({"model": null}), "model", "missing_required_parameter", "must provide a model"),
+        (json!({"model": " "}), "model", "missing_required_parameter", "must provide a model"),
+        (json!({"model": 7}), "model", "invalid_type", "expected a string, but got an integer"),
+        (json!({"messages": null}), "messages", "missing_required_parameter", "'messages'"),
+        (
+            json!({"messages": null, "input": "Hi"}),
+            "messages",
+            "missing_required_parameter",
+            "/v1/responses",
+        ),
+        (
+            json!({"messages": []}),
+            "messages",
+            "empty_array",
+            "minimum length 1, but got an empty array",
+        ),
+        (
+            json!({"messages": "Hi"}),
+            "messages",
+            "invalid_type",
+            "expected an array, but got a string",
+        ),
+        (json!({"stream": "true"}), "stream", "invalid_type", "expected a boolean"),
+        (
+            json!({"stream": true, "stream_options": 1}),
+            "stream_options",
+            "invalid_type",
+            "an object",
+        ),
+        (
+            json!({"stream": true, "stream_options": {"include_usage": 1}}),
+            "stream_options.include_usage",
+            "invalid_type",
+            "a boolean",
+        ),
+        (json!({"max_tokens": 0}), "max_tokens", "integer_below_min_value", ">= 1, but got 0"),
+        (
+            json!({"max_completion_tokens": -1}),
+            "max_completion_tokens",
+            "integer_below_min_value",
+            "got -1",
+        ),
+        (
+            json!({"max_tokens": 1.5}),
+            "max_tokens",
+            "invalid_type",
+            "an integer, but got a decimal number",
+        ),
+        (json!({"max_output_tokens": "9"}), "max_output_tokens", "invalid_type", "an integer"),
+        (json!({"stop": 7}), "stop", "invalid_type", "a string or an array"),
+        (json!({"stop": ["a", 7]}), "stop[1]", "invalid_type", "a string"),
+        (json!({"n": 0}), "n", "integer_below_min_value", ">= 1, but got 0"),
+        (json!({"n": "2"}), "n", "invalid_type", "an integer"),
+        (json!({"n": 5_000_000_000_u64}), "n", "invalid_type", "a small integer"),
+        (json!({"temperature": 2.1}), "temperature", "decimal_above_max_value", "between 0 and 2"),
+        (json!({"temperature": "0"}), "temperature", "invalid_type", "a number"),
+        (json!({"top_p": -0.1}), "top_p", "decimal_below_min_value", "between 0 and 1"),
+        (
+            json!({"presence_penalty": 3}),
+            "presence_penalty",
+            "decimal_above_max_value",
+            "between -2 and 2",
+        ),
+        (
+            json!({"frequency_penalty": -3}),
+            "frequency_penalty",
+            "decimal_below_min_value",
+            "between -2 and 2",
+        ),
+        (json!({"logprobs": true}), "logprobs", "unsupported_parameter", "no log probabilities"),
+        (json!({"logprobs": 1}), "logprobs", "invalid_type", "a boolean"),
+        (
+            json!({"top_logprobs": 2}),
+            "top_logprobs",
+            "unsupported_parameter",
+            "no log probabilities",
+        ),
+        (json!({"modalities": ["text", "audio"]}), "modalities", "unsupported_value", "[\"text\"]"),
+        (json!({"modalities": ["video"]}), "modalities[0]", "invalid_value", "'text' and 'audio'"),
+        (json!({"store": "yes"}), "store", "invalid_type", "a boolean"),
+        (json!({"metadata": []}), "metadata", "invalid_type", "an object"),
+        (json!({"logit_bias": 1}), "logit_bias", "invalid_type", "an object"),
+        (json!({"prompt_cache_key": 1}), "prompt_cache_key", "invalid_type", "a string"),
+        (
+            json!({"service_tier": "gold"}),
+            "service_tier",
+            "invalid_value",
+            "'priority', and 'fast'",
+        ),
+        (json!({"verbosity": "loud"}), "verbosity", "invalid_value", "'low', 'medium', and 'high'"),
+        (json!({"text": {"verbosity": "loud"}}), "text.verbosity", "invalid_value", "'low'"),
+        (
+            json!({"reasoning_effort": "ultra"}),
+            "reasoning_effort",
+            "invalid_value",
+            "'xhigh', and 'max'",
+        ),
+        (json!({"reasoning": {"effort": 1}}), "reasoning.effort", "invalid_type", "a string"),
+        (
+            json!({"reasoning": {"summary": "long"}}),
+            "reasoning.summary",
+            "invalid_value",
+            "'detailed'",
+        ),
+        (json!({"reasoning": "high"}), "reasoning", "invalid_type", "an object"),
+        (json!({"parallel_tool_calls": 1}), "parallel_tool_calls", "invalid_type", "a boolean"),
+        (json!({"web_search_options": true}), "web_search_options", "invalid_type", "an object"),
+        (
+            json!({"web_search_options": {"search_context_size": "xl"}}),
+            "web_search_options.search_context_size",
+            "invalid_value",
+            "'low'",
+        ),
+        (
+            json!({"web_search_options": {"user_location": {"approximate": {"city": 1}}}}),
+            "web_search_options.user_location.approximate.city",
+            "invalid_type",
+            "a string",
+        ),
+        // response_format
+        (format(json!("json_object")), "response_format", "invalid_type", "an object"),
+        (
+            format(json!({})),
+            "response_format.type",
+            "missing_required_parameter",
+            "'response_format.type'",
+        ),
+        (
+            format(json!({"type": "xml"})),
+            "response_format.type",
+            "invalid_value",
+            "'json_object', 'json_schema', and 'text'",
+        ),
+        (
+            format(json!({"type": "json_schema"})),
+            "response_format.json_schema",
+            "missing_required_parameter",
+            "json_schema",
+        ),
+        (
+            format(json!({"type": "json_schema", "json_schema": {"name": ""}})),
+            "response_format.json_schema.name",
+            "invalid_value",
+            "such as 'response'",
+        ),
+        (
+            format(json!({"type": "json_schema", "json_schema": {"name": "a", "schema": 1}})),
+            "response_format.json_schema.schema",
+            "invalid_type",
+            "an object",
+        ),
+        (
+            format(json!({"type": "json_schema", "json_schema": {"name": "a", "strict": "yes"}})),
+            "response_format.json_schema.strict",
+            "invalid_type",
+            "a boolean",
+        ),
+        // Messages
+        (message(&json!("Hi")), "messages[0]", "invalid_type", "an object, but got a string"),
+        (
+            message(&json!({"content": "Hi"})),
+            "messages[0].role",
+            "missing_required_parameter",
+            "role",
+        ),
+        (
+            message(&json!({"role": "robot"})),
+            "messages[0].role",
+            "invalid_value",
+            "'system', 'assistant', 'user', 'function', 'tool', and 'developer'",
+        ),
+        (
+            message(&json!({"role": "user", "content": 7})),
+            "messages[0].content",
+            "invalid_type",
+            "a string or an array",
+        ),
+        (message(&json!({"role": "user", "content": [7]})), at_part, "invalid_type", "an object"),
+        (
+            message(&json!({"role": "tool", "tool_call_id": 7})),
+            "messages[0].tool_call_id",
+            "invalid_type",
+            "a string",
+        ),
+        (
+            message(&json!({"role": "function", "content": "x"})),
+            "messages[0].name",
+            "missing_required_parameter",
+            "name",
+        ),
+        (
+            message(&json!({"role": "assistant", "refusal": 7})),
+            "messages[0].refusal",
+            "invalid_type",
+            "a string",
+        ),
+        (
+            message(&json!({"role": "assistant", "audio": {"id": "a"}})),
+            "messages[0].audio",
+            "unsupported_value",
+            "send its transcript",
+        ),
+        (
+            message(&json!({"role": "assistant", "tool_calls": {}})),
+            "messages[0].tool_calls",
+            "invalid_type",
+            "an array",
+        ),
+        (
+            call(json!({"id": "1"})),
+            "messages[0].tool_calls[0].function",
+            "missing_required_parameter",
+            "function",
+        ),
+        (
+            call(json!({"id": 1, "function": {"name": "f"}})),
+            "messages[0].tool_calls[0].id",
+            "invalid_type",
+            "a string",
+        ),
+        (
+            call(json!({"type": "mcp"})),
+            "messages[0].tool_calls[0].type",
+            "invalid_value",
+            "'function' and 'custom'",
+        ),
+        (
+            call(json!({"function": {}})),
+            "messages[0].tool_calls[0].function.name",
+            "missing_required_parameter",
+            "name",
+        ),
+        (
+            call(json!({"custom": {"name": "c", "input": 1}})),
+            "messages[0].tool_calls[0].custom.input",
+            "invalid_type",
+            "a string",
+        ),
+        (
+            message(&json!({"role": "assistant", "function_call": {}})),
+            "messages[0].function_call.name",
+            "missing_required_parameter",
+            "name",
+        ),
+        // Parts
+        (part(&json!({})), "messages[0].content[0].type", "missing_required_parameter", "type"),
+        (
+            part(&json!({"type": "text"})),
+            "messages[0].content[0].text",
+            "missing_required_parameter",
+            "text",
+        ),
+        (
+            part(&json!({"type": "text", "text": 7})),
+            "messages[0].content[0].text",
+            "invalid_type",
+            "a string",
+        ),
+        (
+            part(&json!({"type": "video_url"})),
+            "messages[0].content[0].type",
+            "invalid_value",
+            "'image_url', 'input_audio', 'refusal', 'audio', and 'file'",
+        ),
+        (
+            part(&json!({"type": "tool_use"})),
+            "messages[0].content[0].type",
+            "invalid_value",
+            "'text'",
+        ),
+        (
+            part(&json!({"type": "input_audio", "input_audio": {}})),
+            "messages[0].content[0].type",
+            "unsupported_value",
+            "Transcribe it first",
+        ),
+        (
+            part(&json!({"type": "image_url"})),
+            "messages[0].content[0].image_url",
+            "missing_required_parameter",
+            "image_url",
+        ),
+        (
+            image("file:///tmp/a.png"),
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+            "Local paths",
+        ),
+        (image("a.png"), "messages[0].content[0].image_url.url", "invalid_image_url", "http(s)"),
+        (
+            image("data:image/png;base64,"),
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+            "empty base64",
+        ),
+        (
+            image("data:image/png;base64"),
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+            "base64 data",
+        ),
+        (
+            image("data:image/png,AAAA"),
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+            "base64-encoded data URL",
+        ),
+        (
+            image("data:text/plain;base64,AAAA"),
+            "messages[0].content[0].image_url.url",
+            "invalid_image_url",
+            "image MIME type",
+        ),
+        (
+            part(&json!({"type": "image_url", "image_url": "x"})),
+            "messages[0].content[0].image_url",
+            "invalid_image_url",
+            "http(s)",
+        ),
+        (
+            part(
+                &json!({"type": "image_url", "image_url": {"url": "https://a/", "detail": "max"}}),
+            ),
+            "messages[0].content[0].image_url.detail",
+            "invalid_value",
+            "'auto', 'low', and 'high'",
+        ),
+        (
+            file(&json!({})),
+            "messages[0].content[0].file.file_data",
+            "missing_required_parameter",
+            "file_data",
+        ),
+        (
+            file(&json!({"file_id": "file-1"})),
+            "messages[0].content[0].file.file_id",
+            "unsupported_value",
+            "send the content as 'file_data'",
+        ),
+        (
+            file(&json!({"file_data": " "})),
+            "messages[0].content[0].file.file_data",
+            "invalid_value",
+            "empty",
+        ),
+        (
+            file(&json!({"file_data": "data:application/pdf;base64,"})),
+            "messages[0].content[0].file.file_data",
+            "invalid_value",
+            "empty",
+        ),
+        (
+            file(&json!({"file_data": "data:application/pdf,AAAA"})),
+            "messages[0].content[0].file.file_data",
+            "invalid_value",
+            "base64-encoded data URL",
+        ),
+        (
+            file(&json!({"file_url": "/tmp/a"})),
+            "messages[0].content[0].file.file_url",
+            "invalid_value",
+            "http(s)",
+        ),
+        // Tools
+        (json!({"tools": {}}), "tools", "invalid_type", "an array"),
+        (json!({"tools": [], "functions": []}), "functions", "invalid_value", "use 'tools'"),
+        (tool(json!("f")), "tools[0]", "invalid_type", "an object"),
+        (tool(json!({})), "tools[0].type", "missing_required_parameter", "type"),
+        (
+            tool(json!({"type": "mcp"})),
+            "tools[0].type",
+            "invalid_value",
+            "'web_search', and 'image_generation'",
+        ),
+        (function(json!({})), "tools[0].function.name", "missing_required_parameter", "name"),
+        (
+            function(json!({"name": ""})),
+            "tools[0].function.name",
+            "invalid_value",
+            "Expected a name",
+        ),
+        (
+            function(json!({"name": "f", "parameters": []})),
+            "tools[0].function.parameters",
+            "invalid_type",
+            "an object",
+        ),
+        (
+            function(json!({"name": "f", "strict": 1})),
+            "tools[0].function.strict",
+            "invalid_type",
+            "a boolean",
+        ),
+        (tool(json!({"type": "function", "name": 1})), "tools[0].name", "invalid_type", "a string"),
+        (
+            tool(json!({"type": "custom", "custom": {"name": "c", "format": {"type": "xml"}}})),
+            "tools[0].custom.format.type",
+            "invalid_value",
+            "'text' and 'grammar'",
+        ),
+        (
+            tool(
+                json!({"type": "custom", "custom": {"name": "c", "format": {"type": "grammar", "grammar": {"syntax": "ebnf", "definition": "x"}}}}),
+            ),
+            "tools[0].custom.format.grammar.syntax",
+            "invalid_value",
+            "'lark' and 'regex'",
+        ),
+        (
+            tool(json!({"type": "web_search", "filters": "x"})),
+            "tools[0].filters",
+            "invalid_type",
+            "an object",
+        ),
+        (
+            tool(json!({"type": "web_search", "filters": {"allowed_domains": [1]}})),
+            "tools[0].filters.allowed_domains[0]",
+            "invalid_type",
+            "a string",
+        ),
+        (json!({"functions": [{}]}), "functions[0].name", "missing_required_parameter", "name"),
+        // Choices
+        (
+            json!({"tool_choice": "maybe"}),
+            "tool_choice",
+            "invalid_value",
+            "'none', 'auto', and 'required'",
+        ),
+        (json!({"tool_choice": 1}), "tool_choice", "invalid_type", "an object"),
+        (json!({"tool_choice": {}}), "tool_choice.type", "missing_required_parameter", "type"),
+        (
+            json!({"tool_choice": {"type": "mcp"}}),
+            "tool_choice.type",
+            "invalid_value",
+            "'allowed_tools'",
+        ),
+        (
+            json!({"tool_choice": {"type": "function", "function": {}}}),
+            "tool_choice.function.name",
+            "missing_required_parameter",
+            "name",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "never", "tools": []}}}),
+            "tool_choice.allowed_tools.mode",
+            "invalid_value",
+            "'auto' and 'required'",
+        ),
+        (
+            json!({"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto"}}}),
+            "tool_choice.allowed_tools.tools",
+            "missing_required_parameter",
+            "tools",
+        ),
+        (
+            json!({"functions": [{"name": "f"}], "function_call": "required"}),
+            "function_call",
+            "invalid_value",
+            "'none' and 'auto'",
+        ),
+    ];
+    for (fields, param, code, hint) in cases {
+        let reject = refusal(&fields);
+        assert_eq!(reject.param.as_deref(), Some(param), "{fields}");
+        assert_eq!(reject.code.map(Code::as_str), Some(code), "{fields}");
+        assert!(reject.message.contains(hint), "{fields}: {}", reject.message);
+    }
+}
+
+#[test]
+fn a_body_that_is_no_object_is_refused_as_a_whole() {
+    for text in ["[]", "7", "null", "\"Hi\""] {
+        let body: Value<'_> = serde_json::from_str(text).unwrap();
+        let reject = Request::read(&body).unwrap_err();
+        assert_eq!((reject.param, reject.code), (None, None), "{text}");
+        assert!(reject.message.contains("'model' and 'messages'"), "{text}");
+    }
+}
+
+#[test]
+fn null_is_absent() {
+    let nulls = json!({
+        "stream": null, "stream_options": null, "n": null, "max_tokens": null, "stop": null,
+        "response_format": null, "verbosity": null, "reasoning_effort": null, "reasoning": null,
+        "tools": null, "tool_choice": null, "functions": null, "function_call": null,
+        "parallel_tool_calls": null, "web_search_options": null, "prompt_cache_key": null,
+        "user": null, "service_tier": null, "temperature": null, "metadata": null, "seed": null,
+        "logprobs": null, "top_logprobs": null, "modalities": null, "audio": null, "any": null,
+    });
+    let text = over(&nulls);
+    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    let plain = over(&json!({}));
+    let plain: Value<'_> = serde_json::from_str(&plain).unwrap();
+    let shown = |body| format!("{:?}", Request::read(body).unwrap());
+    assert_eq!(shown(&body), shown(&plain));
+}
+
+#[test]
+fn spellings_of_many_clients_are_understood() {
+    use Effort::{High, Low};
+    let effort = |request: &Request<'_>| request.reasoning.effort;
+    reads(&json!({"reasoning_effort": "high"}), |r| effort(&r) == Some(Wish::Effort(High)));
+    reads(&json!({"reasoning": {"effort": "high"}}), |r| effort(&r) == Some(Wish::Effort(High)));
+    reads(&json!({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}), |r| {
+        effort(&r) == Some(Wish::Effort(Low))
+    });
+    reads(&json!({"reasoning": {"enabled": false}}), |r| effort(&r) == Some(Wish::Least));
+    reads(&json!({"thinking": {"type": "disabled"}}), |r| effort(&r) == Some(Wish::Least));
+    reads(&json!({"thinking": {"type": "enabled", "budget_tokens": 9}}), |r| effort(&r).is_none());
+    reads(&json!({"enable_thinking": false}), |r| effort(&r) == Some(Wish::Least));
+    reads(&json!({"include_reasoning": false}), |r| r.reasoning.hidden);
+    reads(&json!({"reasoning": {"exclude": true}}), |r| r.reasoning.hidden);
+    reads(&json!({"verbosity": "low"}), |r| r.verbosity == Some(Verbosity::Low));
+    reads(&json!({"text": {"verbosity": "low"}}), |r| r.verbosity == Some(Verbosity::Low));
+    reads(&json!({"stream": true, "usage": {"include": true}}), |r| r.include_usage);
+    reads(&json!({"stream": true, "stream_options": {"include_usage": true}}), |r| r.include_usage);
+    reads(&json!({"stream_options": {"include_usage": true}}), |r| !r.include_usage);
+    reads(&json!({"stop": ""}), |r| r.stop.is_empty());
+    reads(&json!({"stop": []}), |r| r.stop.is_empty());
+    reads(&json!({"stop": ["a", "", "b", "c", "d", "e"]}), |r| r.stop == ["a", "b", "c", "d", "e"]);
+    let limit = |field, tokens| Some(Limit { tokens, field });
+    reads(&json!({"max_tokens": 5}), |r| r.max_tokens == limit("max_tokens", 5));
+    reads(&json!({"max_output_tokens": 5.0}), |r| r.max_tokens == limit("max_output_tokens", 5));
+    reads(&json!({"max_tokens": 5, "max_completion_tokens": 7}), |r| {
+        r.max_tokens == limit("max_completion_tokens", 7)
+    });
+    reads(&json!({"service_tier": "fast"}), |r| r.service_tier == Some(ServiceTier::Priority));
+    reads(&json!({"service_tier": "auto"}), |r| r.service_tier.is_none());
+    reads(&json!({"tool_choice": "any"}), |r| r.tool_choice == Some(ToolChoice::Required));
+    reads(&json!({"tool_choice": {"type": "auto"}}), |r| r.tool_choice == Some(ToolChoice::Auto));
+    reads(&json!({"tool_choice": {"type": "tool", "name": "f"}}), |r| {
+        r.tool_choice == Some(ToolChoice::Named(ToolName::Function("f")))
+    });
+    reads(&json!({"user": {"id": 1}}), |r| r.user.is_none() && r.without_counterpart == ["user"]);
+    reads(&json!({"functions": []}), |r| r.tools.is_empty() && !r.legacy_functions);
+}
+
+#[test]
+fn fields_without_counterpart_are_named_unless_they_ask_for_what_happens_anyway() {
+    for (fields, expected) in [
+        (json!({"temperature": 1, "top_p": 1.0, "presence_penalty": 0, "store": false}), &[][..]),
+        (json!({"metadata": {}, "logit_bias": {}, "logprobs": false, "top_logprobs": 0}), &[]),
+        (json!({"modalities": ["text"], "audio": {"voice": "x"}}), &[]),
+        (json!({"temperature": 0}), &["temperature"]),
+        (json!({"store": true}), &["store"]),
+        (json!({"metadata": {"a": "b"}}), &["metadata"]),
+        (json!({"seed": 1, "top_k": 2}), &["seed", "top_k"]),
+        (json!({"prediction": {"type": "content", "content": "x"}}), &["prediction"]),
+    ] {
+        reads(&fields, |request| {
+            let mut names = request.without_counterpart;
+            names.sort_unstable();
+            names == expected
+        });
+    }
+}
+
+#[test]
+fn contents_are_read_in_all_their_forms() {
+    let text = |text| vec![Part::Text(text)];
+    let user = |content, expected: Vec<Part<'_>>| {
+        reads(&message(&json!({"role": "user", "content": content})), |request| {
+            request.messages == [Message::User(expected)]
+        });
+    };
+    user(json!("Hi"), text("Hi"));
+    user(json!(null), vec![]);
+    user(json!([]), vec![]);
+    user(json!(["Hi"]), text("Hi"));
+    user(json!([{"type": "input_text", "text": "Hi", "cache_control": {}}]), text("Hi"));
+    user(
+        json!([{"type": "thinking", "thinking": "x"}, {"type": "text", "text": "Hi"}]),
+        text("Hi"),
+    );
+    let picture = |url: &'static str, detail| vec![Part::Image(Image { url: url.into(), detail })];
+    user(
+        json!([{"type": "image_url", "image_url": {"url": " https://a.example/ ", "detail": "low"}}]),
+        picture("https://a.example/", Some(Detail::Low)),
+    );
+    user(
+        json!([{"type": "image_url", "image_url": "HTTPS://A.example/"}]),
+        picture("https://A.example/", None),
+    );
+    user(
+        json!([{"type": "input_image", "image_url": "data:image/JPG;base64,AA\nAA", "detail": "auto"}]),
+        picture("data:image/jpeg;base64,AAAA", Some(Detail::Auto)),
+    );
+    let data = |name, data: &'static str| {
+        vec![Part::File(File { name, source: FileSource::Data(data.into()) })]
+    };
+    user(
+        json!([{"type": "file", "file": {"file_data": "AA\n AA"}}]),
+        data(None, "data:application/pdf;base64,AAAA"),
+    );
+    user(
+        json!([{"type": "file", "file": {"file_data": "AAAA", "filename": "a.b.CSV"}}]),
+        data(Some("a.b.CSV"), "data:text/csv;base64,AAAA"),
+    );
+    user(
+        json!([{"type": "input_file", "file_data": "data:text/plain;base64,AAAA", "filename": "a"}]),
+        data(Some("a"), "data:text/plain;base64,AAAA"),
+    );
+}
+
+#[test]
+fn outcomes_of_tools_may_be_anything() {
+    let outcome = |content, expected| {
+        let given = json!({"role": "tool", "tool_call_id": "1", "content": content});
+        reads(&message(&given), |request| {
+            request.messages == [Message::Tool { call_id: "1", content: expected }]
+        });
+    };
+    outcome(json!("a"), ToolContent::Text("a".into()));
+    outcome(json!(null), ToolContent::Text("".into()));
+    outcome(json!([]), ToolContent::Text("".into()));
+    outcome(json!(7), ToolContent::Text("7".into()));
+    outcome(json!({"a": [1, null]}), ToolContent::Text("{\"a\":[1,null]}".into()));
+    outcome(json!([{"type": "text", "text": "a"}]), ToolContent::Text("a".into()));
+    outcome(json!(["a", "b"]), ToolContent::Parts(vec![Part::Text("a"), Part::Text("b")]));
+}
+
+#[test]
+fn arguments_are_kept_to_the_byte() {
+    for (given, expected) in [
+        (json!("{\"a\" : 1}\n"), "{\"a\" : 1}\n"),
+        (json!("{broken"), "{broken"),
+        (json!({"a": 1}), "{\"a\":1}"),
+        (json!(""), "{}"),
+        (json!(null), "{}"),
+    ] {
+        let call = json!({"id": "1", "function": {"name": "f", "arguments": given}});
+        reads(&message(&json!({"role": "assistant", "tool_calls": [call]})), |request| {
+            let Message::Assistant(assistant) = &request.messages[0] else { return false };
+            matches!(&assistant.calls[0].kind,
+                CallKind::Function { name: "f", arguments } if arguments == expected)
+        });
+    }
+}

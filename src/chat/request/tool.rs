@@ -66,8 +66,8 @@ pub struct WebSearch<'v> {
     pub context_size: Option<&'static str>,
     /// Where the user is.
     pub location: Option<UserLocation<'v>>,
-    /// `filters`, as the client gave them.
-    pub filters: Option<&'v Value<'v>>,
+    /// The domains to search, if only some.
+    pub allowed_domains: Option<Vec<&'v str>>,
 }
 
 /// Roughly where the user is.
@@ -224,7 +224,9 @@ fn read_custom_format<'v>(node: &Node<'_, 'v>) -> Result<CustomFormat<'v>, Rejec
             let inner = node.get("grammar");
             let grammar = inner.as_ref().unwrap_or(node);
             Ok(CustomFormat::Grammar {
-                syntax: grammar.require("syntax")?.str()?,
+                syntax: grammar
+                    .require("syntax")?
+                    .choice(&[("lark", "lark"), ("regex", "regex")])?,
                 definition: grammar.require("definition")?.str()?,
             })
         }
@@ -246,8 +248,17 @@ impl<'v> WebSearch<'v> {
             None => None,
             Some(location) => Some(read_location(&location.object()?)?),
         };
-        Ok(Self { context_size, location, filters: node.get("filters").map(|node| node.value()) })
+        let allowed_domains = match node.get("filters") {
+            None => None,
+            Some(filters) => read_domains(&filters.object()?)?,
+        };
+        Ok(Self { context_size, location, allowed_domains })
     }
+}
+
+fn read_domains<'v>(filters: &Node<'_, 'v>) -> Result<Option<Vec<&'v str>>, Reject> {
+    let Some(domains) = filters.get("allowed_domains") else { return Ok(None) };
+    domains.items()?.map(|domain| domain.str()).collect::<Result<_, _>>().map(Some)
 }
 
 /// The location's fields stand in `approximate` in chat completions, beside `type` otherwise.

@@ -114,7 +114,7 @@ impl ApiError {
             }
         };
         if let Some(field) = report.field() {
-            error = error.param(field);
+            error = error.param(clients_name(field));
         }
         error
     }
@@ -168,6 +168,23 @@ fn message(report: &Report, status: Option<StatusCode>) -> String {
         }
         (None, None, None) => NO_DETAILS.to_owned(),
     }
+}
+
+/// The client's name of a field of the upstream request, where it has another one.
+fn clients_name(field: &str) -> &str {
+    const NAMES: [(&str, &str); 5] = [
+        ("text.format", "response_format"),
+        ("text.verbosity", "verbosity"),
+        ("reasoning.effort", "reasoning_effort"),
+        ("instructions", "messages"),
+        ("input", "messages"),
+    ];
+    let known = NAMES.iter().find(|(upstream, _)| {
+        field
+            .strip_prefix(upstream)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    });
+    known.map_or(field, |(_, name)| name)
 }
 
 /// The text with the full stop that another sentence needs in front of it.

@@ -28,17 +28,22 @@ pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Forma
 }
 
 /// Puts the leading system text into `instructions`, or keeps it in the input where it must
-/// stand there: when there is nothing else, when it holds more than text, and when it is the only
-/// place with the word "json" that `json_object` demands of the input (instructions do not count
-/// for the backend's check).
+/// stand there: when there is nothing else, when it holds more than text, and when it has the word
+/// "json" that `json_object` demands of the input (instructions do not count for the backend's
+/// check).
+///
+/// Where the word is looked for does not change while a conversation grows: its beginning would
+/// change otherwise, and be cached in vain.
 pub(super) fn place_system<'v>(
     leading: Vec<Item<'v>>,
     mut items: Vec<Item<'v>>,
     format: Option<&ResponseFormat<'v>>,
     notes: &mut Notes,
 ) -> Result<(Cow<'v, str>, Vec<Item<'v>>), Reject> {
-    let wants_word = matches!(format, Some(ResponseFormat::JsonObject)) && !has_json_word(&items);
+    let wants_word = matches!(format, Some(ResponseFormat::JsonObject));
     let leading_has_word = has_json_word(&leading);
+    let lacks_word = wants_word && !leading_has_word && !first_user_has_json_word(&items);
+    let is_lost = lacks_word && !has_json_word(&items);
     let texts = if (wants_word && leading_has_word) || items.is_empty() {
         None
     } else {
@@ -50,8 +55,8 @@ pub(super) fn place_system<'v>(
         items.splice(0..0, leading);
         Cow::Borrowed("")
     };
-    if wants_word && !leading_has_word {
-        if notes.is_strict() {
+    if lacks_word {
+        if is_lost && notes.is_strict() {
             let message = "'messages' must contain the word 'json' in some form, to use \
                            'response_format' of type 'json_object'.";
             return Err(Reject::new("messages", Code::InvalidValue, message));
@@ -84,6 +89,11 @@ fn join<'v>(texts: &[Cow<'v, str>]) -> Cow<'v, str> {
         [one] => one.clone(),
         several => Cow::Owned(several.join("\n\n")),
     }
+}
+
+fn first_user_has_json_word(items: &[Item<'_>]) -> bool {
+    let is_user = |item: &&Item<'_>| matches!(item, Item::Message { role: Role::User, .. });
+    items.iter().find(is_user).is_some_and(|first| has_json_word(std::slice::from_ref(first)))
 }
 
 fn has_json_word(items: &[Item<'_>]) -> bool {

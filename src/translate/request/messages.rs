@@ -62,14 +62,14 @@ pub(super) fn convert<'v>(
             converter.message(index, message);
         }
     }
-    let Converter { leading, mut items, mut turns, history, mut recollection, .. } = converter;
+    let Converter { leading, items, turns, history, mut recollection, .. } = converter;
+    let mut items = pairing::normalise(items, &turns);
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
-        turns.push(0);
     }
     recollection.history = history.digest();
-    Converted { leading, items: pairing::normalise(items, &turns), recollection }
+    Converted { leading, items, recollection }
 }
 
 struct Converter<'n, 'v> {

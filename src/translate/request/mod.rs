@@ -198,6 +198,8 @@ fn reasoning(
     }
     let effort = match chat.reasoning.effort {
         Some(Wish::Effort(effort)) => Some(effort),
+        // Where nothing is known of what the model offers, this one is offered by all.
+        Some(Wish::Least) if model.efforts.is_empty() => Some(Effort::Low),
         Some(Wish::Least) => Some(Effort::None),
         None => model.effort,
     };

@@ -132,7 +132,7 @@ fn rebuild<'v>(
 ) -> Vec<Item<'v>> {
     let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(slots.len() + calls.len());
-    let mut ids = BTreeSet::new();
+    let mut ids = Ids::new();
     let mut next_call = calls.iter().peekable();
     let mut outcomes = Vec::new();
     for position in 0..slots.len() {
@@ -191,17 +191,28 @@ fn fitting_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("call_{}", &digest[..58]))
 }
 
+/// Ids in use, with the number that was last put behind each: some hosts begin anew with every
+/// turn, so that a long history has the same id a thousand times.
+type Ids = HashMap<String, usize>;
+
 /// The id, with a number behind it if an earlier call has it already.
-fn unique_id(id: &str, used: &mut BTreeSet<String>) -> String {
-    let mut candidate = id.to_owned();
-    let mut number = 2;
-    while !used.insert(candidate.clone()) {
-        let suffix = format!("_{number}");
-        let room = MAX_ID - suffix.len();
-        let stem: String = id.chars().take(room).collect();
-        candidate = stem + &suffix;
+fn unique_id(id: &str, used: &mut Ids) -> String {
+    let Some(&last) = used.get(id) else {
+        used.insert(id.to_owned(), 1);
+        return id.to_owned();
+    };
+    let mut number = last;
+    let candidate = loop {
         number += 1;
-    }
+        let suffix = format!("_{number}");
+        let stem: String = id.chars().take(MAX_ID - suffix.len()).collect();
+        let candidate = stem + &suffix;
+        if !used.contains_key(&candidate) {
+            break candidate;
+        }
+    };
+    used.insert(candidate.clone(), 1);
+    used.insert(id.to_owned(), number);
     candidate
 }
 

@@ -108,7 +108,10 @@ fn web_search<'v>(search: &WebSearch<'v>) -> wire::Tool<'v> {
             city: place.city,
             timezone: place.timezone,
         }),
-        filters: search.filters,
+        filters: search
+            .allowed_domains
+            .clone()
+            .map(|allowed_domains| wire::Filters { allowed_domains }),
     }
 }
 

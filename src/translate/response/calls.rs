@@ -24,6 +24,8 @@ pub(super) struct Calls {
 #[derive(Debug)]
 struct Call {
     id: String,
+    /// The id as the backend told it; empty if it did not.
+    told_id: String,
     /// As the client spells it; empty until the backend has told it.
     name: String,
     form: Form,
@@ -51,6 +53,7 @@ impl Calls {
     pub(super) fn add(&mut self) -> usize {
         self.list.push(Call {
             id: String::new(),
+            told_id: String::new(),
             name: String::new(),
             form: Form::Live(CallKind::Function),
             text: Text::default(),
@@ -63,8 +66,8 @@ impl Calls {
 
     /// Whether the call may be the one that `item` tells of.
     pub(super) fn matches(&self, call: usize, item: &Item<'_>) -> bool {
-        let known = &self.list[call].id;
-        known.is_empty() || item.call_id.as_deref().is_none_or(|id| id == known)
+        let known = &self.list[call].told_id;
+        known.is_empty() || item.call_id.as_deref().is_none_or(|id| id.is_empty() || id == known)
     }
 
     /// What the backend says of the call: its id, its name and its kind.
@@ -77,9 +80,10 @@ impl Calls {
         }
         let Some(name) = item.name.as_deref().filter(|name| !name.is_empty()) else { return };
         plan.originals.of(name).clone_into(&mut call.name);
-        call.id = match item.call_id.as_deref().filter(|id| !id.is_empty()) {
-            Some(id) => id.to_owned(),
-            None => format!("call_{number}"),
+        item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.told_id);
+        call.id = match call.told_id.as_str() {
+            "" => format!("call_{number}"),
+            told => told.to_owned(),
         };
         let is_custom = item.kind.as_deref() == Some("custom_tool_call");
         let is_declared = plan.functions.contains(&call.name);
@@ -133,7 +137,7 @@ impl Calls {
     }
 
     /// Tells what can be told.
-    pub(super) fn tell(&mut self, sink: &mut impl Sink) {
+    pub(super) fn tell(&mut self, plan: &Plan, sink: &mut impl Sink) {
         while let Some(call) = self.list.get_mut(self.current) {
             if call.name.is_empty() {
                 return;
@@ -150,7 +154,7 @@ impl Calls {
                         sink.delta(Delta::Arguments { index, text: &text, kind });
                     }
                 }
-                Form::Several if call.is_complete => call.expand(&mut self.opened, sink),
+                Form::Several if call.is_complete => call.expand(plan, &mut self.opened, sink),
                 Form::Several | Form::Silent => {}
             }
             if !call.is_complete {
@@ -162,7 +166,7 @@ impl Calls {
 
     /// The answer is over. `is_whole` tells whether calls may be taken for complete: arguments
     /// that were cut short stay as they are.
-    pub(super) fn finish(&mut self, is_whole: bool, sink: &mut impl Sink) {
+    pub(super) fn finish(&mut self, is_whole: bool, plan: &Plan, sink: &mut impl Sink) {
         // A call without a name cannot be made.
         self.list.retain(|call| !call.name.is_empty() || call.index.is_some());
         self.current = self.current.min(self.list.len());
@@ -170,7 +174,7 @@ impl Calls {
             let has_text = !call.text.as_str().is_empty();
             call.is_complete |= is_whole || has_text;
         }
-        self.tell(sink);
+        self.tell(plan, sink);
     }
 
     /// Whether the client knows of any call.
@@ -199,7 +203,7 @@ impl Call {
     }
 
     /// Tells the calls within a call, or the call itself if it holds none that can be read.
-    fn expand(&mut self, opened: &mut usize, sink: &mut impl Sink) {
+    fn expand(&mut self, plan: &Plan, opened: &mut usize, sink: &mut impl Sink) {
         #[derive(Deserialize)]
         struct Wrapper<'a> {
             #[serde(borrow)]
@@ -211,13 +215,20 @@ impl Call {
             #[serde(borrow)]
             parameters: &'a RawValue,
         }
+        impl Use<'_> {
+            fn name(&self) -> &str {
+                self.recipient_name.strip_prefix("functions.").unwrap_or(&self.recipient_name)
+            }
+        }
         let text = std::mem::take(&mut self.text);
+        let is_useful = |uses: &[Use<'_>]| {
+            !uses.is_empty() && uses.iter().all(|inner| !inner.name().is_empty())
+        };
         match serde_json::from_str::<Wrapper<'_>>(text.as_str()) {
-            Ok(wrapper) if !wrapper.tool_uses.is_empty() => {
+            Ok(wrapper) if is_useful(&wrapper.tool_uses) => {
                 let kind = CallKind::Function;
                 for (number, inner) in wrapper.tool_uses.iter().enumerate() {
-                    let name = &inner.recipient_name;
-                    let name = name.strip_prefix("functions.").unwrap_or(name);
+                    let name = plan.originals.of(inner.name());
                     let index = *opened;
                     *opened += 1;
                     let id = format!("{}_{number}", self.id);

@@ -186,14 +186,11 @@ impl Reader {
     }
 
     fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), Box<Report>> {
-        if let Some(event) = Event::parse(data) {
-            self.take(event, sink)
-        } else if let Some(data) = repair_surrogates(data)
-            && let Some(event) = Event::parse(&data)
-        {
-            self.take(event, sink)
-        } else {
-            Ok(())
+        // Before it is read: within a nested object they would cost the object and not the event.
+        let repaired = repair_surrogates(data);
+        match Event::parse(repaired.as_deref().unwrap_or(data)) {
+            Some(event) => self.take(event, sink),
+            None => Ok(()),
         }
     }
 
@@ -257,7 +254,13 @@ impl Reader {
 
     fn added(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.find(place, class).filter(|&known| self.is_same(known, item));
+        let known = self.find_that(place, class, |known| match known.kind {
+            // An event may come twice, and a delta before the item it belongs to.
+            Kind::Call(call) if item.has_call_id() || !known.is_done => {
+                self.calls.matches(call, item)
+            }
+            _ => !known.is_done,
+        });
         let at = known.unwrap_or_else(|| self.create(place, class, item.phase()));
         match self.items[at].kind {
             Kind::Message(_) => self.parts(at, item, sink),
@@ -274,7 +277,7 @@ impl Reader {
 
     fn done(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.find(place, class).filter(|&known| match self.items[known].kind {
+        let known = self.find_that(place, class, |known| match known.kind {
             Kind::Call(call) => self.calls.matches(call, item),
             _ => true,
         });
@@ -308,19 +311,20 @@ impl Reader {
         }
     }
 
-    /// Whether `item` may be the one that is known already: an event may come twice, and a delta
-    /// before the item it belongs to.
-    fn is_same(&self, known: usize, item: &event::Item<'_>) -> bool {
-        match self.items[known].kind {
-            Kind::Call(call) => self.calls.matches(call, item),
-            _ => !self.items[known].is_done,
-        }
+    /// The latest item at this place.
+    fn find(&self, place: &Place<'_>, class: Class) -> Option<usize> {
+        self.find_that(place, class, |_| true)
     }
 
-    /// The latest item at this place. The position is the better key: some hosts change ids
-    /// between the events of an item.
-    fn find(&self, place: &Place<'_>, class: Class) -> Option<usize> {
-        let fits = |item: &Item| item.kind.class() == class;
+    /// The latest item at this place that is fit. The position is the better key: some hosts
+    /// change ids between the events of an item.
+    fn find_that(
+        &self,
+        place: &Place<'_>,
+        class: Class,
+        is_fit: impl Fn(&Item) -> bool,
+    ) -> Option<usize> {
+        let fits = |item: &Item| item.kind.class() == class && is_fit(item);
         let latest = |test: &dyn Fn(&Item) -> bool| {
             self.items.iter().rposition(|item| fits(item) && test(item))
         };
@@ -441,11 +445,11 @@ impl Reader {
         }
         match audience {
             Audience::Content => {
+                self.thought.close(sink);
                 let (separator, offset) = self.speech.begin(at);
                 if part.text.as_str().len() == news.len() {
-                    part.offset = offset;
+                    part.offset = offset + self.thought.content_chars();
                 }
-                self.thought.close(sink);
                 self.speech.say(&joined(separator, news), sink);
             }
             Audience::Reasoning => {
@@ -461,7 +465,9 @@ impl Reader {
         if !news.is_empty() {
             self.thought.close(sink);
             self.speech.flush(sink);
-            sink.delta(Delta::Refusal(news));
+            if self.speech.cut().is_none() {
+                sink.delta(Delta::Refusal(news));
+            }
         }
     }
 
@@ -492,7 +498,7 @@ impl Reader {
             self.thought.close(sink);
             self.speech.flush(sink);
             if self.speech.cut().is_none() {
-                self.calls.tell(sink);
+                self.calls.tell(&self.plan, sink);
             }
         }
     }
@@ -503,8 +509,10 @@ impl Reader {
         let url = format!("data:image/{format};base64,{data}");
         self.thought.close(sink);
         self.speech.flush(sink);
-        sink.delta(Delta::Image { index: self.images, url: &url });
-        self.images += 1;
+        if self.speech.cut().is_none() {
+            sink.delta(Delta::Image { index: self.images, url: &url });
+            self.images += 1;
+        }
     }
 
     // === The end ===
@@ -526,7 +534,7 @@ impl Reader {
         self.thought.close(sink);
         self.speech.flush(sink);
         if self.speech.cut().is_none() {
-            self.calls.finish(is_whole, sink);
+            self.calls.finish(is_whole, &self.plan, sink);
         }
         let reason = match self.speech.cut() {
             Some(reason) => reason,
@@ -545,7 +553,8 @@ impl Reader {
 
     fn finish(&mut self, reason: FinishReason, sink: &mut impl Sink) {
         self.progress = Progress::Ended;
-        let citations = std::mem::take(&mut self.citations).within(self.speech.shown_chars());
+        let shown = self.thought.content_chars() + self.speech.shown_chars();
+        let citations = std::mem::take(&mut self.citations).within(shown);
         if !citations.is_empty() {
             sink.delta(Delta::Annotations(&citations));
         }

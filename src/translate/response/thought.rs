@@ -16,6 +16,8 @@ pub(super) struct Thought {
     last: Option<(usize, Source, u64)>,
     /// Whether a `<think>` is open in the content.
     is_open: bool,
+    /// How many code points of the content are reasoning.
+    content_chars: u64,
 }
 
 /// Where a piece of reasoning comes from.
@@ -34,7 +36,7 @@ impl Thought {
         // Thoughts within the content would spoil a JSON text.
         let spoils = plan.json && plan.reasoning == Reasoning::Think;
         let place = if spoils { Reasoning::None } else { plan.reasoning };
-        Self { place, last: None, is_open: false }
+        Self { place, last: None, is_open: false, content_chars: 0 }
     }
 
     /// More reasoning, of the text `part` of `item`.
@@ -58,7 +60,7 @@ impl Thought {
                 (true, false) => "",
             };
             self.is_open = true;
-            sink.delta(Delta::Content(&joined(before, text)));
+            self.tell(&joined(before, text), sink);
         } else {
             sink.delta(Delta::Reasoning(&joined(if is_next { SEPARATOR } else { "" }, text)));
         }
@@ -67,8 +69,18 @@ impl Thought {
     /// Ends the reasoning that stands within the content, before anything else comes.
     pub(super) fn close(&mut self, sink: &mut impl Sink) {
         if std::mem::take(&mut self.is_open) {
-            sink.delta(Delta::Content("</think>\n\n"));
+            self.tell("</think>\n\n", sink);
         }
+    }
+
+    fn tell(&mut self, text: &str, sink: &mut impl Sink) {
+        self.content_chars += text.chars().count() as u64;
+        sink.delta(Delta::Content(text));
+    }
+
+    /// How many code points of the content are reasoning: citations count over all of it.
+    pub(super) fn content_chars(&self) -> u64 {
+        self.content_chars
     }
 }
 

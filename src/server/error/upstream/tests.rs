@@ -52,18 +52,18 @@ fn refusals_of_requests() {
             r#"{"error":{"message":"Unknown parameter: 'input[3].namespace'.",
                 "type":"invalid_request_error","param":"input[3].namespace",
                 "code":"unknown_parameter"}}"#,
-            (400, INVALID, Some("unknown_parameter"), Some("input[3].namespace")),
+            (400, INVALID, Some("unknown_parameter"), Some("messages")),
         ),
         (
             400,
             r#"{"error":{"message":"Unknown parameter: 'input[3].namespace'."}}"#,
-            (400, INVALID, Some("unknown_parameter"), Some("input[3].namespace")),
+            (400, INVALID, Some("unknown_parameter"), Some("messages")),
         ),
         (
             400,
             r#"{"error":{"message":"Unsupported value: 'none' is not supported with the 'm' model.","type":"invalid_request_error",
                 "param":"reasoning.effort","code":"unsupported_value"}}"#,
-            (400, INVALID, Some("unsupported_value"), Some("reasoning.effort")),
+            (400, INVALID, Some("unsupported_value"), Some("reasoning_effort")),
         ),
         (
             400,
@@ -75,7 +75,7 @@ fn refusals_of_requests() {
             400,
             r#"{"error":{"message":"No tool output found for function call call_abc123.",
                 "type":"invalid_request_error","param":"input","code":null}}"#,
-            (400, INVALID, None, Some("input")),
+            (400, INVALID, None, Some("messages")),
         ),
         (400, r#"{"detail":"Input must be a list"}"#, (400, INVALID, None, None)),
         (400, "", (400, INVALID, None, None)),
@@ -84,7 +84,7 @@ fn refusals_of_requests() {
             404,
             r#"{"error":{"message":"Item with id 'rs_abc' not found.","type":"invalid_request_error",
                 "param":"input","code":null}}"#,
-            (404, INVALID, None, Some("input")),
+            (404, INVALID, None, Some("messages")),
         ),
         (
             400,
@@ -112,7 +112,7 @@ fn refusals_of_requests() {
             400,
             r#"{"error":{"message":"Invalid 'input[0].content[0].image_url'. Expected a valid URL.",
                 "param":"input[0].content[0].image_url","code":"invalid_value"}}"#,
-            (400, INVALID, Some("invalid_image_url"), Some("input[0].content[0].image_url")),
+            (400, INVALID, Some("invalid_image_url"), Some("messages")),
         ),
     ] {
         check(&refused(status, body), row);

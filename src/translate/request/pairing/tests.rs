@@ -1,1 +1,188 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
 
+use super::*;
+
+/// Items in a short notation: `f:ID` and `c:ID` are calls of a function and a custom tool,
+/// `o:ID=TEXT` an outcome, anything else a message of the user. `ID` may be empty.
+fn parse(items: &str) -> Vec<Item<'static>> {
+    let own = |text: &str| Cow::Owned(text.to_owned());
+    items
+        .split_whitespace()
+        .map(|item| match item.split_once(':') {
+            Some(("f", id)) => {
+                Item::FunctionCall { call_id: own(id), name: own("f"), arguments: own("{}") }
+            }
+            Some(("c", id)) => {
+                Item::CustomToolCall { call_id: own(id), name: own("c"), input: own("x") }
+            }
+            Some(("o", outcome)) => {
+                let (id, text) = outcome.split_once('=').unwrap();
+                Item::FunctionCallOutput { call_id: own(id), output: Output::Text(own(text)) }
+            }
+            _ => {
+                let content = vec![Part::InputText { text: own(item) }];
+                Item::Message { role: Role::User, content }
+            }
+        })
+        .collect()
+}
+
+/// The notation of items; the outcome of a custom call is `oc`.
+fn show(items: &[Item<'_>]) -> String {
+    let text = |output: &Output<'_>| match output {
+        Output::Text(text) => text.to_string(),
+        Output::Parts(parts) => format!("{}parts", parts.len()),
+    };
+    let shown: Vec<String> = items
+        .iter()
+        .map(|item| match item {
+            Item::FunctionCall { call_id, .. } => format!("f:{call_id}"),
+            Item::CustomToolCall { call_id, .. } => format!("c:{call_id}"),
+            Item::FunctionCallOutput { call_id, output } => format!("o:{call_id}={}", text(output)),
+            Item::CustomToolCallOutput { call_id, output } => {
+                format!("oc:{call_id}={}", text(output))
+            }
+            Item::Message { content, .. } => content
+                .iter()
+                .map(|part| match part {
+                    Part::InputText { text } => text.replace('\n', "/").replace(' ', "_"),
+                    other => format!("{other:?}"),
+                })
+                .collect::<Vec<_>>()
+                .join("+"),
+        })
+        .collect();
+    shown.join(" ")
+}
+
+#[test]
+fn calls_and_outcomes_are_bound() {
+    let cases = [
+        ("nothing to bind", "hi there", "hi there"),
+        ("one call", "f:1 o:1=a hi", "f:1 o:1=a hi"),
+        ("a custom call's outcome is custom", "c:1 o:1=a", "c:1 oc:1=a"),
+        ("outcomes in the order of their calls", "f:1 f:2 o:2=b o:1=a", "f:1 f:2 o:1=a o:2=b"),
+        ("an outcome behind a message", "f:1 hi o:1=a", "f:1 o:1=a hi"),
+        ("an outcome before its call", "o:1=a hi f:1", "hi f:1 o:1=a"),
+        ("a call without an outcome", "f:1 hi", "f:1 o:1=aborted hi"),
+        ("a last call without an outcome", "hi f:1 f:2 o:2=b", "hi f:1 f:2 o:1=aborted o:2=b"),
+        ("an outcome without a call", "hi o:9=a", "hi [tool_result_9]/a"),
+        ("an empty outcome without a call", "hi o:9=", "hi"),
+        ("a second outcome", "f:1 o:1=a o:1=b", "f:1 o:1=a [tool_result_1]/b"),
+        ("an outcome without an id", "f:1 f:2 o:=a o:=b", "f:1 f:2 o:1=a o:2=b"),
+        ("an outcome without id or call", "o:=a", "[tool_result]/a"),
+        ("an id in two turns", "f:1 o:1=a hi f:1 o:1=b", "f:1 o:1=a hi f:1_2 o:1_2=b"),
+        ("an id twice in a turn", "f:1 f:1 o:1=a o:1=b", "f:1 f:1_2 o:1=a o:1_2=b"),
+        (
+            "a late outcome is for the latest turn",
+            "f:1 hi f:1 o:1=b",
+            "f:1 o:1=aborted hi f:1_2 o:1_2=b",
+        ),
+        (
+            "a suffix that is taken",
+            "f:1_2 f:1 f:1 o:1=a",
+            "f:1_2 f:1 f:1_3 o:1_2=aborted o:1=a o:1_3=aborted",
+        ),
+        ("turns of calls", "f:1 o:1=a f:2 o:2=b", "f:1 o:1=a f:2 o:2=b"),
+    ];
+    for (name, given, expected) in cases {
+        assert_eq!(show(&normalise(parse(given))), expected, "{name}");
+    }
+}
+
+#[test]
+fn missing_ids_are_made_up_alike_each_time() {
+    let once = show(&normalise(parse("hi f: f: o:=a")));
+    assert_eq!(once, show(&normalise(parse("hi f: f: o:=a"))));
+    let ids: Vec<&str> = once.split(' ').filter_map(|item| item.strip_prefix("f:")).collect();
+    assert_eq!(ids.len(), 2);
+    for id in &ids {
+        let digits = id.strip_prefix("call_").unwrap();
+        assert!(digits.len() == 8 && digits.chars().all(|c| c.is_ascii_hexdigit()), "{once}");
+    }
+    assert_ne!(ids[0], ids[1]);
+    assert!(once.ends_with(&format!("o:{}=a o:{}=aborted", ids[0], ids[1])), "{once}");
+}
+
+#[test]
+fn long_ids_are_digests_and_still_bound() {
+    let long = "x".repeat(65);
+    let got = show(&normalise(parse(&format!("f:{long} o:{long}=a"))));
+    let id = got.split(' ').next().unwrap().strip_prefix("f:").unwrap();
+    assert!(id.starts_with("call_") && id.len() == 63, "{id}");
+    assert_eq!(got, format!("f:{id} o:{id}=a"));
+    let fits = "ü".repeat(64);
+    assert_eq!(
+        show(&normalise(parse(&format!("f:{fits} o:{fits}=a")))),
+        format!("f:{fits} o:{fits}=a")
+    );
+}
+
+#[test]
+fn pictures_of_an_outcome_without_a_call_are_kept() {
+    let image =
+        || Part::InputImage { image_url: Cow::Borrowed("https://a.example/"), detail: None };
+    let outcome = Item::FunctionCallOutput {
+        call_id: Cow::Borrowed("1"),
+        output: Output::Parts(vec![image()]),
+    };
+    let label = Part::InputText { text: Cow::Borrowed("[tool result 1]") };
+    let message = Item::Message { role: Role::User, content: vec![label, image()] };
+    assert_eq!(normalise(vec![outcome]), [message]);
+}
+
+#[test]
+fn a_long_history_is_bound_in_good_time() {
+    let history: Vec<_> = (0..5_000).map(|n| format!("f:{n} o:{n}=a f:same o:same=b")).collect();
+    let history = history.join(" ");
+    let start = std::time::Instant::now();
+    assert_eq!(normalise(parse(&history)).len(), 20_000);
+    // Quadratic work would take longer, even on a fast machine.
+    assert!(start.elapsed().as_secs() < 5);
+}
+
+fn history() -> impl Strategy<Value = Vec<Item<'static>>> {
+    let long = "é".repeat(65);
+    let ids = ["", "1", "2", "1_2", "1_3", "call_0", &long].map(str::to_owned).to_vec();
+    let kinds = select(vec!["f:", "c:", "o:", "o:", "hi"]);
+    let item =
+        (kinds, select(ids), select(vec!["", "a", "b"])).prop_map(|(kind, id, text)| match kind {
+            "hi" => kind.to_owned(),
+            "o:" => format!("o:{id}={text}"),
+            call => format!("{call}{id}"),
+        });
+    vec(item, 0..14).prop_map(|items| parse(&items.join(" ")))
+}
+
+proptest! {
+    #[test]
+    fn every_call_has_one_outcome_behind_it_and_doing_it_twice_changes_nothing(
+        items in history(),
+    ) {
+        let calls = |items: &[Item<'_>]| {
+            items.iter().filter(|item| matches!(
+                item,
+                Item::FunctionCall { .. } | Item::CustomToolCall { .. }
+            )).count()
+        };
+        let before = calls(&items);
+        let once = normalise(items);
+        prop_assert_eq!(calls(&once), before, "no call is lost");
+        let mut open = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        for item in &once {
+            let Some(id) = call_id(item) else { continue };
+            prop_assert!((1..=64).contains(&id.chars().count()), "{}", id);
+            if outcome_id(item).is_some() {
+                prop_assert!(open.remove(id), "an outcome for {} without call", id);
+            } else {
+                prop_assert!(seen.insert(id.to_owned()), "{} twice", id);
+                open.insert(id.to_owned());
+            }
+        }
+        prop_assert!(open.is_empty(), "without outcome: {:?}", open);
+        prop_assert_eq!(normalise(once.clone()), once);
+    }
+}

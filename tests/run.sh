@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Runs every test: formatting, lints, the Rust tests, then the daemon under the official OpenAI
+# SDKs for Python and Node. Needs Rust; for the SDKs also Python 3 with venv, and Node with npm.
+#
+#   tests/run.sh            everything
+#   tests/run.sh --no-sdk   without the SDKs (nothing is downloaded but crates)
+#
+# What the SDK tests need is installed below target/sdk once, and again when its version changes.
+set -euo pipefail
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+mkdir -p "${CARGO_TARGET_DIR:-target}"
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+export CARGO_TARGET_DIR=$target
+export CODEX_PROXY_BIN=$target/debug/codex-proxy
+sdk=true
+
+for argument in "$@"; do
+    case $argument in
+        --no-sdk) sdk=false ;;
+        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;;
+        *) echo "unknown argument: $argument; try --help" >&2; exit 64 ;;
+    esac
+done
+
+step() { printf '\n== %s\n' "$*"; }
+
+# Says what is missing and ends.
+missing() {
+    echo "$1 is needed for the SDK tests; install it, or use --no-sdk" >&2
+    exit 69
+}
+
+# True if the files differ from those that the installation in $1 was made from.
+outdated() {
+    local installed=$1 file
+    shift
+    for file; do
+        cmp -s "$file" "$installed/$(basename "$file").installed" || return 0
+    done
+    return 1
+}
+
+# Remembers the files that the installation in $1 was made from.
+installed() {
+    local installed=$1 file
+    shift
+    for file; do
+        cp "$file" "$installed/$(basename "$file").installed"
+    done
+}
+
+if $sdk; then
+    # Better to learn it now than after the Rust tests.
+    command -v python3 >/dev/null || missing "Python 3"
+    command -v npm >/dev/null || missing "Node (with npm)"
+fi
+
+step "Formatting"
+cargo fmt --check
+
+step "Lints"
+cargo clippy --quiet --all-targets -- -D warnings
+
+step "Rust tests"
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run
+else
+    cargo test --quiet --lib --bins --tests
+fi
+cargo test --quiet --doc
+
+$sdk || exit 0
+
+step "SDK tests: what they need"
+cargo build --quiet
+python=$target/sdk/python
+if outdated "$python" tests/sdk/python/requirements.txt; then
+    python3 -m venv --clear "$python" ||
+        missing "Python's venv module (on Debian: python3-venv)"
+    "$python/bin/pip" install --quiet --disable-pip-version-check \
+        --requirement tests/sdk/python/requirements.txt
+    installed "$python" tests/sdk/python/requirements.txt
+fi
+node=$target/sdk/node
+if outdated "$node" tests/sdk/node/package.json tests/sdk/node/package-lock.json; then
+    mkdir -p "$node"
+    cp tests/sdk/node/package.json tests/sdk/node/package-lock.json "$node"
+    npm ci --prefix "$node" --no-audit --no-fund --loglevel=error
+    installed "$node" tests/sdk/node/package.json tests/sdk/node/package-lock.json
+fi
+"$python/bin/pip" list --format=freeze --disable-pip-version-check | grep '^openai=='
+echo "openai@$(node -p "require('$node/node_modules/openai/package.json').version") for Node $(node --version)"
+
+# Both run even if the first fails, so that one run shows everything.
+failed=false
+step "SDK tests: Python"
+"$python/bin/python" -m pytest --quiet tests/sdk/python || failed=true
+
+step "SDK tests: Node"
+node --test --test-reporter=spec --test-timeout=60000 tests/sdk/node/*.test.js || failed=true
+
+if $failed; then
+    step "SDK tests failed"
+    exit 1
+fi
+step "All passed"
