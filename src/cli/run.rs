@@ -9,11 +9,11 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
 use crate::config::Config;
-use crate::credentials::{Login, Store};
+use crate::credentials::{Issuer, Location, Login, Store};
 use crate::server::{self, Account, App};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
-use crate::upstream::{Client, Logins};
+use crate::upstream::{Client, Logins, http_client};
 
 /// Who answers the daemon's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let address = local_address(&listener)?;
     let (logins, account): (Arc<dyn Logins>, Account) = match backend {
         Backend::Codex => {
-            let store = Arc::new(Store::new(&config.auth.codex_home));
+            let store = Arc::new(store(&config, Location::of(&config.auth))?);
             (store.clone(), Account::SignedIn(store))
         }
         Backend::Simulated => {
@@ -58,12 +58,25 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
     let login = account.summary();
+    let signed_in = account.clone();
     let simulated = account.is_simulated();
     let router = App::new(config, client, account).router();
     telemetry::banner(&Banner { address, login: &login, simulated });
     server::serve(listener, router, stopped()).await;
+    if let Account::SignedIn(store) = signed_in {
+        store.settle().await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The login at a place, renewed by the sign-in service of the settings.
+pub(super) fn store(config: &Config, location: Location) -> Result<Store, Failure> {
+    let Config { upstream, auth, .. } = config;
+    let http =
+        http_client(upstream, &auth.issuer).map_err(|error| Failure::new(Exit::Config, error))?;
+    let issuer = Issuer::new(http, &auth.issuer, &upstream.originator, &upstream.user_agent);
+    Ok(Store::new(location, issuer))
 }
 
 async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Config, Effective, Log, LogFormat, Models, Output, Server, UnknownModel,
+    Auth, Compat, Config, Effective, Keeper, Log, LogFormat, Models, Output, Server, UnknownModel,
     Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
@@ -112,7 +112,8 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
         (origin, default.clone()),
         |text| checks::path(if text.is_empty() { &default } else { &text }, home),
     );
-    Ok(Auth { issuer: issuer?, codex_home: codex_home? })
+    let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
+    Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store? })
 }
 
 fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {

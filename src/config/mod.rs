@@ -26,7 +26,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
-pub use self::paths::default_file;
+pub use self::paths::{default_file, own_login_file};
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
@@ -121,6 +121,17 @@ pub struct Auth {
     pub issuer: Url,
     /// The folder of `auth.json`, `config.toml` and `models_cache.json`.
     pub codex_home: PathBuf,
+    /// Whose login is used.
+    pub store: Keeper,
+}
+
+/// Whose login is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// The one of the Codex CLI: `auth.json` in its folder.
+    Codex,
+    /// This program's own, which the Codex CLI never sees.
+    Own,
 }
 
 /// `[compat]`: what to do with request fields that the backend does not know.
