@@ -10,5 +10,11 @@
 
 #[path = "credentials/common.rs"]
 mod common;
+#[path = "credentials/program.rs"]
+mod program;
 #[path = "credentials/refresh.rs"]
 mod refresh;
+#[path = "credentials/sign_in.rs"]
+mod sign_in;
+#[path = "credentials/status.rs"]
+mod status;

@@ -34,7 +34,7 @@ pub(super) fn simulate(address: SocketAddr) -> Result<(), Failure> {
     runtime()?.block_on(simulate_until_stopped(address))
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build();
     runtime
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
@@ -70,13 +70,17 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     Ok(())
 }
 
-/// The login at a place, renewed by the sign-in service of the settings.
-pub(super) fn store(config: &Config, location: Location) -> Result<Store, Failure> {
+/// A client of the sign-in service of the settings.
+pub(super) fn issuer(config: &Config) -> Result<Issuer, Failure> {
     let Config { upstream, auth, .. } = config;
     let http =
         http_client(upstream, &auth.issuer).map_err(|error| Failure::new(Exit::Config, error))?;
-    let issuer = Issuer::new(http, &auth.issuer, &upstream.originator, &upstream.user_agent);
-    Ok(Store::new(location, issuer))
+    Ok(Issuer::new(http, &auth.issuer, &upstream.originator, &upstream.user_agent))
+}
+
+/// The login at a place, renewed by the sign-in service of the settings.
+pub(super) fn store(config: &Config, location: Location) -> Result<Store, Failure> {
+    Ok(Store::new(location, issuer(config)?))
 }
 
 async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {

@@ -93,9 +93,8 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
         return Err(Error::NoToken { path: path() });
     };
     let (id_token, refresh_token) = (id_token.and_then(secret), refresh_token.and_then(secret));
-    let login = login(access_token, id_token.as_ref(), account_id);
-    let login = Arc::new(login);
-    Ok(Session { login, refresh_token, id_token, last_refresh, content })
+    let login = Arc::new(login(access_token, id_token.as_ref(), account_id));
+    Ok(Session { login, refresh_token, last_refresh, content })
 }
 
 /// What tokens say about themselves, and the account that the file names.

@@ -27,6 +27,7 @@ mod renew;
 mod replace;
 mod save;
 mod session;
+pub mod sign_in;
 mod store;
 
 pub use self::claims::Claims;
@@ -34,4 +35,5 @@ pub use self::error::{Error, Mode};
 pub use self::issuer::Issuer;
 pub use self::location::Location;
 pub use self::login::{Login, Summary};
-pub use self::store::Store;
+pub use self::save::{NewDocument, NewLogin};
+pub use self::store::{Status, Store};

@@ -10,6 +10,7 @@ use super::file::{self, parse};
 use super::issuer::{self, Tokens};
 use super::login::Login;
 use super::replace::{self, Slot};
+use super::session::Session;
 use super::store::Store;
 
 /// What the sign-in service gave at the end of a sign-in.
@@ -26,6 +27,22 @@ impl NewLogin {
     pub fn login(&self) -> Login {
         let access_token = self.tokens.access_token.clone().unwrap_or_default();
         file::login(access_token, self.tokens.id_token.as_ref(), None)
+    }
+}
+
+/// A whole `auth.json` that comes from elsewhere.
+#[derive(Debug)]
+pub struct NewDocument(Session);
+
+impl NewDocument {
+    /// Checks that there is a login in it.
+    pub fn new(content: SecretSlice<u8>) -> Result<Self, Error> {
+        parse(content, std::path::Path::new("the document on standard input")).map(Self)
+    }
+
+    /// Whose login it is.
+    pub fn login(&self) -> &Login {
+        &self.0.login
     }
 }
 
@@ -53,13 +70,19 @@ impl Store {
         .await
     }
 
+    /// Ends a login at the service that is not to be used after all.
+    pub async fn discard(&self, new: &NewLogin) {
+        if let Some(token) = &new.tokens.refresh_token {
+            // It ends by itself some day.
+            let _ = self.shared.issuer.revoke(token).await;
+        }
+    }
+
     /// Writes a whole `auth.json` that comes from elsewhere.
-    pub async fn save_document(&self, content: SecretSlice<u8>) -> Result<(), Error> {
-        let session = parse(content, std::path::Path::new("the document on standard input"))?;
+    pub async fn save_document(&self, new: &NewDocument) -> Result<(), Error> {
         // JSON is UTF-8, or it would not have been parsed.
-        let text = String::from_utf8_lossy(session.content.expose_secret()).into_owned();
-        let text = Zeroizing::new(text);
-        self.write(|_| text).await
+        let text = String::from_utf8_lossy(new.0.content.expose_secret()).into_owned();
+        self.write(|_| Zeroizing::new(text)).await
     }
 
     /// Ends the login at the service, as far as that can be, and removes the file. Gives what went

@@ -24,7 +24,6 @@ pub(super) const REST: Duration = Duration::from_secs(30);
 pub(super) struct Session {
     pub(super) login: Arc<Login>,
     pub(super) refresh_token: Option<SecretString>,
-    pub(super) id_token: Option<SecretString>,
     pub(super) last_refresh: Option<Timestamp>,
     /// The file's whole content.
     pub(super) content: SecretSlice<u8>,
@@ -117,7 +116,6 @@ mod tests {
         Session {
             login: Arc::new(login),
             refresh_token: refresh.map(SecretString::from),
-            id_token: None,
             last_refresh: refreshed_ago
                 .map(|ago| Timestamp::from_second(now.as_second() - ago).unwrap()),
             content: Vec::new().into(),

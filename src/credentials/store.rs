@@ -21,6 +21,17 @@ pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
 
+/// What there is to know about a login without asking anybody.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The login.
+    pub login: Arc<Login>,
+    /// When it was last renewed.
+    pub last_refresh: Option<Timestamp>,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+}
+
 /// What all who need the login share.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -86,6 +97,21 @@ impl Store {
             return Ok(Arc::clone(refused));
         }
         Ok(Arc::clone(&self.renewed(&session).await?.login))
+    }
+
+    /// What there is to know about the login; nothing is renewed.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let session = self.shared.reader.session().await?;
+        Ok(Status {
+            login: Arc::clone(&session.login),
+            last_refresh: session.last_refresh,
+            is_renewable: session.refresh_token.is_some(),
+        })
+    }
+
+    /// Where the login is.
+    pub fn location(&self) -> &Location {
+        self.shared.reader.location()
     }
 
     /// What may be shown of the login. Does not wait.

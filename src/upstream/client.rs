@@ -161,6 +161,22 @@ impl Client {
         within(MODELS_TIMEOUT, fetch).await?
     }
 
+    /// Fetches the plan's limits: JSON that changes over time.
+    pub async fn usage(&self) -> Result<Bytes, Failure> {
+        let fetch = async {
+            let response = self
+                .signed(MODELS_TIMEOUT, Remedy::Renew, |login| {
+                    let mut request =
+                        Request::new(reqwest::Method::GET, self.requests.usage.clone());
+                    *request.headers_mut() = self.requests.catalogue(login)?;
+                    Ok(request)
+                })
+                .await?;
+            read_up_to(response, MAX_DOCUMENT).await.map(Bytes::from).map_err(Failure::reading)
+        };
+        within(MODELS_TIMEOUT * 2, fetch).await?
+    }
+
     /// Sends a request with the current login. If the backend does not accept that login and
     /// there is another one by the `remedy`, sends it once more.
     async fn signed(
