@@ -10,10 +10,14 @@
 
 #[path = "credentials/common.rs"]
 mod common;
+#[path = "credentials/kill.rs"]
+mod kill;
 #[path = "credentials/program.rs"]
 mod program;
 #[path = "credentials/refresh.rs"]
 mod refresh;
+#[path = "credentials/sharing.rs"]
+mod sharing;
 #[path = "credentials/sign_in.rs"]
 mod sign_in;
 #[path = "credentials/status.rs"]

@@ -48,9 +48,9 @@ enum New {
 }
 
 /// Signs in.
-pub(super) fn run(config: &Config, arguments: Arguments) -> Result<(), Failure> {
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let store = store(config, Location::of(&config.auth))?;
-    runtime()?.block_on(sign_in(config, &store, &arguments))
+    runtime()?.block_on(sign_in(config, &store, arguments))
 }
 
 async fn sign_in(config: &Config, store: &Store, arguments: &Arguments) -> Result<(), Failure> {

@@ -119,7 +119,7 @@ impl Cli {
             Command::Login(arguments) => {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
-                login::run(&config, arguments)
+                login::run(&config, &arguments)
             }
             Command::Logout(arguments) => {
                 let (config, _) = options.settings()?;

@@ -89,8 +89,13 @@ impl Shared {
 
     /// Writes the new tokens. From here on until they are on disk a crash loses the login, so
     /// nothing happens in between that is not necessary.
-    async fn keep(&self, slot: Slot, old: &Arc<Session>, tokens: Tokens) -> Outcome {
+    async fn keep(&self, mut slot: Slot, old: &Arc<Session>, tokens: Tokens) -> Outcome {
         let answered = Instant::now();
+        // Before all else, and without a change of thread: where this fails, so does what follows,
+        // which tells it.
+        let now = Timestamp::now();
+        let _ = slot.note(with_tokens(old.content.expose_secret(), &tokens, now).as_bytes());
+        let noted = answered.elapsed();
         let location = self.reader.location().clone();
         let (old_session, path) = (Arc::clone(old), location.path.clone());
         let written = tokio::task::spawn_blocking(move || {
@@ -104,7 +109,7 @@ impl Shared {
                     return Ok(None);
                 }
             };
-            let content = with_tokens(base.content.expose_secret(), &tokens, Timestamp::now());
+            let content = with_tokens(base.content.expose_secret(), &tokens, now);
             match slot.commit(content.as_bytes()) {
                 Ok(written) => Ok(Some(written)),
                 Err(error) => Err((error, SecretSlice::from(content.as_bytes().to_vec()))),
@@ -114,8 +119,9 @@ impl Shared {
         .map_err(|error| Error::Unreadable { path, source: Arc::new(io::Error::other(error)) })?;
         match written {
             Ok(Some(written)) => {
-                let micros = u64::try_from(answered.elapsed().as_micros()).unwrap_or(u64::MAX);
-                tracing::info!(saved_in_us = micros, "renewed the login");
+                let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+                let (noted_us, saved_us) = (micros(noted), micros(answered.elapsed()));
+                tracing::info!(noted_us, saved_us, "renewed the login");
                 self.tell(written);
             }
             Ok(None) => tracing::warn!("the login was changed by somebody while it was renewed"),

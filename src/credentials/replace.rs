@@ -3,7 +3,7 @@
 //! A refresh token can be redeemed once. From the answer of the sign-in service until its
 //! successor is on disk, a crash loses the login for the Codex CLI too. Everything that can be
 //! done or can fail is therefore done before the token is redeemed: [`Slot::prepare`] makes the
-//! new file with room in it, [`Slot::commit`] fills it and puts it in place.
+//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
@@ -60,14 +60,22 @@ impl Slot {
         Ok(Self { places, spare, rename })
     }
 
-    /// Writes the new login. It is on disk when this returns.
+    /// Hands the new login to the system, beside the old one: from then on [`unfinished`] finds it
+    /// should this process be killed. Takes microseconds, for the room is made. The spaces after
+    /// it keep it valid JSON.
+    pub(super) fn note(&mut self, content: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.spare else { return Ok(()) };
+        file.rewind()?;
+        file.write_all(content)
+    }
+
+    /// Puts the new login in place. It is on disk when this returns.
     pub(super) fn commit(mut self, content: &[u8]) -> io::Result<Written> {
-        let Some(mut file) = self.spare.take() else {
+        self.note(content)?;
+        let Some(file) = self.spare.take() else {
             overwrite(&self.places.target, content)?;
             return Ok(Written::InPlace);
         };
-        file.rewind()?;
-        file.write_all(content)?;
         file.set_len(content.len() as u64)?;
         file.sync_all()?;
         put_in_place(&self.places, content, self.rename)
@@ -104,7 +112,7 @@ fn make_room(places: &Places) -> io::Result<File> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&places.spare)?;
     keep_owner(&file, &places.target)?;
-    file.write_all(&[b' '; ROOM])?;
+    file.write_all(&vec![b' '; ROOM])?;
     file.sync_all()?;
     Ok(file)
 }
@@ -196,7 +204,9 @@ mod tests {
     #[test]
     fn the_file_is_replaced_by_a_private_one() {
         let (folder, places) = folder();
-        let slot = Slot::prepare(places.clone()).unwrap();
+        let mut slot = Slot::prepare(places.clone()).unwrap();
+        slot.note(b"new, at first").unwrap();
+        assert!(unfinished(&places).unwrap().starts_with(b"new, at first  "));
         assert_eq!(fs::read(&places.target).unwrap(), b"old, and quite a bit longer");
         assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
         assert_eq!(fs::read(&places.target).unwrap(), b"new");

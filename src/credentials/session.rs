@@ -78,9 +78,8 @@ impl Session {
         match self.login.expires_at {
             Some(end) if end <= now.as_second() => Due::Ended,
             Some(end) if seconds_until(end, now) <= MARGIN.as_secs() => Due::Soon,
-            Some(_) => Due::No,
             None if self.age(now).is_some_and(|age| age > AGE) => Due::Soon,
-            None => Due::No,
+            Some(_) | None => Due::No,
         }
     }
 

@@ -169,14 +169,14 @@ impl Store {
     }
 
     /// The renewal on its way, a new one if there is none.
-    fn flight(&self, stale: Fingerprint) -> SharedFuture<BoxFuture<'static, Outcome>> {
+    fn flight(&self, old: Fingerprint) -> SharedFuture<BoxFuture<'static, Outcome>> {
         let mut state = self.shared.state();
         let on_its_way = state.flight.take().filter(|flight| flight.peek().is_none());
         let flight = on_its_way.unwrap_or_else(|| {
             let shared = Arc::clone(&self.shared);
             let path = self.shared.reader.location().path.clone();
             // A task of its own, so that it outlives a caller who goes away.
-            let task = tokio::spawn(async move { shared.renew(stale).await });
+            let task = tokio::spawn(async move { shared.renew(old).await });
             let outcome = task.map(|joined| {
                 joined.unwrap_or_else(|error| {
                     Err(Error::Unreadable { path, source: Arc::new(std::io::Error::other(error)) })
