@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
-use crate::config::Config;
-use crate::credentials::{Issuer, Location, Login, Store};
+use crate::config::{Config, Mode};
+use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::server::{self, Account, App};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
@@ -43,12 +43,18 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
     let listener = bind(config.server.listen, "change `[server] listen` or use --listen").await?;
     let address = local_address(&listener)?;
-    let (logins, account): (Arc<dyn Logins>, Account) = match backend {
-        Backend::Codex => {
+    let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
+        (Backend::Codex, Mode::ApiKey { variable, file }) => {
+            let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
+            let login = api_key(variable, value, file.as_deref(), &auth)
+                .map_err(|error| Failure::new(Exit::NotSignedIn, error))?;
+            (Arc::new(login), Account::ApiKey)
+        }
+        (Backend::Codex, Mode::ChatGpt) => {
             let store = Arc::new(store(&config, Location::of(&config.auth))?);
             (store.clone(), Account::SignedIn(store))
         }
-        Backend::Simulated => {
+        (Backend::Simulated, _) => {
             config.upstream.base_url = start_simulator().await?;
             // Nothing of a real login is read, not even the list of models beside it.
             config.auth.codex_home = PathBuf::new();

@@ -93,6 +93,8 @@ pub struct Server {
 /// `[upstream]`: the Codex backend and how this program names itself there.
 #[derive(Debug, Clone)]
 pub struct Upstream {
+    /// Who pays, which decides which API answers.
+    pub mode: Mode,
     /// The address that `/responses` and `/models` are appended to; its path has no trailing
     /// slash, except that [`Url`] writes an empty path as `/`.
     pub base_url: Url,
@@ -112,6 +114,20 @@ pub struct Upstream {
     /// Headers added to every request, or put in place of those above. Their values are marked
     /// sensitive: they do not show in debug output.
     pub headers: HeaderMap,
+}
+
+/// Who pays, which decides which API answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A ChatGPT plan, through the Codex backend.
+    ChatGpt,
+    /// A key of the OpenAI platform, through its public API.
+    ApiKey {
+        /// The environment variable that may hold the key; asked first.
+        variable: String,
+        /// The file that may hold the key; asked next. `auth.json` comes last.
+        file: Option<PathBuf>,
+    },
 }
 
 /// `[auth]`: the login.

@@ -64,8 +64,8 @@ pub enum Error {
     },
     /// The login is of a kind that the backend's API cannot be used with here.
     #[error(
-        "{} holds {mode}, which is not supported yet; run `codex-proxy login` or \
-         `codex login` and sign in with ChatGPT",
+        "{} holds {mode} rather than a ChatGPT login; run `codex-proxy login` or `codex login`, or set \
+         `[upstream] mode = \"api_key\"` to use an API key",
         path.display()
     )]
     UnsupportedMode {

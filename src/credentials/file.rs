@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -95,6 +95,11 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
     let (id_token, refresh_token) = (id_token.and_then(secret), refresh_token.and_then(secret));
     let login = Arc::new(login(access_token, id_token.as_ref(), account_id));
     Ok(Session { login, refresh_token, last_refresh, content })
+}
+
+/// The key of the OpenAI platform in a file's content, whatever else it holds.
+pub(super) fn api_key(content: &[u8]) -> Option<SecretString> {
+    serde_json::from_slice::<File<'_>>(content).ok()?.api_key.and_then(secret)
 }
 
 /// What tokens say about themselves, and the account that the file names.
@@ -227,8 +232,25 @@ mod tests {
             assert_eq!(mode(&file), expected, "{file}");
         }
         let message = read(&json!({"auth_mode": "apikey"})).unwrap_err().to_string();
-        assert!(message.contains("holds an API key, which is not supported yet"), "{message}");
+        assert!(message.contains("holds an API key rather than a ChatGPT login"), "{message}");
         assert!(message.contains("`codex login`"), "{message}");
+    }
+
+    #[test]
+    fn a_key_is_found_beside_whatever_else_there_is() {
+        for (file, expected) in [
+            (json!({"OPENAI_API_KEY": " sk-fake "}), Some("sk-fake")),
+            (
+                json!({"OPENAI_API_KEY": "sk-fake", "tokens": {"access_token": "a"}}),
+                Some("sk-fake"),
+            ),
+            (json!({"OPENAI_API_KEY": null}), None),
+            (json!({"OPENAI_API_KEY": 7}), None),
+            (json!({}), None),
+        ] {
+            let key = api_key(file.to_string().as_bytes());
+            assert_eq!(key.as_ref().map(ExposeSecret::expose_secret), expected, "{file}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! | `save.rs` | a new login in the place of the old one; signing out |
 //! | `reader.rs`, `file.rs`, `session.rs`, `claims.rs` | what the file holds |
 //! | `document.rs`, `replace.rs`, `lock.rs`, `location.rs` | changing the file |
+//! | `api_key.rs` | a key of the platform instead |
 //! | `issuer/` | the sign-in service |
 //! | `sign_in/` | getting a new login from it |
 //!
@@ -14,6 +15,7 @@
 //! Codex CLI too. Hence: nothing is redeemed unless its successor can be written, the successor is
 //! on disk before anybody uses it, and renewals go on when those who caused them leave.
 
+mod api_key;
 mod claims;
 mod document;
 mod error;
@@ -30,6 +32,7 @@ mod session;
 pub mod sign_in;
 mod store;
 
+pub use self::api_key::{NoKey, api_key};
 pub use self::claims::Claims;
 pub use self::error::{Error, Mode};
 pub use self::issuer::Issuer;

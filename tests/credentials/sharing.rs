@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use codex_proxy::credentials::Store;
+use codex_proxy::credentials::{Claims, Store};
 use codex_proxy::simulator::SignInService;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -45,6 +45,11 @@ async fn daemon(store: Store, service: SignInService, tally: Arc<Tally>, over: A
     }
 }
 
+fn lives(file: &Value) -> bool {
+    let end = Claims::of(file["tokens"]["access_token"].as_str().unwrap()).unwrap().expires_at;
+    end.unwrap() > jiff::Timestamp::now().as_second()
+}
+
 /// What the Codex CLI does: no lock, and the file truncated and written in place. Here it takes
 /// its time in between.
 async fn codex_cli(home: Arc<Home>, base: String, tally: Arc<Tally>, over: Arc<AtomicBool>) {
@@ -57,8 +62,15 @@ async fn codex_cli(home: Arc<Home>, base: String, tally: Arc<Tally>, over: Arc<A
         })
     };
     while !over.load(Ordering::Relaxed) {
-        sleep(Duration::from_millis(100 + random(2400))).await;
-        let Some(file) = read() else { continue };
+        sleep(Duration::from_millis(100 + random(1500))).await;
+        let Some(mut file) = read() else { continue };
+        // Half of the time when everybody else does too.
+        let waits = random(2) == 0;
+        while waits && lives(&file) {
+            sleep(Duration::from_millis(20)).await;
+            let Some(newer) = read() else { continue };
+            file = newer;
+        }
         let body = json!({
             "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
             "grant_type": "refresh_token",
@@ -94,6 +106,7 @@ async fn nobody_is_signed_out_by_sharing() {
     let seconds = number("CODEX_PROXY_TEST_SHARING_SECS", 8);
     let service = Service::start().await;
     service.handle.set_token_life(Duration::from_secs(2));
+    service.handle.set_delay(Duration::from_millis(30));
     let home = Arc::new(Home::with(&service.handle.sign_in(&account())));
     let (tally, over) = (Arc::new(Tally::default()), Arc::new(AtomicBool::new(false)));
     let mut users = tokio::task::JoinSet::new();

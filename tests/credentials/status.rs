@@ -63,10 +63,15 @@ struct Daemon {
 
 impl Daemon {
     async fn start(home: &Home, service: &str) -> Self {
+        let base_url = format!("{service}/backend-api/codex");
+        Self::with(home, service, &[("CODEX_PROXY_UPSTREAM_BASE_URL", &base_url)]).await
+    }
+
+    async fn with(home: &Home, service: &str, variables: &[(&str, &str)]) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let address = format!("127.0.0.1:{port}");
         let mut command = command(home, service, &["serve", "--listen", &address]);
-        command.env("CODEX_PROXY_UPSTREAM_BASE_URL", format!("{service}/backend-api/codex"));
+        command.envs(variables.iter().copied());
         let mut child = command.spawn().unwrap();
         let mut err = child.stderr.take().unwrap();
         let log = std::thread::spawn(move || {
@@ -132,4 +137,28 @@ async fn a_running_daemon_uses_and_renews_whatever_login_there_is() {
     assert!(log.contains("TRACE") && log.contains("renewed the login"), "logs are on");
     crate::program::assert_clean(&log);
     crate::program::assert_clean(&said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
+    let (simulator, base) = simulator().await;
+    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let variables = [
+        ("CODEX_PROXY_UPSTREAM_MODE", "api_key"),
+        ("CODEX_PROXY_UPSTREAM_BASE_URL", &base),
+        ("OPENAI_API_KEY", "sk-simulated-fake"),
+    ];
+    let daemon = Daemon::with(&home, &base, &variables).await;
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 200, "{body}");
+    let exchange = simulator.log().exchanges().pop().unwrap();
+    assert_eq!(exchange.headers.get("chatgpt-account-id"), None);
+    let log = daemon.log();
+    assert!(log.contains("TRACE"), "logs are on");
+    crate::program::assert_clean(&log);
+
+    // Without any key nothing starts.
+    let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
+    Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
 }
