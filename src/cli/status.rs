@@ -33,8 +33,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let store = store(config, Location::of(&config.auth))?;
     let report = runtime()?.block_on(async {
         let status = store.status().await?;
-        let limits = if arguments.limits { Some(limits(config, &store).await?) } else { None };
-        Ok::<_, Failure>(Report { status, limits })
+        if !arguments.limits {
+            return Ok(Report { status, limits: None });
+        }
+        let limits = limits(config, &store).await?;
+        // Asking may have renewed the login.
+        Ok::<_, Failure>(Report { status: store.status().await?, limits: Some(limits) })
     });
     let report = match report {
         Err(failure) if arguments.json => {
