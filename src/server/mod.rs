@@ -52,6 +52,8 @@ struct Shared {
 pub enum Account {
     /// Nobody's: the backend is simulated.
     Simulated,
+    /// That of a key of the OpenAI platform, which is read once.
+    ApiKey,
     /// The one that is signed in, asked for each time.
     SignedIn(Arc<crate::credentials::Store>),
 }
@@ -60,6 +62,7 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Simulated => "Simulated",
+            Self::ApiKey => "ApiKey",
             Self::SignedIn(_) => "SignedIn",
         })
     }
@@ -70,6 +73,7 @@ impl Account {
     pub fn summary(&self) -> Summary {
         match self {
             Self::Simulated => Summary::default(),
+            Self::ApiKey => Summary { signed_in: true, ..Summary::default() },
             Self::SignedIn(store) => store.summary(),
         }
     }
