@@ -16,7 +16,7 @@ use codex_proxy::chat::request::Request;
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::{Nothing, Scope};
+use codex_proxy::translate::memory::Past;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -147,8 +147,7 @@ fn requests(c: &mut Criterion) {
                     serde_json::from_slice(black_box(&body)).unwrap();
                 let chat = Request::read(&value).unwrap();
                 let translated =
-                    translate(&chat, &model, Policy::default(), &Scope::default(), &Nothing)
-                        .unwrap();
+                    translate(&chat, &model, Policy::default(), &Past::unknown()).unwrap();
                 serde_json::to_vec(&translated.request).unwrap().len()
             });
         });

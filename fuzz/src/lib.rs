@@ -7,6 +7,7 @@ mod answer;
 #[path = "../../tests/translation/upstream.rs"]
 mod upstream;
 
+use codex_proxy::translate::memory::Past;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub fn request(data: &[u8]) {
         verbosity: true,
     };
     let send = || {
-        let translated = translate(&chat, &model, Policy::default()).ok()?;
+        let translated = translate(&chat, &model, Policy::default(), &Past::unknown()).ok()?;
         Some(serde_json::to_vec(&translated.request).expect("a request can be written"))
     };
     let Some(sent) = send() else { return };

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
+use crate::credentials::{self, issuer, sign_in};
 use crate::{config, telemetry};
 
 /// How the program ends; the numbers are those of `sysexits.h`, which service managers know.
@@ -13,10 +14,22 @@ pub enum Exit {
     Ok = 0,
     /// The command line makes no sense.
     Usage = 64,
-    /// The backend, or the address to listen on, is not available.
+    /// The sign-in was declined, or the account may not use Codex.
+    Declined = 67,
+    /// Something in front of the sign-in service blocks this network.
+    Blocked = 68,
+    /// The backend, the sign-in service or the address to listen on is not available.
     Unavailable = 69,
     /// A fault of the program or the machine.
     Internal = 70,
+    /// The ports of the sign-in are taken.
+    PortTaken = 71,
+    /// The login cannot be written.
+    Unwritable = 73,
+    /// Nobody finished the sign-in in time.
+    TimedOut = 75,
+    /// The browser came back from another sign-in.
+    WrongState = 76,
     /// There is no usable login.
     NotSignedIn = 77,
     /// The settings are wrong.
@@ -25,8 +38,20 @@ pub enum Exit {
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 6] =
-        [Self::Ok, Self::Usage, Self::Unavailable, Self::Internal, Self::NotSignedIn, Self::Config];
+    pub const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::Usage,
+        Self::Declined,
+        Self::Blocked,
+        Self::Unavailable,
+        Self::Internal,
+        Self::PortTaken,
+        Self::Unwritable,
+        Self::TimedOut,
+        Self::WrongState,
+        Self::NotSignedIn,
+        Self::Config,
+    ];
 }
 
 impl From<Exit> for ExitCode {
@@ -59,6 +84,43 @@ impl fmt::Display for Failure {
 impl From<config::Error> for Failure {
     fn from(error: config::Error) -> Self {
         Self::new(Exit::Config, error)
+    }
+}
+
+impl From<credentials::Error> for Failure {
+    fn from(error: credentials::Error) -> Self {
+        use credentials::Error as E;
+        let exit = match &error {
+            E::Unwritable { .. } | E::Unsaved { .. } => Exit::Unwritable,
+            E::NotRenewed { cause, .. } => service(cause),
+            E::Busy { .. } => Exit::Unavailable,
+            _ => Exit::NotSignedIn,
+        };
+        Self::new(exit, error)
+    }
+}
+
+impl From<sign_in::Error> for Failure {
+    fn from(error: sign_in::Error) -> Self {
+        use sign_in::Error as E;
+        let exit = match &error {
+            E::Issuer(error) => service(error),
+            E::PortTaken { .. } => Exit::PortTaken,
+            E::Denied { .. } | E::NoEntitlement => Exit::Declined,
+            E::WrongState | E::NoCode => Exit::WrongState,
+            E::TimedOut { .. } => Exit::TimedOut,
+            E::Cancelled | E::DeviceFlowOff => Exit::Unavailable,
+            E::Random(_) => Exit::Internal,
+        };
+        Self::new(exit, error)
+    }
+}
+
+/// How the program ends when the sign-in service has failed.
+fn service(error: &issuer::Error) -> Exit {
+    match error {
+        issuer::Error::Blocked { .. } => Exit::Blocked,
+        _ => Exit::Unavailable,
     }
 }
 

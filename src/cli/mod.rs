@@ -3,7 +3,10 @@
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
 mod exit;
+mod login;
+mod logout;
 mod run;
+mod status;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -22,6 +25,8 @@ Examples:
   codex-proxy                            serve on 127.0.0.1:10455 with the login of the Codex CLI
   codex-proxy serve --simulate           try it without an account: nothing leaves this machine
   codex-proxy --listen 127.0.0.1:8080    serve on another port
+  codex-proxy login                      sign in with a browser; --device without one
+  codex-proxy status --limits            who is signed in, and what is left of the plan
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
@@ -29,8 +34,10 @@ Examples:
 Clients need base_url = \"http://127.0.0.1:10455/v1\" and any API key.
 
 Exit codes:
-  0 fine, 64 wrong usage, 69 backend not available, 70 internal error, 77 not signed in,
-  78 wrong settings";
+  0 fine, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
+  69 backend or sign-in service not available, 70 internal error, 71 sign-in port taken,
+  73 login cannot be written, 75 sign-in timed out, 76 answer to another sign-in,
+  77 not signed in, 78 wrong settings";
 
 /// Turns your own ChatGPT plan into a local OpenAI API.
 #[derive(Debug, Parser)]
@@ -68,6 +75,12 @@ enum Command {
     Simulate,
     /// Print the settings in force and where each value came from
     Config,
+    /// Sign in with ChatGPT
+    Login(login::Arguments),
+    /// Sign out
+    Logout(logout::Arguments),
+    /// Show who is signed in
+    Status(status::Arguments),
 }
 
 /// Runs the program.
@@ -102,6 +115,21 @@ impl Cli {
                 let address = options.simulator_address()?;
                 telemetry::init(options.simulator_log_format())?;
                 run::simulate(address)
+            }
+            Command::Login(arguments) => {
+                let (config, _) = options.settings()?;
+                telemetry::init(config.log.format)?;
+                login::run(&config, &arguments)
+            }
+            Command::Logout(arguments) => {
+                let (config, _) = options.settings()?;
+                telemetry::init(config.log.format)?;
+                logout::run(&config, &arguments)
+            }
+            Command::Status(arguments) => {
+                let (config, _) = options.settings()?;
+                telemetry::init(config.log.format)?;
+                status::run(&config, &arguments)
             }
             Command::Config => {
                 let (_, effective) = options.settings()?;

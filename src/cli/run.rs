@@ -8,12 +8,12 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
-use crate::config::Config;
-use crate::credentials::{Login, Store};
+use crate::config::{Config, Mode};
+use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::server::{self, Account, App};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
-use crate::upstream::{Client, Logins};
+use crate::upstream::{Client, Logins, http_client};
 
 /// Who answers the daemon's calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) fn simulate(address: SocketAddr) -> Result<(), Failure> {
     runtime()?.block_on(simulate_until_stopped(address))
 }
 
-fn runtime() -> Result<Runtime, Failure> {
+pub(super) fn runtime() -> Result<Runtime, Failure> {
     let runtime = Builder::new_multi_thread().enable_all().build();
     runtime
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
@@ -43,12 +43,18 @@ fn runtime() -> Result<Runtime, Failure> {
 async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
     let listener = bind(config.server.listen, "change `[server] listen` or use --listen").await?;
     let address = local_address(&listener)?;
-    let (logins, account): (Arc<dyn Logins>, Account) = match backend {
-        Backend::Codex => {
-            let store = Arc::new(Store::new(&config.auth.codex_home));
+    let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
+        (Backend::Codex, Mode::ApiKey { variable, file }) => {
+            let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
+            let login = api_key(variable, value, file.as_deref(), &auth)
+                .map_err(|error| Failure::new(Exit::NotSignedIn, error))?;
+            (Arc::new(login), Account::ApiKey)
+        }
+        (Backend::Codex, Mode::ChatGpt) => {
+            let store = Arc::new(store(&config, Location::of(&config.auth))?);
             (store.clone(), Account::SignedIn(store))
         }
-        Backend::Simulated => {
+        (Backend::Simulated, _) => {
             config.upstream.base_url = start_simulator().await?;
             // Nothing of a real login is read, not even the list of models beside it.
             config.auth.codex_home = PathBuf::new();
@@ -58,12 +64,29 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
     let login = account.summary();
+    let signed_in = account.clone();
     let simulated = account.is_simulated();
     let router = App::new(config, client, account).router();
     telemetry::banner(&Banner { address, login: &login, simulated });
     server::serve(listener, router, stopped()).await;
+    if let Account::SignedIn(store) = signed_in {
+        store.settle().await;
+    }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// A client of the sign-in service of the settings.
+pub(super) fn issuer(config: &Config) -> Result<Issuer, Failure> {
+    let Config { upstream, auth, .. } = config;
+    let http =
+        http_client(upstream, &auth.issuer).map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok(Issuer::new(http, &auth.issuer, &upstream.originator, &upstream.user_agent))
+}
+
+/// The login at a place, renewed by the sign-in service of the settings.
+pub(super) fn store(config: &Config, location: Location) -> Result<Store, Failure> {
+    Ok(Store::new(location, issuer(config)?))
 }
 
 async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Config, Continuity, Effective, Log, LogFormat, Models, Output, Server,
-    UnknownModel, Upstream, checks,
+    Auth, Compat, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models, Output,
+    Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -51,11 +51,26 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
 }
 
 fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
-    let base_url = r.take(
-        key("upstream", "base_url", URL),
-        "https://chatgpt.com/backend-api/codex".to_owned(),
-        |text: String| checks::service_url(&text),
+    let is_platform = r.choose("upstream", "mode", &[("chatgpt", false), ("api_key", true)]);
+    let variable = r.take(
+        key("upstream", "api_key_env", "the name of a variable"),
+        "OPENAI_API_KEY".to_owned(),
+        Ok,
     );
+    let home = r.home();
+    let file = r.take(
+        key("upstream", "api_key_file", "a file that holds the key, or empty"),
+        String::new(),
+        |text: String| checks::path(&text, home),
+    );
+    // An empty address asks for that of the mode, so that the example file can spell it out.
+    let default = match is_platform {
+        Ok(true) => "https://api.openai.com/v1",
+        _ => "https://chatgpt.com/backend-api/codex",
+    };
+    let base_url = r.take(key("upstream", "base_url", URL), default.to_owned(), |text: String| {
+        checks::service_url(if text.is_empty() { default } else { &text })
+    });
     let idle_timeout =
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let connect_timeout =
@@ -86,7 +101,10 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         checks::is_secret_header,
         checks::header,
     );
+    let (variable, file) = (variable?, Some(file?).filter(|file| !file.as_os_str().is_empty()));
+    let mode = if is_platform? { Mode::ApiKey { variable, file } } else { Mode::ChatGpt };
     Ok(Upstream {
+        mode,
         base_url: base_url?,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
@@ -114,7 +132,8 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
         (origin, default.clone()),
         |text| checks::path(if text.is_empty() { &default } else { &text }, home),
     );
-    Ok(Auth { issuer: issuer?, codex_home: codex_home? })
+    let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
+    Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store? })
 }
 
 fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {

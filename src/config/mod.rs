@@ -26,7 +26,7 @@ use reqwest::header::{HeaderMap, HeaderName};
 
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
-pub use self::paths::default_file;
+pub use self::paths::{default_file, own_login_file};
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
@@ -96,6 +96,8 @@ pub struct Server {
 /// `[upstream]`: the Codex backend and how this program names itself there.
 #[derive(Debug, Clone)]
 pub struct Upstream {
+    /// Who pays, which decides which API answers.
+    pub mode: Mode,
     /// The address that `/responses` and `/models` are appended to; its path has no trailing
     /// slash, except that [`Url`] writes an empty path as `/`.
     pub base_url: Url,
@@ -117,6 +119,20 @@ pub struct Upstream {
     pub headers: HeaderMap,
 }
 
+/// Who pays, which decides which API answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mode {
+    /// A ChatGPT plan, through the Codex backend.
+    ChatGpt,
+    /// A key of the OpenAI platform, through its public API.
+    ApiKey {
+        /// The environment variable that may hold the key; asked first.
+        variable: String,
+        /// The file that may hold the key; asked next. `auth.json` comes last.
+        file: Option<PathBuf>,
+    },
+}
+
 /// `[auth]`: the login.
 #[derive(Debug, Clone)]
 pub struct Auth {
@@ -124,6 +140,17 @@ pub struct Auth {
     pub issuer: Url,
     /// The folder of `auth.json`, `config.toml` and `models_cache.json`.
     pub codex_home: PathBuf,
+    /// Whose login is used.
+    pub store: Keeper,
+}
+
+/// Whose login is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeper {
+    /// The one of the Codex CLI: `auth.json` in its folder.
+    Codex,
+    /// This program's own, which the Codex CLI never sees.
+    Own,
 }
 
 /// `[compat]`: what to do with request fields that the backend does not know.

@@ -11,6 +11,12 @@ pub fn default_file() -> Option<PathBuf> {
     Some(dirs::config_dir()?.join("codex-proxy").join("config.toml"))
 }
 
+/// Where this program's own login is: `codex-proxy/auth.json` in the system's folder for local
+/// data. Not beside the settings, since people keep those in repositories.
+pub fn own_login_file() -> Option<PathBuf> {
+    Some(dirs::data_local_dir()?.join("codex-proxy").join("auth.json"))
+}
+
 /// Reads the named file, which must be there, or else the default one, which need not.
 pub(super) fn read(named: Option<&Path>) -> Result<Option<File>, Error> {
     let Some(path) = named.map(Path::to_owned).or_else(default_file) else { return Ok(None) };

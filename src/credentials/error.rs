@@ -4,12 +4,20 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::issuer;
+
 /// Why there is no usable login. No message holds anything of the file's content.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// There is no file.
-    #[error("not signed in: {} does not exist; run `codex login`", path.display())]
+    #[error("not signed in: {} does not exist; run `codex-proxy login` or `codex login`", path.display())]
     Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// There is no file of this program's own.
+    #[error("not signed in: {} does not exist; run `codex-proxy login`", path.display())]
+    OwnMissing {
         /// Where it was looked for.
         path: PathBuf,
     },
@@ -29,7 +37,7 @@ pub enum Error {
         store: String,
     },
     /// The file cannot be read.
-    #[error("cannot read {}: {source}; check its permissions, or run `codex login` again", path.display())]
+    #[error("cannot read {}: {source}; check its permissions, or run `codex-proxy login` again", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -37,7 +45,7 @@ pub enum Error {
         source: Arc<std::io::Error>,
     },
     /// The file is much larger than a login is.
-    #[error("{} is larger than {limit} bytes and cannot be a login; run `codex login` again", path.display())]
+    #[error("{} is larger than {limit} bytes and cannot be a login; run `codex-proxy login` again", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -45,7 +53,7 @@ pub enum Error {
         limit: u64,
     },
     /// The file stayed something other than JSON of the expected shape, also when read again.
-    #[error("{} is damaged (line {line}, column {column}); run `codex login` again", path.display())]
+    #[error("{} is damaged (line {line}, column {column}); run `codex-proxy login` again", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -56,7 +64,8 @@ pub enum Error {
     },
     /// The login is of a kind that the backend's API cannot be used with here.
     #[error(
-        "{} holds {mode}, which is not supported yet; run `codex login` and sign in with ChatGPT",
+        "{} holds {mode} rather than a ChatGPT login; run `codex-proxy login` or `codex login`, or set \
+         `[upstream] mode = \"api_key\"` to use an API key",
         path.display()
     )]
     UnsupportedMode {
@@ -65,8 +74,62 @@ pub enum Error {
         /// What it holds.
         mode: Mode,
     },
+    /// The login has ended and nothing but signing in again helps. Answered without asking the
+    /// sign-in service again until the file changes.
+    #[error(
+        "the login in {} has ended: {why}; run `codex-proxy login` or `codex login`",
+        path.display()
+    )]
+    Ended {
+        /// The file.
+        path: PathBuf,
+        /// What the sign-in service says.
+        why: issuer::Ended,
+    },
+    /// The access token has ended and could not be renewed this time.
+    #[error("the login in {} has to be renewed, which failed: {cause}", path.display())]
+    NotRenewed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: Arc<issuer::Error>,
+    },
+    /// Nothing new can be written, so the token that renews the login was not spent.
+    #[error(
+        "the login in {} has to be renewed, but cannot be written ({source}), and renewing it \
+         without writing it would sign out the Codex CLI; make the file and its folder writable",
+        path.display()
+    )]
+    Unwritable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<std::io::Error>,
+    },
+    /// The login was renewed and could not be written. It is kept in memory, and writing it is
+    /// tried again with every request.
+    #[error(
+        "the login in {} was renewed, but could not be written ({source}); free the disk before \
+         codex-proxy is stopped, or you have to sign in again",
+        path.display()
+    )]
+    Unsaved {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: Arc<std::io::Error>,
+    },
+    /// Another process has been renewing the login for too long.
+    #[error(
+        "another process has been renewing the login for too long; stop the one that holds {}",
+        lock.display()
+    )]
+    Busy {
+        /// The lock file.
+        lock: PathBuf,
+    },
     /// The login is of the right kind, but has no access token.
-    #[error("{} holds no access token; run `codex login`", path.display())]
+    #[error("{} holds no access token; run `codex-proxy login` or `codex login`", path.display())]
     NoToken {
         /// The file.
         path: PathBuf,
@@ -74,6 +137,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the same may work in a while without anybody doing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::NotRenewed { .. } | Self::Busy { .. })
+    }
+
     /// Whether reading again in a moment may help: the Codex CLI truncates the file in place
     /// before it writes the new content.
     pub(super) fn may_be_half_written(&self) -> bool {

@@ -1,24 +1,31 @@
 //! The content of `auth.json`. Pure.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use secrecy::SecretString;
+use jiff::Timestamp;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::claims::{Claims, lenient};
 use super::error::{Error, Mode};
 use super::login::Login;
+use super::session::Session;
 
 /// The file, as far as it matters here; whatever else is in it is ignored.
 #[derive(Deserialize)]
-struct File {
+struct File<'a> {
     #[serde(default, deserialize_with = "lenient")]
     auth_mode: Option<String>,
-    #[serde(default, deserialize_with = "lenient", rename = "OPENAI_API_KEY")]
-    api_key: Option<String>,
+    #[serde(default, borrow, rename = "OPENAI_API_KEY")]
+    api_key: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    tokens: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient")]
-    tokens: Tokens,
+    last_refresh: Option<String>,
     #[serde(default)]
     agent_identity: Option<IgnoredAny>,
     #[serde(default)]
@@ -27,17 +34,20 @@ struct File {
     bedrock_api_key: Option<IgnoredAny>,
 }
 
+/// The tokens as they stand in the file: they are made into strings once, and those are zeroed.
 #[derive(Default, Deserialize)]
-struct Tokens {
-    #[serde(default, deserialize_with = "lenient")]
-    id_token: Option<String>,
-    #[serde(default, deserialize_with = "lenient")]
-    access_token: Option<String>,
+struct Tokens<'a> {
+    #[serde(default, borrow)]
+    id_token: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    access_token: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    refresh_token: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "lenient")]
     account_id: Option<String>,
 }
 
-impl File {
+impl File<'_> {
     /// The kind of login if it is not ChatGPT tokens. Where the file does not say, the Codex CLI's
     /// order of inference applies, so that both programs see the same login.
     fn foreign_mode(&self) -> Option<Mode> {
@@ -51,57 +61,78 @@ impl File {
             Some(other) => Some(Mode::Unknown(other.chars().take(40).collect())),
             None if self.personal_access_token.is_some() => Some(Mode::PersonalAccessToken),
             None if self.bedrock_api_key.is_some() => Some(Mode::Bedrock),
-            None if self.api_key.as_deref().is_some_and(|key| !key.is_empty()) => {
-                Some(Mode::ApiKey)
-            }
-            None if self.agent_identity.is_some() && self.tokens.access_token.is_none() => {
+            None if self.api_key.and_then(secret).is_some() => Some(Mode::ApiKey),
+            None if self.agent_identity.is_some()
+                && self.tokens().access_token.and_then(secret).is_none() =>
+            {
                 Some(Mode::AgentIdentity)
             }
             None => None,
         }
     }
+
+    /// Anything but an object holds no tokens.
+    fn tokens(&self) -> Tokens<'_> {
+        let tokens = self.tokens.map(RawValue::get);
+        tokens.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    }
 }
 
 /// The login in a file's content; `path` is for messages.
-pub(super) fn parse(content: &[u8], path: &Path) -> Result<Login, Error> {
+pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Error> {
     let path = || path.to_owned();
-    let file: File = serde_json::from_slice(content).map_err(|error| Error::Malformed {
-        path: path(),
-        line: error.line(),
-        column: error.column(),
+    let file: File<'_> = serde_json::from_slice(content.expose_secret()).map_err(|error| {
+        Error::Malformed { path: path(), line: error.line(), column: error.column() }
     })?;
     if let Some(mode) = file.foreign_mode() {
         return Err(Error::UnsupportedMode { path: path(), mode });
     }
-    let Tokens { id_token, access_token, account_id } = file.tokens;
-    let Some(access_token) = access_token.map(trimmed).filter(|token| !token.is_empty()) else {
+    let last_refresh = file.last_refresh.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
+    let Tokens { id_token, access_token, refresh_token, account_id } = file.tokens();
+    let Some(access_token) = access_token.and_then(secret) else {
         return Err(Error::NoToken { path: path() });
     };
-    let access = Claims::of(&access_token).unwrap_or_default();
+    let (id_token, refresh_token) = (id_token.and_then(secret), refresh_token.and_then(secret));
+    let login = Arc::new(login(access_token, id_token.as_ref(), account_id));
+    Ok(Session { login, refresh_token, last_refresh, content })
+}
+
+/// The key of the OpenAI platform in a file's content, whatever else it holds.
+pub(super) fn api_key(content: &[u8]) -> Option<SecretString> {
+    serde_json::from_slice::<File<'_>>(content).ok()?.api_key.and_then(secret)
+}
+
+/// What tokens say about themselves, and the account that the file names.
+pub(super) fn login(
+    access_token: SecretString,
+    id_token: Option<&SecretString>,
+    account_id: Option<String>,
+) -> Login {
+    let access = Claims::of(access_token.expose_secret()).unwrap_or_default();
     // The id token is about the account, the access token about the session: the first is asked
     // first. It may be missing or odd as long as the bearer is there.
-    let id = id_token.as_deref().and_then(Claims::of).unwrap_or_default();
+    let id = id_token.and_then(|token| Claims::of(token.expose_secret())).unwrap_or_default();
     let either = |claim: fn(&Claims) -> Option<&str>| {
         claim(&id).or_else(|| claim(&access)).map(str::to_owned)
     };
-    Ok(Login {
+    Login {
         account_id: account_id
-            .map(trimmed)
+            .map(|id| id.trim().to_owned())
             .filter(|id| !id.is_empty())
             .or_else(|| either(Claims::account_id)),
         plan: either(Claims::plan),
         email: either(Claims::email),
         fedramp: id.is_fedramp() || access.is_fedramp(),
         expires_at: access.expires_at,
-        access_token: SecretString::from(access_token),
-    })
+        access_token,
+    }
 }
 
-fn trimmed(text: String) -> String {
-    match text.trim() {
-        same if same.len() == text.len() => text,
-        shorter => shorter.to_owned(),
-    }
+/// A JSON string that is not blank; anything else counts as absent.
+fn secret(value: &RawValue) -> Option<SecretString> {
+    let text: Zeroizing<String> = Zeroizing::new(serde_json::from_str(value.get()).ok()?);
+    let text = text.trim();
+    (!text.is_empty()).then(|| SecretString::from(text))
 }
 
 #[cfg(test)]
@@ -109,7 +140,6 @@ mod tests {
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
-    use secrecy::ExposeSecret as _;
     use serde_json::{Value, json};
 
     use super::*;
@@ -121,8 +151,12 @@ mod tests {
         format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()))
     }
 
-    fn read(file: &Value) -> Result<Login, Error> {
-        parse(file.to_string().as_bytes(), Path::new("/home/jo/.codex/auth.json"))
+    fn session(file: &Value) -> Result<Session, Error> {
+        parse(file.to_string().into_bytes().into(), Path::new("/home/jo/.codex/auth.json"))
+    }
+
+    fn read(file: &Value) -> Result<Arc<Login>, Error> {
+        session(file).map(|session| session.login)
     }
 
     fn mode(file: &Value) -> Option<Mode> {
@@ -147,6 +181,19 @@ mod tests {
         assert_eq!(login.email.as_deref(), Some("pro@example.com"));
         assert_eq!(login.expires_at, Some(17), "an ended token is for the backend to refuse");
         assert!(!login.fedramp);
+    }
+
+    #[test]
+    fn what_renews_a_login_is_kept_with_it() {
+        let tokens = json!({"access_token": "a", "refresh_token": " rt ", "id_token": 7});
+        let file = json!({"tokens": tokens, "last_refresh": "2026-08-11T07:03:00.000000Z"});
+        let found = session(&file).unwrap();
+        assert_eq!(found.refresh_token.unwrap().expose_secret(), "rt");
+        assert_eq!(found.last_refresh.unwrap().to_string(), "2026-08-11T07:03:00Z");
+        assert_eq!(found.content.expose_secret(), file.to_string().as_bytes());
+        let file = json!({"tokens": {"access_token": "a", "refresh_token": ""}, "last_refresh": 3});
+        let found = session(&file).unwrap();
+        assert!(found.refresh_token.is_none() && found.last_refresh.is_none());
     }
 
     #[test]
@@ -185,8 +232,25 @@ mod tests {
             assert_eq!(mode(&file), expected, "{file}");
         }
         let message = read(&json!({"auth_mode": "apikey"})).unwrap_err().to_string();
-        assert!(message.contains("holds an API key, which is not supported yet"), "{message}");
-        assert!(message.contains("run `codex login`"), "{message}");
+        assert!(message.contains("holds an API key rather than a ChatGPT login"), "{message}");
+        assert!(message.contains("`codex login`"), "{message}");
+    }
+
+    #[test]
+    fn a_key_is_found_beside_whatever_else_there_is() {
+        for (file, expected) in [
+            (json!({"OPENAI_API_KEY": " sk-fake "}), Some("sk-fake")),
+            (
+                json!({"OPENAI_API_KEY": "sk-fake", "tokens": {"access_token": "a"}}),
+                Some("sk-fake"),
+            ),
+            (json!({"OPENAI_API_KEY": null}), None),
+            (json!({"OPENAI_API_KEY": 7}), None),
+            (json!({}), None),
+        ] {
+            let key = api_key(file.to_string().as_bytes());
+            assert_eq!(key.as_ref().map(ExposeSecret::expose_secret), expected, "{file}");
+        }
     }
 
     #[test]
@@ -199,9 +263,12 @@ mod tests {
 
     #[test]
     fn neither_debug_output_nor_errors_show_the_content() {
-        let login = read(&json!({"tokens": {"access_token": "hush"}})).unwrap();
-        assert!(!format!("{login:?}").contains("hush"));
-        let error = parse(br#"{"tokens": {"access_token": "hush"#, Path::new("a")).unwrap_err();
+        let tokens = json!({"access_token": "hush", "refresh_token": "hush", "id_token": "hush"});
+        let session = session(&json!({"tokens": tokens})).unwrap();
+        let shown = format!("{session:?}");
+        assert!(!shown.contains("hush") && !shown.contains("104, 117, 115, 104"), "{shown}");
+        let torn = br#"{"tokens": {"access_token": "hush"#.to_vec();
+        let error = parse(torn.into(), Path::new("a")).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert!(error.to_string().contains("line 1"), "{error}");
     }
@@ -209,7 +276,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_content_makes_it_panic(content in any::<Vec<u8>>()) {
-            let _ = parse(&content, Path::new("a"));
+            let _ = parse(content.into(), Path::new("a"));
         }
     }
 }

@@ -1,14 +1,42 @@
-//! The login that the Codex CLI keeps in `auth.json`, read afresh whenever the file changes.
+//! The login: read from `auth.json`, renewed before it ends, never lost.
 //!
-//! Only read here: nothing writes the file, and nothing asks the sign-in service.
+//! | file | holds |
+//! |---|---|
+//! | `store.rs` | [`Store`]: the login as requests need it |
+//! | `renew.rs` | one renewal: lock, read again, redeem, write |
+//! | `save.rs` | a new login in the place of the old one; signing out |
+//! | `reader.rs`, `file.rs`, `session.rs`, `claims.rs` | what the file holds |
+//! | `document.rs`, `replace.rs`, `lock.rs`, `location.rs` | changing the file |
+//! | `api_key.rs` | a key of the platform instead |
+//! | `issuer/` | the sign-in service |
+//! | `sign_in/` | getting a new login from it |
+//!
+//! The refresh token can be redeemed once, and whoever loses its successor has signed out the
+//! Codex CLI too. Hence: nothing is redeemed unless its successor can be written, the successor is
+//! on disk before anybody uses it, and renewals go on when those who caused them leave.
 
+mod api_key;
 mod claims;
+mod document;
 mod error;
 mod file;
+pub mod issuer;
+mod location;
+mod lock;
 mod login;
+mod reader;
+mod renew;
+mod replace;
+mod save;
+mod session;
+pub mod sign_in;
 mod store;
 
+pub use self::api_key::{NoKey, api_key};
 pub use self::claims::Claims;
 pub use self::error::{Error, Mode};
+pub use self::issuer::Issuer;
+pub use self::location::Location;
 pub use self::login::{Login, Summary};
-pub use self::store::Store;
+pub use self::save::{NewDocument, NewLogin};
+pub use self::store::{Status, Store};

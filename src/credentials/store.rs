@@ -1,304 +1,203 @@
-//! Where logins come from: the file, read again when it is another one.
+//! The login as requests need it: valid, and renewed when it has to be.
 
-use std::fs::{File, Metadata};
-use std::io::{ErrorKind, Read as _};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared as SharedFuture};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::error::Error;
-use super::file::parse;
+use super::issuer::Issuer;
+use super::location::Location;
 use super::login::{Login, Summary};
-use crate::config::CodexConfig;
+use super::reader::{Outcome, Reader};
+use super::session::{Due, Fingerprint, REST, Session};
 
-/// Larger files are not logins.
-const LIMIT: u64 = 1 << 20;
-
-/// How long to wait before each further look at a file that may be half-written.
-const PATIENCE: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(40),
-    Duration::from_millis(80),
-    Duration::from_millis(160),
-];
-
-/// How coarse the clocks of file systems may be: a file that changed this recently can change
-/// again without looking different.
-const CLOCK_GRAIN: Duration = Duration::from_secs(2);
-
-type Outcome = Result<Arc<Login>, Error>;
-
-/// Where logins come from.
-#[derive(Debug)]
+/// Where logins come from. Clones share their state.
+#[derive(Debug, Clone)]
 pub struct Store {
-    codex_home: PathBuf,
-    path: PathBuf,
-    known: Mutex<Option<Known>>,
+    pub(super) shared: Arc<Shared>,
 }
 
-/// What the file held when it was last read.
+/// What there is to know about a login without asking anybody.
 #[derive(Debug, Clone)]
-struct Known {
-    identity: Option<Identity>,
-    outcome: Outcome,
+pub struct Status {
+    /// The login.
+    pub login: Arc<Login>,
+    /// When it was last renewed.
+    pub last_refresh: Option<Timestamp>,
+    /// Whether it can be renewed.
+    pub is_renewable: bool,
+}
+
+/// What all who need the login share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) reader: Reader,
+    pub(super) issuer: Issuer,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    /// The renewal on its way, if it has not ended.
+    flight: Option<SharedFuture<BoxFuture<'static, Outcome>>>,
+    /// The last set of tokens that has ended for good, and how that is told.
+    pub(super) ended: Option<(Fingerprint, Error)>,
+    /// The last set of tokens that could not be renewed, and when that was.
+    pub(super) tried: Option<(Fingerprint, Instant)>,
+    /// A login that was renewed and could not be written.
+    pub(super) unsaved: Option<Unsaved>,
+}
+
+/// A file's content that has to be written where the set `instead_of` is.
+pub(super) struct Unsaved {
+    pub(super) instead_of: Fingerprint,
+    pub(super) content: SecretSlice<u8>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("ended", &self.ended).finish_non_exhaustive()
+    }
 }
 
 impl Store {
-    /// A store that reads `auth.json` in `codex_home`.
-    pub fn new(codex_home: &Path) -> Self {
-        let path = codex_home.join("auth.json");
-        Self { codex_home: codex_home.to_owned(), path, known: Mutex::default() }
+    /// A store of the login at `location`, renewed by `issuer`.
+    pub fn new(location: Location, issuer: Issuer) -> Self {
+        let reader = Reader::new(location);
+        Self { shared: Arc::new(Shared { reader, issuer, state: Mutex::default() }) }
     }
 
-    /// The current login; reads the file again if it has changed, which costs one look at its
-    /// metadata to find out.
-    pub async fn login(&self) -> Outcome {
-        match self.unchanged() {
-            Some(outcome) => outcome,
-            None => self.reload().await,
+    /// The current login. One that is about to end is renewed first; if that fails, it is used
+    /// while it lives.
+    pub async fn login(&self) -> Result<Arc<Login>, Error> {
+        let session = self.shared.reader.session().await?;
+        Ok(Arc::clone(&self.fresh(session).await?.login))
+    }
+
+    /// What to use instead of a login that the backend has refused: another one of the same
+    /// account that the file holds by now, else a renewed one. The same one again if there is
+    /// nothing better.
+    pub async fn rejected(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
+        let session = self.shared.reader.reload().await?;
+        if !session.is_same_account(refused) {
+            // Somebody signed in to another account meanwhile. That is for the next request: this
+            // one may hold what only the first account can read.
+            return Ok(Arc::clone(refused));
         }
+        let current = session.login.access_token.expose_secret();
+        if current != refused.access_token.expose_secret() {
+            return Ok(Arc::clone(&self.fresh(session).await?.login));
+        }
+        if session.refresh_token.is_none() || session.is_new(Timestamp::now()) {
+            // It was not too old, so a newer one would be refused too.
+            return Ok(Arc::clone(refused));
+        }
+        Ok(Arc::clone(&self.renewed(&session).await?.login))
     }
 
-    /// Reads the file whether or not it looks changed; for when the backend has refused what it
-    /// held.
-    pub async fn reload(&self) -> Outcome {
-        self.remember(patiently(|| self.look_elsewhere()).await)
-    }
-
-    /// What may be shown of the login. Does not wait: a file that has changed is read once, and
-    /// if that finds it half-written, what was known before stands.
-    pub fn summary(&self) -> Summary {
-        let outcome = self.unchanged().unwrap_or_else(|| {
-            let known = look(&self.codex_home, &self.path);
-            match &known.outcome {
-                Err(error) if error.may_be_half_written() => {
-                    self.known().map_or(known.outcome, |before| before.outcome)
-                }
-                _ => self.remember(known),
-            }
-        });
-        outcome.map(|login| Summary::from(&*login)).unwrap_or_default()
-    }
-
-    fn known(&self) -> Option<Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn remember(&self, known: Known) -> Outcome {
-        let outcome = known.outcome.clone();
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(known);
-        outcome
-    }
-
-    fn unchanged(&self) -> Option<Outcome> {
-        let Known { identity, outcome } = self.known()?;
-        let now = Identity::of(&std::fs::metadata(&self.path).ok()?)?;
-        (identity? == now).then_some(outcome)
-    }
-
-    /// [`look`] where blocking is allowed.
-    async fn look_elsewhere(&self) -> Known {
-        let (codex_home, path) = (self.codex_home.clone(), self.path.clone());
-        let looked = tokio::task::spawn_blocking(move || look(&codex_home, &path)).await;
-        looked.unwrap_or_else(|error| {
-            let source = Arc::new(std::io::Error::other(error));
-            let outcome = Err(Error::Unreadable { path: self.path.clone(), source });
-            Known { identity: None, outcome }
+    /// What there is to know about the login; nothing is renewed.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let session = self.shared.reader.session().await?;
+        Ok(Status {
+            login: Arc::clone(&session.login),
+            last_refresh: session.last_refresh,
+            is_renewable: session.refresh_token.is_some(),
         })
     }
-}
 
-/// Looks until the file is whole, a few times within a short while.
-async fn patiently<F: Future<Output = Known>>(mut look: impl FnMut() -> F) -> Known {
-    let mut known = look().await;
-    for wait in PATIENCE {
-        match &known.outcome {
-            Err(error) if error.may_be_half_written() => tokio::time::sleep(wait).await,
-            _ => break,
+    /// Where the login is.
+    pub fn location(&self) -> &Location {
+        self.shared.reader.location()
+    }
+
+    /// What may be shown of the login. Does not wait.
+    pub fn summary(&self) -> Summary {
+        self.shared.reader.peek().map(|session| Summary::from(&*session.login)).unwrap_or_default()
+    }
+
+    /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off
+    /// can lose the login.
+    pub async fn settle(&self) {
+        let flight = self.shared.state().flight.clone();
+        if let Some(flight) = flight {
+            let _ = flight.await;
         }
-        known = look().await;
-    }
-    known
-}
-
-/// Reads the file once.
-fn look(codex_home: &Path, path: &Path) -> Known {
-    match read(path) {
-        Ok((identity, content)) => Known { identity, outcome: parse(&content, path).map(Arc::new) },
-        Err(error) => Known { identity: None, outcome: Err(explain(error, codex_home, path)) },
-    }
-}
-
-fn read(path: &Path) -> std::io::Result<(Option<Identity>, Vec<u8>)> {
-    let mut file = File::open(path)?;
-    // Before the content: if the file changes in between, it will look changed the next time.
-    let identity = Identity::of(&file.metadata()?);
-    let mut content = Vec::new();
-    file.by_ref().take(LIMIT + 1).read_to_end(&mut content)?;
-    if content.len() as u64 > LIMIT {
-        return Err(ErrorKind::FileTooLarge.into());
-    }
-    Ok((identity, content))
-}
-
-fn explain(error: std::io::Error, codex_home: &Path, path: &Path) -> Error {
-    let path = path.to_owned();
-    match error.kind() {
-        ErrorKind::NotFound => match CodexConfig::read(codex_home).credentials_store {
-            Some(store) if store != "file" => {
-                Error::ElsewhereStored { path, config: codex_home.join("config.toml"), store }
-            }
-            _ => Error::Missing { path },
-        },
-        ErrorKind::FileTooLarge => Error::TooLarge { path, limit: LIMIT },
-        _ => Error::Unreadable { path, source: Arc::new(error) },
-    }
-}
-
-/// What tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
-    modified: SystemTime,
-    length: u64,
-    inode: u64,
-}
-
-impl Identity {
-    /// `None` while the file is so new that it could change without its identity changing.
-    fn of(metadata: &Metadata) -> Option<Self> {
-        let modified = metadata.modified().ok()?;
-        let is_settled = modified.elapsed().is_ok_and(|age| age > CLOCK_GRAIN);
-        is_settled.then(|| Self { modified, length: metadata.len(), inode: inode(metadata) })
-    }
-}
-
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_: &Metadata) -> u64 {
-    0
-}
-
-#[cfg(test)]
-mod tests {
-    use secrecy::ExposeSecret as _;
-    use tempfile::TempDir;
-
-    use super::*;
-
-    fn auth(token: &str) -> String {
-        format!(r#"{{"tokens":{{"access_token":"{token}"}}}}"#)
-    }
-
-    fn folder(files: &[(&str, &str)]) -> (TempDir, Store) {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            std::fs::write(folder.path().join(name), content).unwrap();
+        let unsaved = self.shared.state().unsaved.as_ref().map(|unsaved| unsaved.instead_of);
+        if let Some(stale) = unsaved {
+            let _ = self.flight(stale).await;
         }
-        let store = Store::new(folder.path());
-        (folder, store)
     }
 
-    /// Makes the file look as if it had been written some time ago.
-    fn age(folder: &TempDir, seconds: u64) {
-        let file = File::options().append(true).open(folder.path().join("auth.json")).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+    /// A session that can be used: this one, or a renewed one.
+    async fn fresh(&self, session: Arc<Session>) -> Outcome {
+        let now = Timestamp::now();
+        match session.due(now) {
+            Due::No => Ok(session),
+            Due::Soon if self.may_rest(&session, now) => Ok(session),
+            Due::Soon => match self.renewed(&session).await {
+                Ok(renewed) => Ok(renewed),
+                Err(error) => {
+                    tracing::warn!(%error, "the login could not be renewed and is used as it is");
+                    Ok(session)
+                }
+            },
+            Due::Ended => self.renewed(&session).await,
+        }
     }
 
-    async fn token(store: &Store) -> String {
-        store.login().await.unwrap().access_token.expose_secret().to_owned()
+    /// Whether a session that lives was renewed, or tried to be, only a moment ago.
+    fn may_rest(&self, session: &Session, now: Timestamp) -> bool {
+        let state = self.shared.state();
+        let fingerprint = session.fingerprint();
+        let is_tried = |(tried, at): &(_, Instant)| *tried == fingerprint && at.elapsed() < REST;
+        state.unsaved.is_none()
+            && (session.is_new(now)
+                || state.tried.as_ref().is_some_and(is_tried)
+                || state.ended.as_ref().is_some_and(|(ended, _)| *ended == fingerprint))
     }
 
-    #[tokio::test]
-    async fn a_changed_file_is_picked_up_at_once() {
-        let (folder, store) = folder(&[("auth.json", &auth("one"))]);
-        assert_eq!(token(&store).await, "one");
-        // Same length, same inode, and most likely within the same tick of the file's clock.
-        std::fs::write(folder.path().join("auth.json"), auth("two")).unwrap();
-        assert_eq!(token(&store).await, "two");
+    async fn renewed(&self, stale: &Session) -> Outcome {
+        let stale = stale.fingerprint();
+        if let Some(error) = self.shared.state().ended_for(stale) {
+            return Err(error);
+        }
+        self.flight(stale).await
     }
 
-    #[tokio::test]
-    async fn an_unchanged_file_is_not_read_again() {
-        let (folder, store) = folder(&[("auth.json", &auth("one"))]);
-        age(&folder, 60);
-        let first = store.login().await.unwrap();
-        assert!(Arc::ptr_eq(&first, &store.login().await.unwrap()));
-        assert!(!Arc::ptr_eq(&first, &store.reload().await.unwrap()), "reload always reads");
-        age(&folder, 50);
-        let touched = store.login().await.unwrap();
-        assert!(!Arc::ptr_eq(&first, &touched));
-    }
-
-    #[tokio::test]
-    async fn a_half_written_file_is_read_again() {
-        let (folder, store) = folder(&[]);
-        let whole = auth("whole");
-        let mut states = ["", &whole[..20], &whole].into_iter();
-        let known = patiently(|| {
-            std::fs::write(&store.path, states.next().unwrap()).unwrap();
-            std::future::ready(look(folder.path(), &store.path))
+    /// The renewal on its way, a new one if there is none.
+    fn flight(&self, old: Fingerprint) -> SharedFuture<BoxFuture<'static, Outcome>> {
+        let mut state = self.shared.state();
+        let on_its_way = state.flight.take().filter(|flight| flight.peek().is_none());
+        let flight = on_its_way.unwrap_or_else(|| {
+            let shared = Arc::clone(&self.shared);
+            let path = self.shared.reader.location().path.clone();
+            // A task of its own, so that it outlives a caller who goes away.
+            let task = tokio::spawn(async move { shared.renew(old).await });
+            let outcome = task.map(|joined| {
+                joined.unwrap_or_else(|error| {
+                    Err(Error::Unreadable { path, source: Arc::new(std::io::Error::other(error)) })
+                })
+            });
+            outcome.boxed().shared()
         });
-        let login = known.await.outcome.unwrap();
-        assert_eq!(login.access_token.expose_secret(), "whole");
+        state.flight = Some(flight.clone());
+        flight
     }
+}
 
-    #[tokio::test]
-    async fn a_file_that_stays_damaged_is_reported() {
-        let (_folder, store) = folder(&[("auth.json", "{\"tokens\":{")]);
-        let error = store.login().await.unwrap_err();
-        assert!(matches!(error, Error::Malformed { line: 1, .. }), "{error}");
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    #[tokio::test]
-    async fn a_missing_file_says_how_to_sign_in_and_a_later_one_is_found() {
-        let (folder, store) = folder(&[]);
-        let error = store.login().await.unwrap_err();
-        assert!(matches!(error, Error::Missing { .. }), "{error}");
-        assert!(error.to_string().contains("`codex login`"), "{error}");
-        std::fs::write(folder.path().join("auth.json"), auth("new")).unwrap();
-        assert_eq!(token(&store).await, "new");
-    }
-
-    #[tokio::test]
-    async fn a_login_in_the_keyring_is_recognised() {
-        for (store_name, whereabouts) in
-            [("keyring", "in the system's keyring"), ("ephemeral", "in memory only")]
-        {
-            let config = format!("cli_auth_credentials_store = \"{store_name}\"");
-            let (_folder, store) = folder(&[("config.toml", &config)]);
-            let error = store.login().await.unwrap_err().to_string();
-            assert!(error.contains(&config) && error.contains(whereabouts), "{error}");
-            assert!(error.contains("\"file\" there and run `codex login`"), "{error}");
-        }
-        let (_folder, store) = folder(&[("config.toml", "cli_auth_credentials_store = \"file\"")]);
-        assert!(matches!(store.login().await, Err(Error::Missing { .. })));
-    }
-
-    #[tokio::test]
-    async fn a_file_that_is_too_large_is_not_read_to_its_end() {
-        let (folder, store) = folder(&[("auth.json", "")]);
-        let file = File::options().write(true).open(folder.path().join("auth.json")).unwrap();
-        file.set_len(LIMIT + 1).unwrap();
-        let error = store.login().await.unwrap_err();
-        assert!(matches!(error, Error::TooLarge { .. }), "{error}");
-        file.set_len(LIMIT).unwrap();
-        assert!(matches!(store.login().await, Err(Error::Malformed { .. })));
-    }
-
-    #[tokio::test]
-    async fn the_summary_follows_the_file_without_waiting() {
-        let (folder, store) = folder(&[]);
-        let path = folder.path().join("auth.json");
-        assert_eq!(store.summary(), Summary::default());
-        std::fs::write(&path, auth("one")).unwrap();
-        assert!(store.summary().signed_in);
-        std::fs::write(&path, "{").unwrap();
-        assert!(store.summary().signed_in, "half-written: what was known stands");
-        std::fs::remove_file(&path).unwrap();
-        assert!(!store.summary().signed_in);
+impl State {
+    /// How it is told that this set of tokens has ended, if it has.
+    pub(super) fn ended_for(&self, set: Fingerprint) -> Option<Error> {
+        self.ended.as_ref().filter(|(ended, _)| *ended == set).map(|(_, error)| error.clone())
     }
 }

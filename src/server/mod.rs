@@ -55,6 +55,8 @@ struct Shared {
 pub enum Account {
     /// Nobody's: the backend is simulated.
     Simulated,
+    /// That of a key of the OpenAI platform, which is read once.
+    ApiKey,
     /// The one that is signed in, asked for each time.
     SignedIn(Arc<crate::credentials::Store>),
 }
@@ -63,6 +65,7 @@ impl std::fmt::Debug for Account {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Simulated => "Simulated",
+            Self::ApiKey => "ApiKey",
             Self::SignedIn(_) => "SignedIn",
         })
     }
@@ -73,6 +76,7 @@ impl Account {
     pub fn summary(&self) -> Summary {
         match self {
             Self::Simulated => Summary::default(),
+            Self::ApiKey => Summary { signed_in: true, ..Summary::default() },
             Self::SignedIn(store) => store.summary(),
         }
     }
@@ -81,6 +85,7 @@ impl Account {
     async fn id(&self) -> String {
         match self {
             Self::Simulated => "simulated".to_owned(),
+            Self::ApiKey => "key".to_owned(),
             Self::SignedIn(store) => {
                 let login = store.login().await.ok();
                 login.and_then(|login| login.account_id.clone()).unwrap_or_default()

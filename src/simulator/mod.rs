@@ -12,7 +12,9 @@
 //! | `GET /simulator/log` | `{"exchanges": […], "models_requests": n}`, see [`Exchange`] |
 //! | `POST /simulator/reset` | forgets the log, the prompt cache, and what `times=` counted |
 //!
-//! The first three are under `/backend-api/codex` too, the usage at `/backend-api/wham/usage`.
+//! The first three are under `/backend-api/codex` too, the usage at `/backend-api/wham/usage`. The
+//! sign-in service is on the same port, see [`issuer`]; tokens of its own that have ended are
+//! refused.
 //!
 //! # Answers
 //!
@@ -88,6 +90,7 @@ mod directive;
 mod envelope;
 mod failure;
 mod ids;
+pub mod issuer;
 mod limits;
 mod log;
 mod piece;
@@ -114,6 +117,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 pub use catalogue::{Effort, Model, NotAVersion, Version, default_models};
+pub use issuer::SignInService;
 pub use log::{Exchange, Log, Outcome};
 
 /// How the simulator is set up.
@@ -138,17 +142,25 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Simulator {
     backend: Arc<routes::Backend>,
+    issuer: SignInService,
 }
 
 impl Simulator {
     /// Sets one up.
     pub fn new(settings: Settings) -> Self {
-        Self { backend: Arc::new(routes::Backend::new(settings)) }
+        let backend = Arc::new(routes::Backend::new(settings));
+        Self { backend, issuer: SignInService::default() }
     }
 
     /// Its addresses, for a server of one's own. Stalled answers then end with their connection.
     pub fn router(&self) -> Router {
-        routes::router(Arc::clone(&self.backend))
+        let backend = routes::router(Arc::clone(&self.backend));
+        self.issuer.guard(backend).merge(self.issuer.router())
+    }
+
+    /// The sign-in service on the same port.
+    pub fn issuer(&self) -> &SignInService {
+        &self.issuer
     }
 
     /// What it has been asked so far.

@@ -36,13 +36,28 @@ pub trait Recall {
     fn recall(&self, key: Key) -> Option<Arc<Turn>>;
 }
 
-/// Nothing is remembered.
 #[derive(Debug, Clone, Copy)]
-pub struct Nothing;
+struct Nothing;
 
 impl Recall for Nothing {
     fn recall(&self, _: Key) -> Option<Arc<Turn>> {
         None
+    }
+}
+
+/// What is remembered of a conversation, and whose it is.
+#[derive(Clone)]
+pub struct Past<'m> {
+    /// Whose turns count.
+    pub scope: Scope,
+    /// Where they are kept.
+    pub memory: &'m dyn Recall,
+}
+
+impl Past<'_> {
+    /// Nothing is remembered.
+    pub fn unknown() -> Self {
+        Self { scope: Scope::default(), memory: &Nothing }
     }
 }
 

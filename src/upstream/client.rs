@@ -33,11 +33,27 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 pub trait Logins: Send + Sync {
     /// The login that is valid now.
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
+
+    /// What to use instead of a login that the backend has refused; the same one again if there
+    /// is nothing else.
+    fn rejected<'a>(
+        &'a self,
+        _refused: &'a Arc<Login>,
+    ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
+        self.login()
+    }
 }
 
 impl Logins for Store {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         Store::login(self).boxed()
+    }
+
+    fn rejected<'a>(
+        &'a self,
+        refused: &'a Arc<Login>,
+    ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
+        Store::rejected(self, refused).boxed()
     }
 }
 
@@ -46,6 +62,16 @@ impl Logins for Arc<Login> {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         std::future::ready(Ok(Arc::clone(self))).boxed()
     }
+}
+
+/// What to do about a login that the backend refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Remedy {
+    /// Have it renewed.
+    Renew,
+    /// Take another one if there is one. `/models` refuses logins that `/responses` accepts, so
+    /// renewing because of it would not end.
+    Reread,
 }
 
 /// A client of the Codex backend; clones share one pool of connections.
@@ -88,7 +114,7 @@ impl Client {
         extra_roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
         Ok(Self {
-            http: transport::client(settings, extra_roots)?,
+            http: transport::client(settings, &settings.base_url, extra_roots)?,
             logins,
             requests: Arc::new(Requests::new(settings)?),
             connect_timeout: settings.connect_timeout,
@@ -110,7 +136,7 @@ impl Client {
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
         let response = self
-            .signed(self.idle_timeout, |login| {
+            .signed(self.idle_timeout, Remedy::Renew, |login| {
                 let url = self.requests.responses.clone();
                 let mut request = Request::new(reqwest::Method::POST, url);
                 *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
@@ -125,7 +151,7 @@ impl Client {
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
             let response = self
-                .signed(MODELS_TIMEOUT, |login| {
+                .signed(MODELS_TIMEOUT, Remedy::Reread, |login| {
                     let url: Url = self.requests.models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -143,11 +169,28 @@ impl Client {
         within(MODELS_TIMEOUT, fetch).await?
     }
 
+    /// Fetches the plan's limits: JSON that changes over time.
+    pub async fn usage(&self) -> Result<Bytes, Failure> {
+        let fetch = async {
+            let response = self
+                .signed(MODELS_TIMEOUT, Remedy::Renew, |login| {
+                    let mut request =
+                        Request::new(reqwest::Method::GET, self.requests.usage.clone());
+                    *request.headers_mut() = self.requests.catalogue(login)?;
+                    Ok(request)
+                })
+                .await?;
+            read_up_to(response, MAX_DOCUMENT).await.map(Bytes::from).map_err(Failure::reading)
+        };
+        within(MODELS_TIMEOUT * 2, fetch).await?
+    }
+
     /// Sends a request with the current login. If the backend does not accept that login and
-    /// there is another one by now, because the Codex CLI has refreshed it, sends it once more.
+    /// there is another one by the `remedy`, sends it once more.
     async fn signed(
         &self,
         patience: Duration,
+        remedy: Remedy,
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<Response, Failure> {
         let login = self.logins.login().await?;
@@ -155,7 +198,10 @@ impl Client {
         if response.status() != StatusCode::UNAUTHORIZED {
             return accepted(response).await;
         }
-        let fresh = self.logins.login().await?;
+        let fresh = match remedy {
+            Remedy::Renew => self.logins.rejected(&login).await?,
+            Remedy::Reread => self.logins.login().await?,
+        };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
             return accepted(response).await;
         }

@@ -14,4 +14,4 @@ mod watch;
 pub use client::{Client, Logins, ModelsAnswer};
 pub use events::{Events, Head};
 pub use failure::{Failure, Refusal, Waiting};
-pub use transport::BuildError;
+pub use transport::{BuildError, http_client};

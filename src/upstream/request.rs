@@ -17,6 +17,7 @@ use super::{BuildError, Failure};
 pub(super) struct Requests {
     pub(super) responses: Url,
     pub(super) models: Url,
+    pub(super) usage: Url,
     /// How this program names itself.
     identity: HeaderMap,
     /// The headers that carry the conversation's id.
@@ -41,6 +42,7 @@ impl Requests {
         Ok(Self {
             responses: below(&settings.base_url, "responses")?,
             models,
+            usage: usage(&settings.base_url)?,
             identity,
             session: settings.session_headers.clone(),
             overrides: settings.headers.clone(),
@@ -93,6 +95,17 @@ impl Requests {
         }
         headers
     }
+}
+
+/// Where the plan's limits are: beside the API under `/backend-api`, as the Codex CLI has it.
+fn usage(base: &Url) -> Result<Url, BuildError> {
+    let marker = "/backend-api";
+    let Some(at) = base.path().find(marker) else {
+        return below(&below(&below(base, "api")?, "codex")?, "usage");
+    };
+    let mut url = base.clone();
+    url.set_path(&format!("{}/wham/usage", &base.path()[..at + marker.len()]));
+    Ok(url)
 }
 
 /// The base address with one more segment.

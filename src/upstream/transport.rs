@@ -59,12 +59,21 @@ pub(super) fn extra_roots_file(
         .map(PathBuf::from)
 }
 
-/// Builds the client.
+/// An HTTP client for another `service`, set up like the one for the backend.
+pub fn http_client(
+    settings: &config::Upstream,
+    service: &Url,
+) -> Result<reqwest::Client, BuildError> {
+    client(settings, service, extra_roots_file(std::env::var_os).as_deref())
+}
+
+/// Builds the client for a service.
 ///
 /// There is no total timeout, because answers take as long as they take; whoever reads them
 /// watches for silence.
 pub(super) fn client(
     settings: &config::Upstream,
+    service: &Url,
     extra_roots: Option<&Path>,
 ) -> Result<reqwest::Client, BuildError> {
     let mut builder = reqwest::Client::builder()
@@ -79,7 +88,7 @@ pub(super) fn client(
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(20))
         .http2_keep_alive_while_idle(true);
-    if is_loopback(&settings.base_url) {
+    if is_loopback(service) {
         // Proxies have another idea of where this machine is.
         builder = builder.no_proxy();
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use codex_proxy::config::Config;
-use codex_proxy::credentials::Store;
+use codex_proxy::credentials::{Issuer, Location, Store};
 use codex_proxy::server::{self, Account, App};
 use codex_proxy::upstream::Client;
 use serde_json::{Value, json};
@@ -32,7 +32,10 @@ impl Daemon {
         let mut config = Config::from_toml(settings).unwrap();
         config.upstream.base_url = base_url.parse().unwrap();
         config.auth.codex_home = home.path().to_owned();
-        let store = Arc::new(Store::new(home.path()));
+        // Nothing listens there: these logins are never to be renewed.
+        let issuer = "http://127.0.0.1:1".parse().unwrap();
+        let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
+        let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
         let client = Client::new(&config.upstream, store.clone()).unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,7 +86,8 @@ impl Daemon {
 fn sign_in(home: &Path) {
     let auth = json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null,
         "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": "fake-refresh",
-        "account_id": "account-1"}});
+        "account_id": "account-1"},
+        "last_refresh": jiff::Timestamp::now().to_string()});
     std::fs::write(home.join("auth.json"), auth.to_string()).unwrap();
 }
 

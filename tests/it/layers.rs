@@ -15,6 +15,7 @@ fn modules_name_only_what_lies_below_them() {
         ("credentials", &["config"]),
         ("upstream", &["responses", "sse", "config", "credentials"]),
         ("models", &["responses", "upstream", "config", "effort"]),
+        ("continuity", &["config", "translate"]),
         ("simulator", &["responses"]),
         ("telemetry", &["config", "credentials"]),
         (
@@ -25,6 +26,7 @@ fn modules_name_only_what_lies_below_them() {
                 "translate",
                 "sse",
                 "config",
+                "continuity",
                 "credentials",
                 "upstream",
                 "models",

@@ -6,6 +6,7 @@
 //! either `message`, `finish_reason` and perhaps `usage`, or `error`, the `partial` content and
 //! whether anything had `begun`.
 
+use codex_proxy::translate::memory::Past;
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
@@ -77,7 +78,7 @@ fn plan(expected: &Value) -> Plan {
     };
     let text = request.to_string();
     let body: serde_json_borrow::Value<'_> = serde_json::from_str(&text).unwrap();
-    translate(&Request::read(&body).unwrap(), &model, policy).unwrap().plan
+    translate(&Request::read(&body).unwrap(), &model, policy, &Past::unknown()).unwrap().plan
 }
 
 fn fixtures() -> Vec<Fixture> {

@@ -1,5 +1,6 @@
 //! Whatever a client sends, the backend gets something it takes, or nothing.
 
+use codex_proxy::translate::memory::Past;
 use std::sync::LazyLock;
 
 use codex_proxy::chat::reject::Reject;
@@ -34,7 +35,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
 fn send(body: &str, policy: Policy) -> Result<String, Reject> {
     let body: serde_json_borrow::Value<'_> = serde_json::from_str(body).unwrap();
     let chat = Request::read(&body)?;
-    let translated = translate(&chat, &MODEL, policy)?;
+    let translated = translate(&chat, &MODEL, policy, &Past::unknown())?;
     Ok(serde_json::to_string(&translated.request).unwrap())
 }
 

@@ -29,7 +29,7 @@ use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
 use crate::models::{Resolved, resolve};
-use crate::translate::memory::{self, Recall, Scope};
+use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
@@ -98,8 +98,11 @@ async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order,
         Some(_) => Scope::new(&app.0.account.id().await, &model.slug),
         None => Scope::default(),
     };
-    let recall: &dyn Recall = memory.map_or(&memory::Nothing, |memory| memory);
-    let translated = request::translate(&chat, &model, policy, &scope, recall)?;
+    let past = match memory {
+        Some(memory) => Past { scope: scope.clone(), memory },
+        None => Past::unknown(),
+    };
+    let translated = request::translate(&chat, &model, policy, &past)?;
     let Translated { request, conversation, plan, notes, recollection } = translated;
     let continuation = memory.map(|memory| {
         record.recalled(recollection.recalled.len(), recollection.turns);
@@ -110,7 +113,7 @@ async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order,
             plainly: if recollection.recalled.is_empty() {
                 Box::new(|| None)
             } else {
-                plainly(body.clone(), model.clone(), policy, scope.clone())
+                plainly(body.clone(), model.clone(), policy)
             },
             recalled: recollection.recalled,
         }
@@ -128,12 +131,11 @@ fn plainly(
     body: Bytes,
     model: request::Model,
     policy: Policy,
-    scope: Scope,
 ) -> Box<dyn Fn() -> Option<Bytes> + Send + Sync> {
     Box::new(move || {
         let value: Value<'_> = parse(&body).ok()?;
         let chat = chat::request::Request::read(&value).ok()?;
-        let plain = request::translate(&chat, &model, policy, &scope, &memory::Nothing).ok()?;
+        let plain = request::translate(&chat, &model, policy, &Past::unknown()).ok()?;
         Some(serde_json::to_vec(&plain.request).ok()?.into())
     })
 }

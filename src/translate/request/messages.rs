@@ -10,7 +10,7 @@ use crate::chat::request::{
     ReasoningDetail, ToolContent,
 };
 use crate::responses::request::{Item, Output, Part, Role};
-use crate::translate::memory::{History, Key, Recall, Scope, Turn, text_of};
+use crate::translate::memory::{History, Key, Past, Turn, text_of};
 
 /// A conversation as input items, its leading system messages apart.
 pub(super) struct Converted<'v> {
@@ -39,13 +39,11 @@ pub struct Recollection {
 pub(super) fn convert<'v>(
     messages: &[Message<'v>],
     names: &mut Names<'v>,
-    scope: &Scope,
-    memory: &dyn Recall,
+    past: &Past<'_>,
 ) -> Converted<'v> {
     let mut converter = Converter {
         names,
-        scope,
-        memory,
+        past,
         leading: Vec::new(),
         items: Vec::new(),
         turns: Vec::new(),
@@ -74,8 +72,7 @@ pub(super) fn convert<'v>(
 
 struct Converter<'n, 'v> {
     names: &'n mut Names<'v>,
-    scope: &'n Scope,
-    memory: &'n dyn Recall,
+    past: &'n Past<'n>,
     leading: Vec<Item<'v>>,
     items: Vec<Item<'v>>,
     /// For every item, the message it comes from.
@@ -157,10 +154,10 @@ impl<'v> Converter<'_, 'v> {
             _ => None,
         });
         let key = match first_call {
-            Some(id) => self.scope.key_of_call(id),
-            None => self.scope.key_of_text(self.history.digest(), &text_of(plain)),
+            Some(id) => self.past.scope.key_of_call(id),
+            None => self.past.scope.key_of_text(self.history.digest(), &text_of(plain)),
         };
-        let turn = self.memory.recall(key)?;
+        let turn = self.past.memory.recall(key)?;
         // A turn without calls ends the loop; one with calls is what the outcomes continue.
         self.recollection.turn_state = turn.turn_state.clone().filter(|_| first_call.is_some());
         if !turn.is_repeated_by(plain) {

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use self::messages::Converted;
-use super::memory::{Recall, Scope};
+use super::memory::Past;
 use super::plan::Plan;
 use super::policy::{MaxTokens, Policy, Reasoning};
 use crate::chat;
@@ -65,13 +65,12 @@ pub struct Translated<'v> {
     pub recollection: Recollection,
 }
 
-/// Translates `chat` for `model`, with what `memory` knows of the conversation in `scope`.
+/// Translates `chat` for `model`, with what is remembered of the conversation.
 pub fn translate<'v>(
     chat: &chat::request::Request<'v>,
     model: &Model,
     policy: Policy,
-    scope: &Scope,
-    memory: &dyn Recall,
+    past: &Past<'_>,
 ) -> Result<Translated<'v>, Reject> {
     let mut notes = Notes::new(policy.strict);
     for field in &chat.without_counterpart {
@@ -96,7 +95,7 @@ pub fn translate<'v>(
     let mut names = names::Names::default();
     let declared = tools::translate(chat, &mut names)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
-    let converted = messages::convert(&chat.messages, &mut names, scope, memory);
+    let converted = messages::convert(&chat.messages, &mut names, past);
     let Converted { leading, items, recollection } = converted;
     let (instructions, input) =
         format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;

@@ -1,3 +1,4 @@
+use crate::translate::memory::Past;
 use serde_json::{Value, json};
 
 use super::*;
@@ -27,7 +28,8 @@ fn send_to(model: &Model, policy: Policy, request: &Value) -> Result<Sent, Rejec
     let text = request.to_string();
     let body: serde_json_borrow::Value<'_> = serde_json::from_str(&text).unwrap();
     let chat = chat::request::Request::read(&body)?;
-    let Translated { request, conversation, plan, notes } = translate(&chat, model, policy)?;
+    let translated = translate(&chat, model, policy, &Past::unknown())?;
+    let Translated { request, conversation, plan, notes, .. } = translated;
     let bytes = serde_json::to_string(&request).unwrap();
     let body = serde_json::from_str(&bytes).unwrap();
     Ok(Sent { bytes, body, conversation, plan, notes })

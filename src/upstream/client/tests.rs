@@ -67,6 +67,7 @@ impl Backend {
 
 fn settings(base: &str) -> config::Upstream {
     config::Upstream {
+        mode: config::Mode::ChatGpt,
         base_url: base.parse().unwrap(),
         idle_timeout: Duration::from_secs(300),
         connect_timeout: Duration::from_secs(10),

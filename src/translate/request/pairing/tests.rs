@@ -4,6 +4,18 @@ use proptest::sample::select;
 
 use super::*;
 
+/// Calls that stand side by side are of one turn.
+fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+    let is_call =
+        |item: &Item<'_>| matches!(item, Item::FunctionCall { .. } | Item::CustomToolCall { .. });
+    let mut turns = Vec::new();
+    for (position, item) in items.iter().enumerate() {
+        let follows = position > 0 && is_call(item) && is_call(&items[position - 1]);
+        turns.push(if follows { turns[position - 1] } else { position });
+    }
+    super::normalise(items, &turns)
+}
+
 /// Items in a short notation: `f:ID` and `c:ID` are calls of a function and a custom tool,
 /// `o:ID=TEXT` an outcome, anything else a message of the user. `ID` may be empty.
 fn parse(items: &str) -> Vec<Item<'static>> {
@@ -23,7 +35,7 @@ fn parse(items: &str) -> Vec<Item<'static>> {
             }
             _ => {
                 let content = vec![Part::InputText { text: own(item) }];
-                Item::Message { role: Role::User, content }
+                Item::Message { role: Role::User, phase: None, content }
             }
         })
         .collect()
@@ -38,6 +50,7 @@ fn show(items: &[Item<'_>]) -> String {
     let shown: Vec<String> = items
         .iter()
         .map(|item| match item {
+            Item::Reasoning { .. } => "r".to_owned(),
             Item::FunctionCall { call_id, .. } => format!("f:{call_id}"),
             Item::CustomToolCall { call_id, .. } => format!("c:{call_id}"),
             Item::FunctionCallOutput { call_id, output } => format!("o:{call_id}={}", text(output)),
@@ -129,7 +142,7 @@ fn pictures_of_an_outcome_without_a_call_are_kept() {
         output: Output::Parts(vec![image()]),
     };
     let label = Part::InputText { text: Cow::Borrowed("[tool result 1]") };
-    let message = Item::Message { role: Role::User, content: vec![label, image()] };
+    let message = Item::Message { role: Role::User, phase: None, content: vec![label, image()] };
     assert_eq!(normalise(vec![outcome]), [message]);
 }
 

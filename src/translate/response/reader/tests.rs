@@ -67,6 +67,7 @@ impl Sink for Script {
             Delta::Call { index, id, name, kind } => format!("{kind:?} {index} {id} {name}"),
             Delta::Arguments { index, text, .. } => format!("arguments {index} {text}"),
             Delta::Image { index, .. } => format!("image {index}"),
+            Delta::ReasoningDetails(list) => format!("{} details", list.len()),
             Delta::Annotations(list) => format!("{} annotations", list.len()),
             Delta::Finish(reason) => format!("{reason:?}"),
         });

@@ -1,0 +1,35 @@
+//! `codex-proxy logout`
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::exit::{Exit, Failure};
+use super::run::{runtime, store};
+use crate::config::{Config, Keeper};
+use crate::credentials::Location;
+
+/// What to sign out.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Also if the login is shared: this signs out the Codex CLI too
+    #[arg(long)]
+    shared: bool,
+}
+
+/// Signs out.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let store = store(config, Location::of(&config.auth))?;
+    let path = store.location().path.display().to_string();
+    if store.location().keeper == Keeper::Codex && !arguments.shared {
+        let message =
+            format!("the login in {path} is the Codex CLI's too; use --shared to sign out both");
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let complaint = runtime()?.block_on(store.sign_out())?;
+    if let Some(error) = complaint {
+        tracing::warn!(%error, "the login was removed here, but the service did not confirm it");
+    }
+    let _ = writeln!(std::io::stdout(), "Signed out: {path} is removed.");
+    Ok(())
+}

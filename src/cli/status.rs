@@ -1,0 +1,253 @@
+//! `codex-proxy status`
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::{Timestamp, Unit};
+use serde_json::{Value, json};
+
+use super::exit::{Exit, Failure};
+use super::run::{runtime, store};
+use crate::config::{Config, Keeper};
+use crate::credentials::{Location, Status, Store, Summary};
+use crate::upstream::Client;
+
+/// What to show.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Show the e-mail address and the account's id in full
+    #[arg(long)]
+    show: bool,
+    /// Ask the backend what is left of the plan
+    #[arg(long)]
+    limits: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows who is signed in.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let store = store(config, Location::of(&config.auth))?;
+    let report = runtime()?.block_on(async {
+        let status = store.status().await?;
+        if !arguments.limits {
+            return Ok(Report { status, limits: None });
+        }
+        let limits = limits(config, &store).await?;
+        // Asking may have renewed the login.
+        Ok::<_, Failure>(Report { status: store.status().await?, limits: Some(limits) })
+    });
+    let report = match report {
+        Err(failure) if arguments.json => {
+            print(&format!("{}\n", json!({ "signed_in": false, "error": failure.to_string() })));
+            return Err(failure);
+        }
+        other => other?,
+    };
+    let location = store.location();
+    let text = if arguments.json {
+        format!("{:#}\n", report.to_json(location, arguments.show))
+    } else {
+        report.to_text(location, arguments.show, Timestamp::now())
+    };
+    print(&text);
+    Ok(())
+}
+
+async fn limits(config: &Config, store: &Store) -> Result<Value, Failure> {
+    let client = Client::new(&config.upstream, Arc::new(store.clone()))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    let body = client.usage().await.map_err(|failure| Failure::new(Exit::Unavailable, failure))?;
+    serde_json::from_slice(&body).map_err(|_| {
+        Failure::new(Exit::Unavailable, "the upstream sent limits that cannot be read")
+    })
+}
+
+struct Report {
+    status: Status,
+    limits: Option<Value>,
+}
+
+impl Report {
+    fn email(&self, show: bool) -> Option<String> {
+        if show {
+            self.status.login.email.clone()
+        } else {
+            Summary::from(&*self.status.login).email
+        }
+    }
+
+    fn to_json(&self, location: &Location, show: bool) -> Value {
+        let login = &self.status.login;
+        let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+        let mut report = json!({
+            "signed_in": true,
+            "email": self.email(show),
+            "plan": login.plan,
+            "expires_at": time(end(&self.status)),
+            "last_refresh": time(self.status.last_refresh),
+            "renewable": self.status.is_renewable,
+            "store": word(location.keeper),
+            "file": location.path.display().to_string(),
+        });
+        if show {
+            report["account_id"] = json!(login.account_id);
+        }
+        if let Some(limits) = &self.limits {
+            report["limits"] = limits.clone();
+        }
+        report
+    }
+
+    fn to_text(&self, location: &Location, show: bool, now: Timestamp) -> String {
+        let login = &self.status.login;
+        let unknown = || "unknown".to_owned();
+        let mut rows = vec![
+            ("account", self.email(show).unwrap_or_else(unknown)),
+            ("plan", login.plan.clone().unwrap_or_else(unknown)),
+            ("token", ending(&self.status, now)),
+            ("renewed", self.status.last_refresh.map_or_else(unknown, |at| since(at, now))),
+            ("login", format!("{} ({})", location.path.display(), whose(location.keeper))),
+        ];
+        if show {
+            rows.insert(1, ("id", login.account_id.clone().unwrap_or_else(unknown)));
+        }
+        for limit in self.limits.iter().flat_map(windows) {
+            rows.push(("limit", limit));
+        }
+        let mut text = String::new();
+        for (name, value) in rows {
+            // Writing to a `String` does not fail.
+            let _ = writeln!(text, "{name:<8} {value}");
+        }
+        text
+    }
+}
+
+fn word(keeper: Keeper) -> &'static str {
+    match keeper {
+        Keeper::Codex => "codex",
+        Keeper::Own => "own",
+    }
+}
+
+fn whose(keeper: Keeper) -> &'static str {
+    match keeper {
+        Keeper::Codex => "shared with the Codex CLI",
+        Keeper::Own => "only codex-proxy's",
+    }
+}
+
+fn end(status: &Status) -> Option<Timestamp> {
+    Timestamp::from_second(status.login.expires_at?).ok()
+}
+
+fn ending(status: &Status, now: Timestamp) -> String {
+    let renewal = if status.is_renewable { "renewed by itself" } else { "cannot be renewed" };
+    match end(status) {
+        None => format!("does not say when it ends; {renewal}"),
+        Some(end) if end <= now && status.is_renewable => {
+            "has ended; the next request renews it".to_owned()
+        }
+        Some(end) if end <= now => format!("has ended; {renewal}"),
+        Some(end) => format!("ends in {}; {renewal}", span(now, end)),
+    }
+}
+
+fn since(at: Timestamp, now: Timestamp) -> String {
+    if at > now { at.to_string() } else { format!("{} ago", span(at, now)) }
+}
+
+/// The time between two moments in its largest unit: `2 h`, `8 days`.
+fn span(from: Timestamp, to: Timestamp) -> String {
+    let seconds = to.duration_since(from).as_secs();
+    match seconds {
+        ..60 => format!("{seconds} s"),
+        60..7200 => format!("{} min", seconds / 60),
+        7200..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+/// The windows of the plan's limits, told by their length: either may stand in either place, and
+/// one may be missing.
+fn windows(usage: &Value) -> Vec<String> {
+    let now = Timestamp::now();
+    ["primary_window", "secondary_window"]
+        .into_iter()
+        .filter_map(|name| {
+            let window = &usage["rate_limit"][name];
+            let used = window["used_percent"].as_f64()?;
+            let length = match window["limit_window_seconds"].as_i64()? {
+                seconds if seconds < 172_800 => format!("{} hours", seconds / 3600),
+                seconds => format!("{} days", seconds / 86_400),
+            };
+            let reset = window["reset_at"].as_i64().and_then(|at| Timestamp::from_second(at).ok());
+            let reset = reset
+                .and_then(|at| at.round(Unit::Second).ok())
+                .map(|at| format!(", begins anew in {}", span(now, at)))
+                .unwrap_or_default();
+            Some(format!("{used:.0} % of {length} used{reset}"))
+        })
+        .collect()
+}
+
+fn print(text: &str) {
+    // A closed pipe is nobody's problem.
+    let _ = write!(std::io::stdout(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::credentials::Login;
+
+    fn report() -> Report {
+        let login = Login {
+            access_token: "hush".into(),
+            account_id: Some("account-1".to_owned()),
+            plan: Some("plus".to_owned()),
+            email: Some("jo@example.com".to_owned()),
+            fedramp: false,
+            expires_at: Some(1_000_003_600),
+        };
+        let last_refresh = Timestamp::from_second(1_000_000_000 - 200_000).ok();
+        let limits = json!({"rate_limit": {
+            "primary_window": null,
+            "secondary_window": {"used_percent": 4, "limit_window_seconds": 604_800},
+        }});
+        let status = Status { login: Arc::new(login), last_refresh, is_renewable: true };
+        Report { status, limits: Some(limits) }
+    }
+
+    #[test]
+    fn the_text_is_short_and_masked_unless_asked() {
+        let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
+        let now = Timestamp::from_second(1_000_000_000).unwrap();
+        let text = report().to_text(&location, false, now);
+        let expected = "\
+account  j***@example.com
+plan     plus
+token    ends in 60 min; renewed by itself
+renewed  2 days ago
+login    /home/jo/.codex/auth.json (shared with the Codex CLI)
+limit    4 % of 7 days used
+";
+        assert_eq!(text, expected);
+        let text = report().to_text(&location, true, now);
+        assert!(text.contains("jo@example.com") && text.contains("account-1"), "{text}");
+    }
+
+    #[test]
+    fn the_json_holds_no_token() {
+        let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
+        let json = report().to_json(&location, true);
+        assert_eq!(json["expires_at"], "2001-09-09T02:46:40Z");
+        assert_eq!(json["account_id"], "account-1");
+        assert!(!json.to_string().contains("hush"));
+        assert!(report().to_json(&location, false).get("account_id").is_none());
+    }
+}

@@ -1,0 +1,268 @@
+//! Putting a new login in the place of the old one, so that a whole one is on disk at any moment.
+//!
+//! A refresh token can be redeemed once. From the answer of the sign-in service until its
+//! successor is on disk, a crash loses the login for the Codex CLI too. Everything that can be
+//! done or can fail is therefore done before the token is redeemed: [`Slot::prepare`] makes the
+//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Seek as _, Write as _};
+use std::path::Path;
+
+use super::location::Places;
+
+/// How much room is made: more than any login needs.
+const ROOM: usize = 64 << 10;
+
+/// A place that is ready to take a new login.
+#[derive(Debug)]
+pub(super) struct Slot {
+    places: Places,
+    /// The new file; absent where the folder takes none.
+    spare: Option<File>,
+    rename: Rename,
+}
+
+type Rename = fn(&Path, &Path) -> io::Result<()>;
+
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)
+}
+
+/// How a login was put in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Another file now has the name: readers saw the old one or the new one.
+    Replaced,
+    /// The file was overwritten, as for a single file that is mounted into a container.
+    InPlace,
+}
+
+impl Slot {
+    /// Makes sure that a new login can be written. The caller holds the lock.
+    pub(super) fn prepare(places: Places) -> io::Result<Self> {
+        Self::prepare_with(places, rename)
+    }
+
+    fn prepare_with(places: Places, rename: Rename) -> io::Result<Self> {
+        let spare = match make_room(&places) {
+            Ok(file) => Some(file),
+            // No new files here, but perhaps the old one can be written.
+            Err(error) if is_forbidden(&error) => {
+                File::options().write(true).open(&places.target)?;
+                None
+            }
+            Err(error) => {
+                let _ = fs::remove_file(&places.spare);
+                return Err(error);
+            }
+        };
+        Ok(Self { places, spare, rename })
+    }
+
+    /// Hands the new login to the system, beside the old one: from then on [`unfinished`] finds it
+    /// should this process be killed. Takes microseconds, for the room is made. The spaces after
+    /// it keep it valid JSON.
+    pub(super) fn note(&mut self, content: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.spare else { return Ok(()) };
+        file.rewind()?;
+        file.write_all(content)
+    }
+
+    /// Puts the new login in place. It is on disk when this returns.
+    pub(super) fn commit(mut self, content: &[u8]) -> io::Result<Written> {
+        self.note(content)?;
+        let Some(file) = self.spare.take() else {
+            overwrite(&self.places.target, content)?;
+            return Ok(Written::InPlace);
+        };
+        file.set_len(content.len() as u64)?;
+        file.sync_all()?;
+        put_in_place(&self.places, content, self.rename)
+    }
+
+    /// Leaves everything as it was.
+    pub(super) fn abandon(self) {
+        discard(&self.places);
+    }
+}
+
+/// What somebody wrote and did not put in place, being killed in between.
+pub(super) fn unfinished(places: &Places) -> Option<Vec<u8>> {
+    fs::read(&places.spare).ok()
+}
+
+/// Puts it in place now.
+pub(super) fn finish(places: &Places, content: &[u8]) -> io::Result<Written> {
+    put_in_place(places, content, rename)
+}
+
+/// Removes it.
+pub(super) fn discard(places: &Places) {
+    // What cannot be removed is overwritten or ignored the next time.
+    let _ = fs::remove_file(&places.spare);
+}
+
+/// The new file, private, owned like the old one, and full of spaces.
+fn make_room(places: &Places) -> io::Result<File> {
+    discard(places);
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&places.spare)?;
+    keep_owner(&file, &places.target)?;
+    file.write_all(&vec![b' '; ROOM])?;
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// A daemon that runs as another user must not take the file from its owner.
+#[cfg(unix)]
+fn keep_owner(new: &File, old: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, fchown};
+    let Ok(old) = fs::metadata(old) else { return Ok(()) };
+    let mine = new.metadata()?;
+    let changed = |old: u32, mine: u32| (old != mine).then_some(old);
+    match (changed(old.uid(), mine.uid()), changed(old.gid(), mine.gid())) {
+        (None, None) => Ok(()),
+        (uid, gid) => fchown(new, uid, gid),
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<Written> {
+    match rename(&places.spare, &places.target) {
+        Ok(()) => {
+            sync_folder(places.folder());
+            Ok(Written::Replaced)
+        }
+        Err(error) if cannot_be_replaced(&error) => {
+            // Meanwhile the new file is the backup: `unfinished` finds it if this is cut off.
+            sync_folder(places.folder());
+            overwrite(&places.target, content)?;
+            discard(places);
+            Ok(Written::InPlace)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Overwrites a file in one go. Spaces at the end keep it valid until it has its new length.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).open(path)?;
+    let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(ROOM);
+    let mut padded = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(old.max(content.len())));
+    padded.extend_from_slice(content);
+    padded.resize(old.max(content.len()), b' ');
+    file.write_all(&padded)?;
+    file.sync_all()?;
+    file.set_len(content.len() as u64)?;
+    file.sync_all()
+}
+
+/// The name is on disk only with its folder. Not every system can open folders, and where that
+/// fails there is nothing better to do.
+fn sync_folder(folder: &Path) {
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+}
+
+fn is_forbidden(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+fn cannot_be_replaced(error: &io::Error) -> bool {
+    is_forbidden(error)
+        || matches!(error.kind(), ErrorKind::ResourceBusy | ErrorKind::CrossesDevices)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::super::location::Location;
+    use super::*;
+
+    fn folder() -> (TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Location::shared(folder.path()).places();
+        fs::write(&places.target, "old, and quite a bit longer").unwrap();
+        (folder, places)
+    }
+
+    fn names(folder: &TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_file_is_replaced_by_a_private_one() {
+        let (folder, places) = folder();
+        let mut slot = Slot::prepare(places.clone()).unwrap();
+        slot.note(b"new, at first").unwrap();
+        assert!(unfinished(&places).unwrap().starts_with(b"new, at first  "));
+        assert_eq!(fs::read(&places.target).unwrap(), b"old, and quite a bit longer");
+        assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
+        assert_eq!(fs::read(&places.target).unwrap(), b"new");
+        assert_eq!(names(&folder), ["auth.json"]);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = fs::metadata(&places.target).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_replaced_is_overwritten() {
+        for kind in
+            [ErrorKind::ResourceBusy, ErrorKind::CrossesDevices, ErrorKind::PermissionDenied]
+        {
+            let (folder, places) = folder();
+            let rename: Rename = match kind {
+                ErrorKind::ResourceBusy => |_, _| Err(ErrorKind::ResourceBusy.into()),
+                ErrorKind::CrossesDevices => |_, _| Err(ErrorKind::CrossesDevices.into()),
+                _ => |_, _| Err(ErrorKind::PermissionDenied.into()),
+            };
+            for content in ["new", "much longer than whatever was there before"] {
+                let slot = Slot::prepare_with(places.clone(), rename).unwrap();
+                assert_eq!(slot.commit(content.as_bytes()).unwrap(), Written::InPlace);
+                assert_eq!(fs::read(&places.target).unwrap(), content.as_bytes());
+                assert_eq!(names(&folder), ["auth.json"]);
+            }
+        }
+    }
+
+    #[test]
+    fn other_failures_leave_the_new_login_for_later() {
+        let (_folder, places) = folder();
+        let slot =
+            Slot::prepare_with(places.clone(), |_, _| Err(ErrorKind::Interrupted.into())).unwrap();
+        slot.commit(b"new").unwrap_err();
+        assert_eq!(unfinished(&places).unwrap(), b"new");
+        assert_eq!(finish(&places, b"new").unwrap(), Written::Replaced);
+        assert_eq!(fs::read(&places.target).unwrap(), b"new");
+        assert_eq!(unfinished(&places), None);
+    }
+
+    #[test]
+    fn an_abandoned_slot_leaves_no_trace() {
+        let (folder, places) = folder();
+        Slot::prepare(places.clone()).unwrap().abandon();
+        assert_eq!(names(&folder), ["auth.json"]);
+        assert_eq!(fs::read(&places.target).unwrap(), b"old, and quite a bit longer");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_fails_before_anything_is_spent() {
+        let folder = tempfile::tempdir().unwrap();
+        let places = Location::shared(&folder.path().join("none")).places();
+        assert_eq!(Slot::prepare(places).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,123 @@
+//! A home with a login in it, the sign-in service, and a backend.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use codex_proxy::credentials::{Issuer, Location, Store};
+use codex_proxy::simulator::issuer::{Account, Settings, SignInService, Tokens};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+/// The service on a port of its own.
+pub(crate) struct Service {
+    pub(crate) handle: SignInService,
+    pub(crate) base: String,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::with(Settings {
+            ports: Vec::new(),
+            device_interval: "0.02".to_owned(),
+            ..Settings::default()
+        })
+        .await
+    }
+
+    pub(crate) async fn with(settings: Settings) -> Self {
+        let handle = SignInService::new(settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(handle.clone().serve(listener));
+        Self { handle, base }
+    }
+
+    pub(crate) fn client(&self) -> Issuer {
+        issuer(&self.base)
+    }
+}
+
+pub(crate) fn issuer(base: &str) -> Issuer {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    Issuer::new(http, &base.parse().unwrap(), "codex-proxy", "codex-proxy/test")
+}
+
+pub(crate) fn account() -> Account {
+    Account::new("account-1")
+}
+
+/// A `CODEX_HOME`.
+pub(crate) struct Home {
+    folder: TempDir,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    /// A home in which `tokens` were written a while ago.
+    pub(crate) fn with(tokens: &Tokens) -> Self {
+        let home = Self::new();
+        home.write(&document(tokens, "2026-01-01T00:00:00Z"));
+        home
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn file(&self) -> PathBuf {
+        self.path().join("auth.json")
+    }
+
+    pub(crate) fn location(&self) -> Location {
+        Location::shared(self.path())
+    }
+
+    pub(crate) fn store(&self, service: &Service) -> Store {
+        Store::new(self.location(), service.client())
+    }
+
+    pub(crate) fn write(&self, document: &Value) {
+        std::fs::write(self.file(), serde_json::to_vec_pretty(document).unwrap()).unwrap();
+    }
+
+    pub(crate) fn read(&self) -> Value {
+        serde_json::from_slice(&std::fs::read(self.file()).unwrap()).unwrap()
+    }
+
+    pub(crate) fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// `auth.json` as the Codex CLI writes it, with members that nobody here knows.
+pub(crate) fn document(tokens: &Tokens, last_refresh: &str) -> Value {
+    json!({
+        "zeta": {"b": 1, "a": 2},
+        "auth_mode": "chatgpt",
+        "OPENAI_API_KEY": null,
+        "tokens": {
+            "id_token": tokens.id_token,
+            "access_token": tokens.access_token,
+            "refresh_token": tokens.refresh_token,
+            "account_id": "account-1",
+            "novelty": [1, 2, 3],
+        },
+        "last_refresh": last_refresh,
+        "alpha": "kept",
+    })
+}
+
+/// A number that the environment may set.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+pub(crate) const EXPIRED: Duration = Duration::ZERO;

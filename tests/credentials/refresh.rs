@@ -1,0 +1,375 @@
+//! When and how often the login is renewed, and what is written.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use codex_proxy::config::Config;
+use codex_proxy::credentials::{Error, Login, Store, issuer::Ended};
+use codex_proxy::simulator::SignInService;
+use codex_proxy::simulator::issuer::{Account, Failure};
+use codex_proxy::upstream::Client;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+
+use crate::common::{EXPIRED, Home, Service, account, document};
+
+fn bearer(login: &Login) -> &str {
+    login.access_token.expose_secret()
+}
+
+/// A backend that accepts what the service has given out, or nothing.
+async fn backend(service: Option<SignInService>) -> String {
+    async fn answer(State(service): State<Option<SignInService>>, request: Request) -> Response {
+        let value = request.headers()[header::AUTHORIZATION].to_str().unwrap();
+        let token = value.strip_prefix("Bearer ").unwrap();
+        if service.is_some_and(|service| service.accepts(token)) {
+            "data: 1\n\n".into_response()
+        } else {
+            (StatusCode::UNAUTHORIZED, "{\"detail\":\"Unauthorized\"}").into_response()
+        }
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}/codex", listener.local_addr().unwrap());
+    let router = Router::new().fallback(answer).with_state(service);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    base
+}
+
+fn client(backend: &str, store: &Store) -> Client {
+    let config = Config::from_toml(&format!("[upstream]\nbase_url = \"{backend}\"")).unwrap();
+    Client::with_extra_roots(&config.upstream, Arc::new(store.clone()), None).unwrap()
+}
+
+async fn respond(client: &Client) -> bool {
+    client.respond(Bytes::from_static(b"{}"), uuid::Uuid::nil(), None).await.is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_requests_on_an_expired_token_cause_one_redemption() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(50));
+    let client = client(&backend(Some(service.handle.clone())).await, &home.store(&service));
+    let requests: Vec<_> = (0..200)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { respond(&client).await })
+        })
+        .collect();
+    for request in requests {
+        assert!(request.await.unwrap());
+    }
+    assert_eq!(service.handle.redemptions(), 1);
+    assert_eq!(service.handle.calls().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_refused_requests_cause_one_redemption() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.expire_access_tokens();
+    let client = client(&backend(Some(service.handle.clone())).await, &home.store(&service));
+    let requests: Vec<_> = (0..200)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { respond(&client).await })
+        })
+        .collect();
+    for request in requests {
+        assert!(request.await.unwrap());
+    }
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+#[tokio::test]
+async fn only_the_tokens_and_the_time_change_in_the_file() {
+    let service = Service::start().await;
+    service.handle.set_token_life(Duration::from_secs(200));
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let login = home.store(&service).login().await.unwrap();
+    assert_ne!(bearer(&login), old.access_token);
+
+    let text = std::fs::read_to_string(home.file()).unwrap();
+    let new = home.read();
+    assert_eq!(new["tokens"]["access_token"], bearer(&login));
+    assert_ne!(new["tokens"]["id_token"], *old.id_token);
+    let refresh_token = new["tokens"]["refresh_token"].as_str().unwrap();
+    assert!(service.handle.is_redeemable(refresh_token));
+    let time = new["last_refresh"].as_str().unwrap();
+    let age = jiff::Timestamp::now().duration_since(time.parse().unwrap());
+    assert!(age.as_secs() < 60, "{time}");
+
+    // Everything else, to the letter.
+    let mut expected = serde_json::to_string_pretty(&document(&old, time)).unwrap();
+    for name in ["id_token", "access_token", "refresh_token"] {
+        let before = document(&old, time)["tokens"][name].as_str().unwrap().to_owned();
+        expected = expected.replace(&before, new["tokens"][name].as_str().unwrap());
+    }
+    assert_eq!(text.trim_end(), expected);
+    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(home.file()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_stays_a_link() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let elsewhere = Home::new();
+    std::fs::rename(home.file(), elsewhere.file()).unwrap();
+    std::os::unix::fs::symlink(elsewhere.file(), home.file()).unwrap();
+    let login = home.store(&service).login().await.unwrap();
+    assert!(home.file().is_symlink());
+    assert_eq!(elsewhere.read()["tokens"]["access_token"], bearer(&login));
+}
+
+#[tokio::test]
+async fn a_login_that_others_renewed_is_adopted_without_asking_the_service() {
+    let service = Service::start().await;
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    let store = home.store(&service);
+    let before = store.login().await.unwrap();
+    let new = service.handle.sign_in(&account());
+    home.write(&document(&new, "2026-01-02T00:00:00Z"));
+    let after = store.rejected(&before).await.unwrap();
+    assert_eq!(bearer(&after), new.access_token);
+    assert_eq!(service.handle.calls(), []);
+}
+
+#[tokio::test]
+async fn another_account_is_for_the_next_request_only() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let store = home.store(&service);
+    let before = store.login().await.unwrap();
+    let other = service.handle.sign_in(&Account::new("account-2"));
+    let mut file = document(&other, "2026-01-02T00:00:00Z");
+    file["tokens"]["account_id"] = "account-2".into();
+    home.write(&file);
+    assert_eq!(bearer(&store.rejected(&before).await.unwrap()), bearer(&before));
+    assert_eq!(bearer(&store.login().await.unwrap()), other.access_token);
+    assert_eq!(service.handle.calls(), []);
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_again_is_not_renewed_again() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let client = client(&backend(None).await, &home.store(&service));
+    for _ in 0..5 {
+        assert!(!respond(&client).await);
+    }
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+#[tokio::test]
+async fn the_catalogue_never_causes_a_renewal() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let client = client(&backend(None).await, &home.store(&service));
+    client.models().await.unwrap_err();
+    assert_eq!(service.handle.calls(), []);
+}
+
+#[tokio::test]
+async fn a_renewal_outlives_the_client_that_caused_it() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(200));
+    let store = home.store(&service);
+    let left = tokio::time::timeout(Duration::from_millis(50), store.login()).await;
+    assert!(left.is_err());
+    store.settle().await;
+    let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+    assert!(service.handle.is_redeemable(&token));
+    assert_eq!(service.handle.redemptions(), 1);
+    store.login().await.unwrap();
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_renewal_leaves_the_old_login_in_use_while_it_lives() {
+    let service = Service::start().await;
+    service.handle.set_token_life(Duration::from_secs(200));
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    for failure in
+        [Failure::ServerError, Failure::Cloudflare, Failure::RateLimited, Failure::Unparseable]
+    {
+        let store = home.store(&service);
+        let before = service.handle.calls().len();
+        service.handle.fail_next(failure);
+        for _ in 0..3 {
+            assert_eq!(bearer(&store.login().await.unwrap()), old.access_token);
+        }
+        assert_eq!(service.handle.calls().len(), before + 1, "the service is left alone a while");
+    }
+    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+}
+
+#[tokio::test]
+async fn what_can_pass_is_tried_again_once_the_login_has_ended() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let store = home.store(&service);
+    for (failure, told) in [
+        (Failure::ServerError, "HTTP 500"),
+        (Failure::Cloudflare, "Cloudflare"),
+        (Failure::RateLimited, "Too many requests"),
+        (Failure::Unparseable, "cannot be read"),
+    ] {
+        service.handle.fail_next(failure);
+        let error = store.login().await.unwrap_err();
+        assert!(error.is_transient(), "{failure:?}");
+        assert!(error.to_string().contains(told), "{failure:?}: {error}");
+    }
+    store.login().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_final_is_remembered_until_the_file_changes() {
+    let invalid_grant = Ended::Refused { code: Some("invalid_grant".to_owned()) };
+    let cases = [
+        (Failure::Expired, Ended::Expired),
+        (Failure::Reused, Ended::Reused),
+        (Failure::Invalidated, Ended::Invalidated),
+        (Failure::InvalidGrant, invalid_grant),
+        (Failure::Unauthorized, Ended::Refused { code: None }),
+    ];
+    futures_util::future::join_all(cases.map(|(failure, ended)| async move {
+        let service = Service::start().await;
+        service.handle.set_token_life(EXPIRED);
+        let home = Home::with(&service.handle.sign_in(&account()));
+        service.handle.set_token_life(Duration::from_secs(3600));
+        let store = home.store(&service);
+        service.handle.fail_next(failure);
+        for _ in 0..3 {
+            let error = store.login().await.unwrap_err();
+            assert!(error.to_string().contains("run `codex-proxy login`"), "{error}");
+            match error {
+                Error::Ended { why, .. } => assert_eq!(why, ended),
+                other => panic!("{other}"),
+            }
+        }
+        assert_eq!(service.handle.calls().len(), 1, "{failure:?}");
+        // A login while the daemon runs is used by the next request.
+        let new = service.handle.sign_in(&account());
+        home.write(&document(&new, "2026-01-02T00:00:00Z"));
+        assert_eq!(bearer(&store.login().await.unwrap()), new.access_token);
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_that_another_program_redeemed_first_is_replaced_by_its_successor() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let store = home.store(&service);
+    // The other program has redeemed the token and takes its time to write.
+    let new = service.handle.sign_in(&account());
+    service.handle.fail_next(Failure::Reused);
+    let (login, ()) = tokio::join!(store.login(), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        home.write(&document(&new, "2026-01-02T00:00:00Z"));
+    });
+    assert_eq!(bearer(&login.unwrap()), new.access_token);
+}
+
+#[tokio::test]
+async fn a_sign_in_while_the_service_thinks_is_not_overwritten() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(200));
+    let store = home.store(&service);
+    let new = service.handle.sign_in(&Account::new("account-1"));
+    let (login, ()) = tokio::join!(store.login(), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        home.write(&document(&new, "2026-01-02T00:00:00Z"));
+    });
+    assert_eq!(bearer(&login.unwrap()), new.access_token);
+    assert_eq!(home.read()["tokens"]["access_token"], *new.access_token);
+    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+}
+
+#[tokio::test]
+async fn stores_of_several_processes_take_turns() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(50));
+    // Each store has locks and memories of its own, as a process has.
+    let stores: Vec<_> = (0..4).map(|_| home.store(&service)).collect();
+    let logins = futures_util::future::join_all(stores.iter().map(Store::login)).await;
+    let bearers: HashSet<_> =
+        logins.iter().map(|login| bearer(login.as_ref().unwrap()).to_owned()).collect();
+    assert_eq!(bearers.len(), 1);
+    assert_eq!(service.handle.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_was_cut_off_before_the_rename_is_completed() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let new = service.handle.sign_in(&account());
+    let spare = home.path().join(".auth.json.new");
+    let write = |time: &str| {
+        std::fs::write(&spare, serde_json::to_vec(&document(&new, time)).unwrap()).unwrap();
+    };
+    write("2026-01-01T00:00:01Z");
+    assert_eq!(bearer(&home.store(&service).login().await.unwrap()), new.access_token);
+    assert_eq!(service.handle.calls(), []);
+    assert!(!spare.exists());
+
+    // One that is older than the file, or damaged, is not.
+    home.write(&document(&old, "2026-01-03T00:00:00Z"));
+    write("2026-01-02T00:00:00Z");
+    assert_ne!(bearer(&home.store(&service).login().await.unwrap()), new.access_token);
+    assert_eq!(service.handle.redemptions(), 1);
+    assert!(!spare.exists());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nothing_is_spent_that_could_not_be_written() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    // A folder in the way: also root cannot write a file there.
+    std::fs::create_dir(home.path().join(".auth.json.new")).unwrap();
+    let error = home.store(&service).login().await.unwrap_err();
+    assert!(matches!(error, Error::Unwritable { .. }), "{error}");
+    assert_eq!(service.handle.calls(), []);
+    assert!(service.handle.is_redeemable(&old.refresh_token));
+}

@@ -1,0 +1,165 @@
+//! Two daemons and the Codex CLI on one login: nobody is ever signed out, and nobody but the CLI
+//! writes a file that is half there.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use codex_proxy::credentials::{Claims, Store};
+use codex_proxy::simulator::SignInService;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::common::{Home, Service, account, number};
+
+/// A number between 0 and `below`, another one each time.
+fn random(below: u64) -> u64 {
+    u64::try_from(uuid::Uuid::new_v4().as_u128() % u128::from(below)).unwrap()
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    uses: AtomicUsize,
+    torn_reads: AtomicUsize,
+    cli_redeemed: AtomicUsize,
+    cli_came_late: AtomicUsize,
+}
+
+fn count(counter: &AtomicUsize) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Uses the login at random moments, as requests do.
+async fn daemon(store: Store, service: SignInService, tally: Arc<Tally>, over: Arc<AtomicBool>) {
+    while !over.load(Ordering::Relaxed) {
+        let login = store.login().await.expect("signed in");
+        // It may end on the way; then the next one is good.
+        if !service.accepts(login.access_token.expose_secret()) {
+            let login = store.login().await.expect("signed in");
+            assert!(service.accepts(login.access_token.expose_secret()));
+        }
+        count(&tally.uses);
+        sleep(Duration::from_millis(random(60))).await;
+    }
+}
+
+fn lives(file: &Value) -> bool {
+    let end = Claims::of(file["tokens"]["access_token"].as_str().unwrap()).unwrap().expires_at;
+    end.unwrap() > jiff::Timestamp::now().as_second()
+}
+
+/// What the Codex CLI does: no lock, and the file truncated and written in place. Here it takes
+/// its time in between.
+async fn codex_cli(home: Arc<Home>, base: String, tally: Arc<Tally>, over: Arc<AtomicBool>) {
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let read = || {
+        let content = std::fs::read(home.file()).unwrap();
+        serde_json::from_slice::<Value>(&content).ok().or_else(|| {
+            count(&tally.torn_reads);
+            None
+        })
+    };
+    while !over.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(100 + random(1500))).await;
+        let Some(mut file) = read() else { continue };
+        // Half of the time when everybody else does too.
+        let waits = random(2) == 0;
+        while waits && lives(&file) {
+            sleep(Duration::from_millis(20)).await;
+            let Some(newer) = read() else { continue };
+            file = newer;
+        }
+        let body = json!({
+            "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
+            "grant_type": "refresh_token",
+            "refresh_token": file["tokens"]["refresh_token"],
+        });
+        let answer = http.post(format!("{base}/oauth/token")).json(&body).send().await.unwrap();
+        if !answer.status().is_success() {
+            let refusal: Value = answer.json().await.unwrap();
+            assert_eq!(refusal["error"]["code"], "refresh_token_reused");
+            count(&tally.cli_came_late);
+            continue;
+        }
+        let tokens: Value = answer.json().await.unwrap();
+        sleep(Duration::from_millis(random(40))).await;
+        let Some(mut file) = read() else { panic!("the file is torn before it is merged") };
+        for name in ["id_token", "access_token", "refresh_token"] {
+            file["tokens"][name] = tokens[name].clone();
+        }
+        file["last_refresh"] = jiff::Timestamp::now().to_string().into();
+        let text = serde_json::to_string_pretty(&file).unwrap();
+        let mut written = std::fs::File::create(home.file()).unwrap();
+        sleep(Duration::from_millis(random(10))).await;
+        let (first, second) = text.split_at(text.len() / 2);
+        written.write_all(first.as_bytes()).unwrap();
+        sleep(Duration::from_millis(random(10))).await;
+        written.write_all(second.as_bytes()).unwrap();
+        count(&tally.cli_redeemed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_signed_out_by_sharing() {
+    let seconds = number("CODEX_PROXY_TEST_SHARING_SECS", 8);
+    let service = Service::start().await;
+    service.handle.set_token_life(Duration::from_secs(2));
+    service.handle.set_delay(Duration::from_millis(30));
+    let home = Arc::new(Home::with(&service.handle.sign_in(&account())));
+    let (tally, over) = (Arc::new(Tally::default()), Arc::new(AtomicBool::new(false)));
+    let mut users = tokio::task::JoinSet::new();
+    for _ in 0..2 {
+        let store = home.store(&service);
+        users.spawn(daemon(store, service.handle.clone(), Arc::clone(&tally), Arc::clone(&over)));
+    }
+    let cli =
+        codex_cli(Arc::clone(&home), service.base.clone(), Arc::clone(&tally), Arc::clone(&over));
+    users.spawn(cli);
+    sleep(Duration::from_secs(seconds)).await;
+    over.store(true, Ordering::Relaxed);
+    while let Some(user) = users.join_next().await {
+        user.unwrap();
+    }
+    let reused = service.handle.calls().iter().filter(|call| call.status != 200).count();
+    eprintln!(
+        "{seconds} s: {tally:?}, {} redemptions, {reused} came late",
+        service.handle.redemptions()
+    );
+    assert_eq!(tally.torn_reads.load(Ordering::Relaxed), 0);
+    assert!(tally.uses.load(Ordering::Relaxed) > 10);
+    assert!(service.handle.redemptions() > 1);
+    let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+    assert!(service.handle.is_redeemable(&token));
+    assert_eq!(home.read()["alpha"], "kept");
+}
+
+/// Readers without patience see the old file or the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_reader_sees_half_a_file() {
+    let service = Service::start().await;
+    service.handle.set_token_life(Duration::ZERO);
+    let home = Arc::new(Home::with(&service.handle.sign_in(&account())));
+    let over = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let (home, over) = (Arc::clone(&home), Arc::clone(&over));
+        move || {
+            let mut reads = 0;
+            while !over.load(Ordering::Relaxed) {
+                home.read();
+                reads += 1;
+            }
+            reads
+        }
+    });
+    let store = home.store(&service);
+    for _ in 0..200 {
+        store.login().await.unwrap();
+    }
+    over.store(true, Ordering::Relaxed);
+    let reads: usize = reader.join().unwrap();
+    eprintln!("{reads} reads during 200 renewals");
+    assert_eq!(service.handle.redemptions(), 200);
+    assert!(reads > 200);
+}

@@ -1,0 +1,164 @@
+//! What `codex-proxy status` says, and the login of a running daemon.
+
+use codex_proxy::simulator::Simulator;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::common::{Home, Service, account, document};
+use crate::program::{Program, command, run};
+
+/// The backend and the sign-in service on one port.
+async fn simulator() -> (Simulator, String) {
+    let simulator = Simulator::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
+    (simulator, base)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_account_is_masked_unless_asked_for() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let status = |arguments: &[&str]| run(&home, &service.base, arguments);
+    let ended = status(&["status"]);
+    ended.with(0, "a***@example.com");
+    assert!(!ended.out.contains("account-1"), "{}", ended.out);
+    status(&["status", "--show"]).with(0, "account-1@example.com");
+    let report: Value = serde_json::from_str(&status(&["status", "--json"]).out).unwrap();
+    assert_eq!(report["signed_in"], json!(true));
+    assert_eq!(report["plan"], "plus");
+    assert_eq!(report["store"], "codex");
+    assert_eq!(report["last_refresh"], "2026-01-01T00:00:00Z");
+    assert_eq!(service.handle.calls(), [], "nobody was asked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_login_there_is_a_message_and_an_exit_code() {
+    let (service, home) = (Service::start().await, Home::new());
+    run(&home, &service.base, &["status"]).with(77, "run `codex-proxy login`");
+    let ended = run(&home, &service.base, &["status", "--json"]);
+    assert_eq!(ended.code, 77);
+    let report: Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(report["signed_in"], json!(false));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_are_asked_for_when_wanted() {
+    let (simulator, base) = simulator().await;
+    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let mut command = command(&home, &base, &["status", "--limits"]);
+    command.env("CODEX_PROXY_UPSTREAM_BASE_URL", format!("{base}/backend-api/codex"));
+    let ended = Program::of(command).end();
+    ended.with(0, "12 % of 5 hours used");
+    assert!(ended.out.contains("5 % of 7 days used"), "{}", ended.out);
+}
+
+/// A daemon that is ended with its test.
+struct Daemon {
+    child: std::process::Child,
+    log: std::thread::JoinHandle<String>,
+    base: String,
+}
+
+impl Daemon {
+    async fn start(home: &Home, service: &str) -> Self {
+        let base_url = format!("{service}/backend-api/codex");
+        Self::with(home, service, &[("CODEX_PROXY_UPSTREAM_BASE_URL", &base_url)]).await
+    }
+
+    async fn with(home: &Home, service: &str, variables: &[(&str, &str)]) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address = format!("127.0.0.1:{port}");
+        let mut command = command(home, service, &["serve", "--listen", &address]);
+        command.envs(variables.iter().copied());
+        let mut child = command.spawn().unwrap();
+        let mut err = child.stderr.take().unwrap();
+        let log = std::thread::spawn(move || {
+            let mut text = String::new();
+            std::io::Read::read_to_string(&mut err, &mut text).unwrap();
+            text
+        });
+        let base = format!("http://{address}");
+        while reqwest::get(format!("{base}/health")).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        Self { child, log, base }
+    }
+
+    async fn complete(&self) -> (u16, String) {
+        let body = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}]});
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(format!("{}/v1/chat/completions", self.base)).json(&body);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    }
+
+    fn log(mut self) -> String {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.log.join().unwrap()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_daemon_uses_and_renews_whatever_login_there_is() {
+    let (simulator, base) = simulator().await;
+    let home = Home::new();
+    let daemon = Daemon::start(&home, &base).await;
+    let mut said = String::new();
+
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 401, "{body}");
+    assert!(body.contains("codex-proxy login"), "{body}");
+    said.push_str(&body);
+
+    // A sign-in, and then one that ends.
+    let service = simulator.issuer();
+    home.write(&document(&service.sign_in(&account()), "2026-01-01T00:00:00Z"));
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 200, "{body}");
+    said.push_str(&body);
+    service.expire_access_tokens();
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 200, "{body}");
+    said.push_str(&body);
+    assert_eq!(service.redemptions(), 1);
+
+    // One that has ended for good.
+    service.set_token_life(std::time::Duration::ZERO);
+    home.write(&document(&service.sign_in(&account()), "2026-01-01T00:00:00Z"));
+    service.fail_next(codex_proxy::simulator::issuer::Failure::Expired);
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 401, "{body}");
+    said.push_str(&body);
+
+    let log = daemon.log();
+    assert!(log.contains("TRACE") && log.contains("renewed the login"), "logs are on");
+    crate::program::assert_clean(&log);
+    crate::program::assert_clean(&said);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
+    let (simulator, base) = simulator().await;
+    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let variables = [
+        ("CODEX_PROXY_UPSTREAM_MODE", "api_key"),
+        ("CODEX_PROXY_UPSTREAM_BASE_URL", &base),
+        ("OPENAI_API_KEY", "sk-simulated-fake"),
+    ];
+    let daemon = Daemon::with(&home, &base, &variables).await;
+    let (status, body) = daemon.complete().await;
+    assert_eq!(status, 200, "{body}");
+    let exchange = simulator.log().exchanges().pop().unwrap();
+    assert_eq!(exchange.headers.get("chatgpt-account-id"), None);
+    let log = daemon.log();
+    assert!(log.contains("TRACE"), "logs are on");
+    crate::program::assert_clean(&log);
+
+    // Without any key nothing starts.
+    let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
+    command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
+    Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
+}
