@@ -13,10 +13,12 @@ use bytes::Bytes;
 use codex_proxy::chat::chunk::ChunkWriter;
 use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, ServiceTier, Sink};
 use codex_proxy::chat::request::Request;
+use codex_proxy::continuity::Memory;
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
+use codex_proxy::responses::request::Item;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::Past;
+use codex_proxy::translate::memory::{Key, Past, Recall, Scope, Turn};
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -128,15 +130,19 @@ fn conversation(size: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-fn requests(c: &mut Criterion) {
-    let model = Model {
+fn model() -> Model {
+    Model {
         slug: "gpt-5.5".into(),
         efforts: vec![Effort::Low, Effort::Medium, Effort::High],
         effort: None,
         reasons: true,
         summaries: true,
         verbosity: true,
-    };
+    }
+}
+
+fn requests(c: &mut Criterion) {
+    let model = model();
     let mut group = c.benchmark_group("request");
     for (name, size) in [("4 KiB", 4 << 10), ("512 KiB", 512 << 10), ("8 MiB", 8 << 20)] {
         let body = conversation(size);
@@ -155,5 +161,66 @@ fn requests(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, events, pipeline, requests);
+/// Finds every turn of a long conversation again, whether it is remembered or not.
+struct Remembering(Option<Arc<Turn>>);
+
+impl Recall for Remembering {
+    fn recall(&self, _: Key) -> Option<Arc<Turn>> {
+        self.0.clone()
+    }
+}
+
+/// What looking for 200 remembered turns adds to translating the request that has them.
+fn continuity(c: &mut Criterion) {
+    let result = "a line of a file that was read\n".repeat(60);
+    let mut messages = vec![json!({"role": "system", "content": "You are an agent. ".repeat(40)})];
+    for turn in 0..200 {
+        messages.push(json!({"role": "user", "content": format!("Please do step {turn}.")}));
+        messages.push(json!({"role": "assistant", "content": "Reading.", "tool_calls": [{"id":
+            format!("call_{turn}"), "type": "function", "function": {"name": "read_file",
+            "arguments": "{\"path\":\"src/main.rs\",\"from\":1,\"to\":60}"}}]}));
+        messages.push(
+            json!({"role": "tool", "tool_call_id": format!("call_{turn}"), "content": result}),
+        );
+    }
+    let body = json!({"model": "gpt-5.5", "messages": messages}).to_string();
+    let translate_with = |past: &Past<'_>| {
+        let value: serde_json_borrow::Value<'_> = serde_json::from_str(&body).unwrap();
+        let chat = Request::read(&value).unwrap();
+        let translated = translate(&chat, &model(), Policy::default(), past).unwrap();
+        serde_json::to_vec(&translated.request).unwrap().len()
+    };
+    // A turn that is not the one repeated: found, compared and left.
+    let turn = Turn {
+        items: vec![Item::FunctionCall {
+            call_id: "call_x".into(),
+            name: "read_file".into(),
+            arguments: "{}".into(),
+        }],
+        text: "Reading.".into(),
+        turn_state: None,
+    };
+    let mut group = c.benchmark_group("continuity");
+    group.throughput(Throughput::Bytes(body.len() as u64));
+    for (name, memory) in [("200 turns, none known", None), ("200 turns, compared", Some(turn))] {
+        let memory = Remembering(memory.map(Arc::new));
+        let past = Past { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
+        group.bench_function(name, |b| b.iter(|| translate_with(black_box(&past))));
+    }
+    let memory = Memory::new(&codex_proxy::config::Continuity {
+        enabled: true,
+        max_bytes: 64 << 20,
+        ttl: std::time::Duration::from_secs(3600),
+    });
+    let past = Past { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
+    group.bench_function("200 turns, the real memory", |b| {
+        b.iter(|| translate_with(black_box(&past)));
+    });
+    group.bench_function("200 turns, without any", |b| {
+        b.iter(|| translate_with(black_box(&Past::unknown())));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, events, pipeline, requests, continuity);
 criterion_main!(benches);

@@ -137,13 +137,11 @@ impl History {
                     add_part(hash, part);
                 }
             }
-            Item::FunctionCall { call_id, name, arguments } => {
-                for text in ["call", call_id, name, &canonical(arguments)] {
-                    add(hash, text);
-                }
-            }
-            Item::CustomToolCall { call_id, name, input } => {
-                for text in ["custom", call_id, name, input] {
+            // Ids are the backend's own and tell one call from any other. What it was called with
+            // may be spelled in many ways, and is compared where the call itself is put back.
+            Item::FunctionCall { call_id, name, .. }
+            | Item::CustomToolCall { call_id, name, .. } => {
+                for text in ["call", call_id, name] {
                     add(hash, text);
                 }
             }
@@ -268,14 +266,35 @@ pub(super) fn text_of(items: &[Item<'_>]) -> String {
     texts
 }
 
-/// The calls among the items: id, name and arguments in one spelling.
-fn calls<'i>(items: &'i [Item<'_>]) -> impl Iterator<Item = (&'i str, &'i str, String)> {
+/// A call: id, name and arguments or input.
+#[derive(Debug, Clone, Copy)]
+struct Call<'i> {
+    id: &'i str,
+    name: &'i str,
+    text: &'i str,
+    is_json: bool,
+}
+
+impl PartialEq for Call<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let is_same_text = || {
+            self.text == other.text
+                || (self.is_json && canonical(self.text) == canonical(other.text))
+        };
+        self.id == other.id
+            && self.name == other.name
+            && self.is_json == other.is_json
+            && is_same_text()
+    }
+}
+
+fn calls<'i>(items: &'i [Item<'_>]) -> impl Iterator<Item = Call<'i>> {
     items.iter().filter_map(|item| match item {
-        Item::FunctionCall { call_id, name, arguments } => {
-            Some((&**call_id, &**name, canonical(arguments)))
+        Item::FunctionCall { call_id: id, name, arguments: text } => {
+            Some(Call { id, name, text, is_json: true })
         }
-        Item::CustomToolCall { call_id, name, input } => {
-            Some((&**call_id, &**name, input.clone().into_owned()))
+        Item::CustomToolCall { call_id: id, name, input: text } => {
+            Some(Call { id, name, text, is_json: false })
         }
         _ => None,
     })

@@ -10,6 +10,7 @@
 
 mod backend;
 mod calls;
+mod continuity;
 mod corpus;
 mod daemon;
 mod layers;
