@@ -25,7 +25,8 @@ pub enum Error {
     #[error(
         "{} does not exist, and {} says cli_auth_credentials_store = \"{store}\": the Codex CLI \
          keeps its login {}, where codex-proxy cannot read it; set \
-         cli_auth_credentials_store = \"file\" there and run `codex login` again",
+         cli_auth_credentials_store = \"file\" there and run `codex login` again, or keep a login \
+         of its own with `[auth] store = \"own\"` and `codex-proxy login`",
         path.display(), config.display(), whereabouts(store)
     )]
     ElsewhereStored {

@@ -233,7 +233,7 @@ mod tests {
         }
         let message = read(&json!({"auth_mode": "apikey"})).unwrap_err().to_string();
         assert!(message.contains("holds an API key rather than a ChatGPT login"), "{message}");
-        assert!(message.contains("`codex login`"), "{message}");
+        assert!(message.contains("`codex-proxy login`"), "{message}");
     }
 
     #[test]
