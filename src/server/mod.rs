@@ -30,6 +30,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::config::Config;
 use crate::credentials::Summary;
 use crate::models::Catalogue;
+use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
 
@@ -75,6 +76,15 @@ impl Account {
             Self::Simulated => Summary::default(),
             Self::ApiKey => Summary { signed_in: true, ..Summary::default() },
             Self::SignedIn(store) => store.summary(),
+        }
+    }
+
+    /// Which API answers, as far as that can be told without waiting.
+    pub fn platform(&self) -> Platform {
+        match self {
+            Self::Simulated => Platform::Codex,
+            Self::ApiKey => Platform::Public,
+            Self::SignedIn(store) => store.platform(),
         }
     }
 

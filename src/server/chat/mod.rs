@@ -90,7 +90,8 @@ async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order,
     chat.model.clone_into(&mut record.model);
     record.stream = chat.stream;
     let resolved = app.resolve(chat.model).await?;
-    let translated = request::translate(&chat, &model(&resolved), app.0.config.policy())?;
+    let policy = app.0.config.policy(app.0.account.platform());
+    let translated = request::translate(&chat, &model(&resolved), policy)?;
     let Translated { request, conversation, plan, notes } = translated;
     let body = serde_json::to_vec(&request).map_err(ApiError::internal)?;
     let client = app.0.upstream.clone();
