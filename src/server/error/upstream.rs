@@ -81,6 +81,11 @@ impl ApiError {
             Class::Overloaded => Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
                 .code("server_is_overloaded")
                 .retry_after(asked_to_wait.unwrap_or(OVERLOAD_DELAY)),
+            Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
+                "The upstream does not accept the API key: {} Set another one, or sign in with \
+                 `codex-proxy login`.",
+                sentence(&message)
+            )),
             Class::Auth => Self::login(format!(
                 "The upstream does not accept the login: {} Run `codex-proxy login` or \
                  `codex login` and try again.",

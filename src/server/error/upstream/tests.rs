@@ -163,6 +163,7 @@ fn logins_that_are_not_accepted_name_the_command() {
         refused(401, r#"{"error":{"message":"Expired.","code":"token_expired"},"status":401}"#),
         refused(401, r#"{"detail":"Your authentication token has been invalidated."}"#),
         refused(401, ""),
+        refused(401, r#"{"error":{"message":"Incorrect API key.","code":"invalid_api_key"}}"#),
         reported(r#"{"code":"token_invalid","message":"token revoked"}"#),
     ] {
         check(&failure, auth);
