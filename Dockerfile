@@ -3,11 +3,11 @@
 #   docker build --tag codex-proxy .
 #
 # The daemon listens on addresses of its own machine only, so a published port (`--publish`) does
-# not reach it. Share the host's network (on Linux), and the folder with the Codex CLI's login; the
-# login is only read, so the mount and the root may both be read-only:
+# not reach it. Share the host's network (on Linux), and the folder with the Codex CLI's login,
+# writable, so that the login can be renewed; the root may be read-only:
 #
 #   docker run --rm --network host --read-only --user "$(id -u)" \
-#       --volume "$HOME/.codex:/codex:ro" codex-proxy
+#       --volume "$HOME/.codex:/codex" codex-proxy
 #
 # Without an account: docker run --rm --network host codex-proxy serve --simulate
 
@@ -28,7 +28,7 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm --recursive --force /var/lib/apt/lists/*
 COPY --from=build /codex-proxy /usr/local/bin/codex-proxy
-# Nobody in particular: the daemon writes no files and needs no home.
+# Nobody in particular: the daemon writes nothing but the login and needs no home.
 USER 65532:65532
 # Where the login is mounted.
 ENV CODEX_HOME=/codex

@@ -13,6 +13,7 @@
 //! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | nothing of ours |
 //! | [`responses`] | what the backend speaks: requests, events, models, errors | nothing of ours |
 //! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
+//! | [`effort`], [`platform`] | words that several of the others share | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
 //! | [`credentials`] | the login that the Codex CLI keeps | `config` |
@@ -30,6 +31,7 @@ pub mod continuity;
 pub mod credentials;
 pub mod effort;
 pub mod models;
+pub mod platform;
 pub mod responses;
 pub mod server;
 pub mod simulator;

@@ -84,7 +84,9 @@ pub fn banner(banner: &Banner<'_>) {
         let plan = login.plan.as_deref().unwrap_or("unknown");
         tracing::info!(account, plan, "signed in");
     } else {
-        tracing::warn!("not signed in: run `codex login`; a restart is not needed");
+        tracing::warn!(
+            "not signed in: run `codex-proxy login` or `codex login`; a restart is not needed"
+        );
     }
     tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and any API key");
 }
@@ -138,7 +140,7 @@ mod tests {
         assert!(simulated.contains("WARN SIMULATED BACKEND"), "{simulated}");
         assert!(!simulated.contains("signed in"), "{simulated}");
         let missing = start(&Summary::default(), false);
-        assert!(missing.contains("WARN not signed in: run `codex login`"), "{missing}");
+        assert!(missing.contains("WARN not signed in: run `codex-proxy login`"), "{missing}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::exit::{Exit, Failure};
 use crate::config::{Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
+use crate::platform::Platform;
 use crate::server::{self, Account, App};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
@@ -111,6 +112,7 @@ async fn start_simulator() -> Result<reqwest::Url, Failure> {
 /// The simulated backend takes any login.
 fn simulated_login() -> Login {
     Login {
+        platform: Platform::Codex,
         access_token: "simulated".into(),
         account_id: Some("simulated".to_owned()),
         plan: None,

@@ -12,6 +12,7 @@ use super::exit::{Exit, Failure};
 use super::run::{runtime, store};
 use crate::config::{Config, Keeper};
 use crate::credentials::{Location, Status, Store, Summary};
+use crate::platform::Platform;
 use crate::upstream::Client;
 
 /// What to show.
@@ -35,6 +36,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         let status = store.status().await?;
         if !arguments.limits {
             return Ok(Report { status, limits: None });
+        }
+        if status.login.platform == Platform::Public {
+            let message = "an API key has no plan whose limits could be shown; leave out --limits";
+            return Err(Failure::new(Exit::Usage, message));
         }
         let limits = limits(config, &store).await?;
         // Asking may have renewed the login.
@@ -85,6 +90,10 @@ impl Report {
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut report = json!({
             "signed_in": true,
+            "kind": match login.platform {
+                Platform::Codex => "chatgpt",
+                Platform::Public => "api_key",
+            },
             "email": self.email(show),
             "plan": login.plan,
             "expires_at": time(end(&self.status)),
@@ -105,6 +114,13 @@ impl Report {
     fn to_text(&self, location: &Location, show: bool, now: Timestamp) -> String {
         let login = &self.status.login;
         let unknown = || "unknown".to_owned();
+        if login.platform == Platform::Public {
+            let kept = format!("{} ({})", location.path.display(), whose(location.keeper));
+            return format!(
+                "{:<8} an API key of the OpenAI platform\n{:<8} {kept}\n",
+                "account", "login"
+            );
+        }
         let mut rows = vec![
             ("account", self.email(show).unwrap_or_else(unknown)),
             ("plan", login.plan.clone().unwrap_or_else(unknown)),
@@ -207,6 +223,7 @@ mod tests {
 
     fn report() -> Report {
         let login = Login {
+            platform: Platform::Codex,
             access_token: "hush".into(),
             account_id: Some("account-1".to_owned()),
             plan: Some("plus".to_owned()),
@@ -239,6 +256,23 @@ limit    4 % of 7 days used
         assert_eq!(text, expected);
         let text = report().to_text(&location, true, now);
         assert!(text.contains("jo@example.com") && text.contains("account-1"), "{text}");
+    }
+
+    #[test]
+    fn an_api_key_is_told_from_a_plan() {
+        let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
+        let login = Arc::new(Login::api_key("hush".into()));
+        let status = Status { login, last_refresh: None, is_renewable: false };
+        let report = Report { status, limits: None };
+        let text = report.to_text(&location, true, Timestamp::now());
+        assert_eq!(
+            text,
+            "account  an API key of the OpenAI platform\n\
+             login    /home/jo/.codex/auth.json (shared with the Codex CLI)\n"
+        );
+        let json = report.to_json(&location, true);
+        assert_eq!(json["kind"], "api_key");
+        assert!(!json.to_string().contains("hush"));
     }
 
     #[test]

@@ -50,6 +50,12 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
     Ok(Server { listen: listen?, max_body_bytes })
 }
 
+/// The Codex backend.
+const CODEX: &str = "https://chatgpt.com/backend-api/codex";
+
+/// The OpenAI platform's public API.
+const PUBLIC: &str = "https://api.openai.com/v1";
+
 fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     let is_platform = r.choose("upstream", "mode", &[("chatgpt", false), ("api_key", true)]);
     let variable = r.take(
@@ -65,8 +71,8 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     );
     // An empty address asks for that of the mode, so that the example file can spell it out.
     let default = match is_platform {
-        Ok(true) => "https://api.openai.com/v1",
-        _ => "https://chatgpt.com/backend-api/codex",
+        Ok(true) => PUBLIC,
+        _ => CODEX,
     };
     let base_url = r.take(key("upstream", "base_url", URL), default.to_owned(), |text: String| {
         checks::service_url(if text.is_empty() { default } else { &text })
@@ -103,9 +109,17 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     );
     let (variable, file) = (variable?, Some(file?).filter(|file| !file.as_os_str().is_empty()));
     let mode = if is_platform? { Mode::ApiKey { variable, file } } else { Mode::ChatGpt };
+    let base_url = base_url?;
+    // A key is of no use to the Codex backend.
+    let public_url = if base_url.as_str() == CODEX {
+        checks::service_url(PUBLIC).map_err(|_| Refused)?
+    } else {
+        base_url.clone()
+    };
     Ok(Upstream {
         mode,
-        base_url: base_url?,
+        base_url,
+        public_url,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
         originator: originator?,

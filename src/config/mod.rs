@@ -29,6 +29,7 @@ pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file};
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
+use crate::platform::Platform;
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
 
 /// The effective settings, checked and with their defaults filled in.
@@ -60,9 +61,10 @@ pub fn load(named: Option<&Path>, flags: Flags) -> Result<(Config, Effective), E
 }
 
 impl Config {
-    /// What the owner has chosen about the translation.
-    pub fn policy(&self) -> Policy {
+    /// What the owner has chosen about the translation, where this API answers.
+    pub fn policy(&self, platform: Platform) -> Policy {
         Policy {
+            platform,
             strict: self.compat.strict,
             max_tokens: self.compat.max_tokens,
             reasoning: self.output.reasoning,
@@ -101,6 +103,9 @@ pub struct Upstream {
     /// The address that `/responses` and `/models` are appended to; its path has no trailing
     /// slash, except that [`Url`] writes an empty path as `/`.
     pub base_url: Url,
+    /// The same for logins that are keys of the OpenAI platform. An address that was set is for
+    /// all of them.
+    pub public_url: Url,
     /// How long the backend may be silent within one answer.
     pub idle_timeout: Duration,
     /// How long connecting may take.

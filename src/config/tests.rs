@@ -43,6 +43,7 @@ fn without_any_source_the_defaults_are_in_force() {
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:10455");
     assert_eq!(config.server.max_body_bytes, 128 * 1024 * 1024);
     assert_eq!(config.upstream.base_url.as_str(), "https://chatgpt.com/backend-api/codex");
+    assert_eq!(config.upstream.public_url.as_str(), "https://api.openai.com/v1");
     assert_eq!(config.upstream.idle_timeout, Duration::from_secs(300));
     assert_eq!(config.upstream.connect_timeout, Duration::from_secs(15));
     assert_eq!(config.upstream.originator, "codex-proxy");
@@ -264,6 +265,7 @@ fn plain_http_is_for_this_machine_only() {
     }
     let (config, _) = loaded("[upstream]\nbase_url = \"http://localhost:1/a/b//\"", &[]);
     assert_eq!(config.upstream.base_url.as_str(), "http://localhost:1/a/b");
+    assert_eq!(config.upstream.public_url.as_str(), "http://localhost:1/a/b");
 }
 
 #[test]

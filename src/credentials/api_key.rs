@@ -54,14 +54,7 @@ pub fn api_key(
             file::api_key(&content).ok_or_else(nowhere)?
         }
     };
-    Ok(Arc::new(Login {
-        access_token: key,
-        account_id: None,
-        plan: None,
-        email: None,
-        fedramp: false,
-        expires_at: None,
-    }))
+    Ok(Arc::new(Login::api_key(key)))
 }
 
 fn text(text: &str) -> Option<SecretString> {

@@ -25,7 +25,8 @@ pub enum Error {
     #[error(
         "{} does not exist, and {} says cli_auth_credentials_store = \"{store}\": the Codex CLI \
          keeps its login {}, where codex-proxy cannot read it; set \
-         cli_auth_credentials_store = \"file\" there and run `codex login` again",
+         cli_auth_credentials_store = \"file\" there and run `codex login` again, or keep a login \
+         of its own with `[auth] store = \"own\"` and `codex-proxy login`",
         path.display(), config.display(), whereabouts(store)
     )]
     ElsewhereStored {
@@ -64,8 +65,7 @@ pub enum Error {
     },
     /// The login is of a kind that the backend's API cannot be used with here.
     #[error(
-        "{} holds {mode} rather than a ChatGPT login; run `codex-proxy login` or `codex login`, or set \
-         `[upstream] mode = \"api_key\"` to use an API key",
+        "{} holds {mode}, which codex-proxy cannot use; run `codex-proxy login` or `codex login`",
         path.display()
     )]
     UnsupportedMode {
@@ -128,6 +128,16 @@ pub enum Error {
         /// The lock file.
         lock: PathBuf,
     },
+    /// The file says that the login is an API key, and has none.
+    #[error(
+        "{} says that the login is an API key, and holds none; run `codex-proxy login`, or sign in \
+         to Codex with a key again",
+        path.display()
+    )]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// The login is of the right kind, but has no access token.
     #[error("{} holds no access token; run `codex-proxy login` or `codex login`", path.display())]
     NoToken {
@@ -156,11 +166,9 @@ fn whereabouts(store: &str) -> &'static str {
     }
 }
 
-/// Kinds of login other than ChatGPT tokens.
+/// Kinds of login other than ChatGPT tokens and keys of the OpenAI platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// A key of the OpenAI platform.
-    ApiKey,
     /// A personal access token.
     PersonalAccessToken,
     /// An agent's signing key.
@@ -176,7 +184,6 @@ pub enum Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ApiKey => "an API key",
             Self::PersonalAccessToken => "a personal access token",
             Self::AgentIdentity => "an agent identity",
             Self::Bedrock => "an Amazon Bedrock key",

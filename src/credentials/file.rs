@@ -14,6 +14,7 @@ use super::claims::{Claims, lenient};
 use super::error::{Error, Mode};
 use super::login::Login;
 use super::session::Session;
+use crate::platform::Platform;
 
 /// The file, as far as it matters here; whatever else is in it is ignored.
 #[derive(Deserialize)]
@@ -48,27 +49,27 @@ struct Tokens<'a> {
 }
 
 impl File<'_> {
-    /// The kind of login if it is not ChatGPT tokens. Where the file does not say, the Codex CLI's
-    /// order of inference applies, so that both programs see the same login.
-    fn foreign_mode(&self) -> Option<Mode> {
-        match self.auth_mode.as_deref() {
-            Some("chatgpt" | "chatgptAuthTokens") => None,
-            Some("apikey") => Some(Mode::ApiKey),
-            Some("personalAccessToken") => Some(Mode::PersonalAccessToken),
-            Some("agentIdentity") => Some(Mode::AgentIdentity),
-            Some("bedrockApiKey") => Some(Mode::Bedrock),
-            Some("headers") => Some(Mode::Headers),
-            Some(other) => Some(Mode::Unknown(other.chars().take(40).collect())),
-            None if self.personal_access_token.is_some() => Some(Mode::PersonalAccessToken),
-            None if self.bedrock_api_key.is_some() => Some(Mode::Bedrock),
-            None if self.api_key.and_then(secret).is_some() => Some(Mode::ApiKey),
-            None if self.agent_identity.is_some()
-                && self.tokens().access_token.and_then(secret).is_none() =>
-            {
-                Some(Mode::AgentIdentity)
-            }
-            None => None,
-        }
+    /// Which API the login is for, or its kind if it is neither ChatGPT tokens nor a key. Where
+    /// the file does not say, the Codex CLI's order of inference applies, so that both programs
+    /// see the same login.
+    fn platform(&self) -> Result<Platform, Mode> {
+        let is_agent = || {
+            self.agent_identity.is_some() && self.tokens().access_token.and_then(secret).is_none()
+        };
+        Err(match self.auth_mode.as_deref() {
+            Some("chatgpt" | "chatgptAuthTokens") => return Ok(Platform::Codex),
+            Some("apikey") => return Ok(Platform::Public),
+            Some("personalAccessToken") => Mode::PersonalAccessToken,
+            Some("agentIdentity") => Mode::AgentIdentity,
+            Some("bedrockApiKey") => Mode::Bedrock,
+            Some("headers") => Mode::Headers,
+            Some(other) => Mode::Unknown(other.chars().take(40).collect()),
+            None if self.personal_access_token.is_some() => Mode::PersonalAccessToken,
+            None if self.bedrock_api_key.is_some() => Mode::Bedrock,
+            None if self.api_key.and_then(secret).is_some() => return Ok(Platform::Public),
+            None if is_agent() => Mode::AgentIdentity,
+            None => return Ok(Platform::Codex),
+        })
     }
 
     /// Anything but an object holds no tokens.
@@ -84,8 +85,14 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
     let file: File<'_> = serde_json::from_slice(content.expose_secret()).map_err(|error| {
         Error::Malformed { path: path(), line: error.line(), column: error.column() }
     })?;
-    if let Some(mode) = file.foreign_mode() {
-        return Err(Error::UnsupportedMode { path: path(), mode });
+    let platform = file.platform().map_err(|mode| Error::UnsupportedMode { path: path(), mode })?;
+    if platform == Platform::Public {
+        let Some(key) = file.api_key.and_then(secret) else {
+            return Err(Error::NoKey { path: path() });
+        };
+        // Nothing renews a key.
+        let login = Arc::new(Login::api_key(key));
+        return Ok(Session { login, refresh_token: None, last_refresh: None, content });
     }
     let last_refresh = file.last_refresh.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
     let Tokens { id_token, access_token, refresh_token, account_id } = file.tokens();
@@ -116,6 +123,7 @@ pub(super) fn login(
         claim(&id).or_else(|| claim(&access)).map(str::to_owned)
     };
     Login {
+        platform: Platform::Codex,
         account_id: account_id
             .map(|id| id.trim().to_owned())
             .filter(|id| !id.is_empty())
@@ -216,8 +224,6 @@ mod tests {
     fn other_kinds_of_login_are_named() {
         let tokens = json!({"access_token": "opaque"});
         let cases = [
-            (json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"}), Some(Mode::ApiKey)),
-            (json!({"OPENAI_API_KEY": "sk-fake", "tokens": tokens}), Some(Mode::ApiKey)),
             (json!({"OPENAI_API_KEY": "", "tokens": tokens}), None),
             (json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": "sk-fake", "tokens": tokens}), None),
             (json!({"auth_mode": "chatgptAuthTokens", "tokens": tokens}), None),
@@ -231,9 +237,34 @@ mod tests {
         for (file, expected) in cases {
             assert_eq!(mode(&file), expected, "{file}");
         }
-        let message = read(&json!({"auth_mode": "apikey"})).unwrap_err().to_string();
-        assert!(message.contains("holds an API key rather than a ChatGPT login"), "{message}");
-        assert!(message.contains("`codex login`"), "{message}");
+        let message = read(&json!({"auth_mode": "headers"})).unwrap_err().to_string();
+        assert!(message.contains("holds headers of a host application"), "{message}");
+        assert!(message.contains("`codex-proxy login`"), "{message}");
+    }
+
+    #[test]
+    fn a_key_is_a_login_where_the_codex_cli_uses_it() {
+        let tokens = json!({"access_token": "opaque", "refresh_token": "rt"});
+        for (file, expected) in [
+            (json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"}), Platform::Public),
+            (json!({"OPENAI_API_KEY": "sk-fake", "tokens": tokens}), Platform::Public),
+            (json!({"OPENAI_API_KEY": null, "tokens": tokens}), Platform::Codex),
+            (
+                json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": "sk-fake", "tokens": tokens}),
+                Platform::Codex,
+            ),
+        ] {
+            let session = session(&file).unwrap();
+            assert_eq!(session.login.platform, expected, "{file}");
+            let (token, is_renewable) = match expected {
+                Platform::Public => ("sk-fake", false),
+                Platform::Codex => ("opaque", true),
+            };
+            assert_eq!(session.login.access_token.expose_secret(), token, "{file}");
+            assert_eq!(session.refresh_token.is_some(), is_renewable, "{file}");
+        }
+        let error = read(&json!({"auth_mode": "apikey", "tokens": tokens})).unwrap_err();
+        assert!(matches!(error, Error::NoKey { .. }), "{error}");
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use secrecy::SecretString;
 
+use crate::platform::Platform;
+
 /// A usable login.
 #[derive(Debug, Clone)]
 pub struct Login {
+    /// Which API the bearer is for.
+    pub platform: Platform,
     /// The bearer for the backend.
     pub access_token: SecretString,
     /// The `chatgpt-account-id` header.
@@ -18,6 +22,21 @@ pub struct Login {
     /// When the access token ends, in seconds since 1970. It may have ended already: then it is
     /// the backend that refuses it.
     pub expires_at: Option<i64>,
+}
+
+impl Login {
+    /// A key of the OpenAI platform, which says nothing about itself.
+    pub fn api_key(key: SecretString) -> Self {
+        Self {
+            platform: Platform::Public,
+            access_token: key,
+            account_id: None,
+            plan: None,
+            email: None,
+            fedramp: false,
+            expires_at: None,
+        }
+    }
 }
 
 /// What may be shown of the login in banners and health answers.

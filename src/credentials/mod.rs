@@ -7,7 +7,7 @@
 //! | `save.rs` | a new login in the place of the old one; signing out |
 //! | `reader.rs`, `file.rs`, `session.rs`, `claims.rs` | what the file holds |
 //! | `document.rs`, `replace.rs`, `lock.rs`, `location.rs` | changing the file |
-//! | `api_key.rs` | a key of the platform instead |
+//! | `api_key.rs` | a key of the platform from elsewhere |
 //! | `issuer/` | the sign-in service |
 //! | `sign_in/` | getting a new login from it |
 //!

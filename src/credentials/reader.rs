@@ -282,7 +282,7 @@ mod tests {
         let (folder, store) = folder(&[]);
         let error = store.session().await.unwrap_err();
         assert!(matches!(error, Error::Missing { .. }), "{error}");
-        assert!(error.to_string().contains("`codex login`"), "{error}");
+        assert!(error.to_string().contains("`codex-proxy login`"), "{error}");
         std::fs::write(folder.path().join("auth.json"), auth("new")).unwrap();
         assert_eq!(token(&store).await, "new");
     }

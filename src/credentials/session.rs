@@ -101,10 +101,12 @@ fn seconds_until(end: i64, now: Timestamp) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::Platform;
 
     fn session(ends_in: Option<i64>, refreshed_ago: Option<i64>, refresh: Option<&str>) -> Session {
         let now = Timestamp::from_second(1_000_000_000).unwrap();
         let login = Login {
+            platform: Platform::Codex,
             access_token: "a".into(),
             account_id: None,
             plan: None,

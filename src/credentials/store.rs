@@ -14,6 +14,7 @@ use super::location::Location;
 use super::login::{Login, Summary};
 use super::reader::{Outcome, Reader};
 use super::session::{Due, Fingerprint, REST, Session};
+use crate::platform::Platform;
 
 /// Where logins come from. Clones share their state.
 #[derive(Debug, Clone)]
@@ -112,6 +113,11 @@ impl Store {
     /// Where the login is.
     pub fn location(&self) -> &Location {
         self.shared.reader.location()
+    }
+
+    /// Which API the login is for. Does not wait; without a login, the Codex backend.
+    pub fn platform(&self) -> Platform {
+        self.shared.reader.peek().map(|session| session.login.platform).unwrap_or_default()
     }
 
     /// What may be shown of the login. Does not wait.

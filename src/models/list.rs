@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::responses::model::{ModelInfo, Visibility, parse_list};
+use crate::responses::model::{ModelInfo, Visibility, parse_list, parse_public_list};
 
 /// The models there are, at one moment.
 #[derive(Debug, Clone)]
@@ -32,9 +32,18 @@ impl List {
         list.first().is_some().then_some(list)
     }
 
-    /// Reads a list in the backend's form, `{"models": […]}`.
+    /// Reads a list in the backend's form, `{"models": […]}`, or in that of the public API, which
+    /// says nothing of its models: what is known by heart of the same ones is taken for it.
     pub fn parse(body: &[u8], source: Source) -> Option<Self> {
-        Self::new(parse_list(body).ok()?, source)
+        let models = parse_list(body).or_else(|_| {
+            let known = Self::bundled();
+            let more = |model: ModelInfo| match known.find(&model.slug) {
+                Some(known) => ModelInfo::clone(known),
+                None => model,
+            };
+            parse_public_list(body).map(|models| models.into_iter().map(more).collect())
+        });
+        Self::new(models.ok()?, source)
     }
 
     /// The list that this program knows by heart.
@@ -80,6 +89,17 @@ mod tests {
         assert_eq!(slugs, ["first", "second", "last"]);
         assert!(list.find("hidden").is_some());
         assert!(list.find("none").is_none());
+    }
+
+    #[test]
+    fn the_list_of_the_public_api_is_read_and_what_is_known_of_its_models_is_added() {
+        let body = br#"{"object": "list", "data": [{"id": "whisper-1"}, {"id": "gpt-4o"},
+            {"id": "gpt-5.5", "object": "model", "created": 1, "owned_by": "system"}]}"#;
+        let list = List::parse(body, Source::Backend).unwrap();
+        let slugs: Vec<_> = list.listed().map(|model| &*model.slug).collect();
+        assert_eq!(slugs, ["gpt-5.5", "gpt-4o"], "those that are known come first");
+        assert_eq!(list.find("gpt-5.5"), List::bundled().find("gpt-5.5"));
+        assert!(list.find("whisper-1").is_some());
     }
 
     #[test]

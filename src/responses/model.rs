@@ -91,6 +91,37 @@ pub fn parse_list(body: &[u8]) -> serde_json::Result<Vec<ModelInfo>> {
     Ok(models.filter(|model: &ModelInfo| !model.slug.is_empty()).collect())
 }
 
+/// Reads the list of the platform's public API, `{"data": [{"id": …}]}`, which has nothing but
+/// names, and those of all models: only what can hold a conversation is offered. Reasoning models
+/// get the efforts that all of them have.
+pub fn parse_public_list(body: &[u8]) -> serde_json::Result<Vec<ModelInfo>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        data: Vec<serde_json::Value>,
+    }
+    let answer: Answer = serde_json::from_slice(body)?;
+    let slugs = answer.data.iter().filter_map(|model| model["id"].as_str());
+    Ok(slugs.filter(|slug| !slug.is_empty()).map(of_public_name).collect())
+}
+
+fn of_public_name(slug: &str) -> ModelInfo {
+    // Fine-tuned models bear the name of their base.
+    let name = slug.strip_prefix("ft:").unwrap_or(slug);
+    let is_o =
+        name.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    let starts = |starts: &[&str]| starts.iter().any(|start| name.starts_with(start));
+    let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
+    let talks = (is_o || starts(&["gpt-", "chatgpt-", "codex-"]))
+        && !has(&["audio", "realtime", "image", "tts", "transcribe", "instruct", "search"]);
+    let reasons = (is_o || starts(&["gpt-5", "codex-"])) && !has(&["chat"]);
+    ModelInfo {
+        slug: slug.to_owned(),
+        visibility: if talks { Visibility::List } else { Visibility::Hide },
+        efforts: if reasons { vec![Effort::Low, Effort::Medium, Effort::High] } else { Vec::new() },
+        ..ModelInfo::default()
+    }
+}
+
 /// A value of another type than expected counts as absent.
 fn lenient<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
@@ -118,6 +149,31 @@ fn efforts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Effort>, D:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_public_list_has_only_names_which_tell_what_can_talk_and_reason() {
+        for (slug, talks, reasons) in [
+            ("gpt-5.5", true, true),
+            ("gpt-5-chat-latest", true, false),
+            ("gpt-4o", true, false),
+            ("ft:gpt-4o:org", true, false),
+            ("o3-mini", true, true),
+            ("omni-moderation-latest", false, false),
+            ("gpt-4o-realtime-preview", false, false),
+            ("gpt-image-1", false, false),
+            ("gpt-3.5-turbo-instruct", false, false),
+            ("text-embedding-3-small", false, false),
+            ("whisper-1", false, false),
+        ] {
+            let body =
+                format!(r#"{{"object":"list","data":[{{"id":"{slug}","object":"model"}}, 7]}}"#);
+            let [model] = &*parse_public_list(body.as_bytes()).unwrap() else { panic!("{slug}") };
+            assert_eq!(model.slug, slug);
+            assert_eq!(model.visibility == Visibility::List, talks, "{slug}");
+            assert_eq!(!model.efforts.is_empty(), reasons, "{slug}");
+        }
+        assert!(parse_public_list(b"{\"models\": []}").is_err());
+    }
 
     #[test]
     fn a_model_is_read_with_what_it_offers() {

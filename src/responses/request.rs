@@ -34,9 +34,12 @@ pub struct Request<'v> {
     /// The form of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<Text<'v>>,
-    /// Priority processing.
+    /// How fast and dear the processing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<ServiceTier>,
+    /// What the Codex backend refuses; nothing but where the public API answers.
+    #[serde(flatten)]
+    pub public: Option<PublicOnly<'v>>,
     /// The conversation's key for prompt caching; at most 64 characters.
     pub prompt_cache_key: Cow<'v, str>,
     /// Extra parts of the answer.
@@ -78,10 +81,42 @@ pub enum Include {
     EncryptedReasoning,
 }
 
-/// `service_tier`; the backend refuses all other values.
+/// What the platform's public API takes and the Codex backend refuses.
+#[derive(Debug, Default, Serialize)]
+pub struct PublicOnly<'v> {
+    /// The cap on generated tokens, reasoning included; at least 16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<usize>,
+    /// From 0 to 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
+    /// From 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// The client's own notes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<&'v Value<'v>>,
+    /// The end user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<&'v str>,
+    /// The end user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub safety_identifier: Option<&'v str>,
+    /// How long prompts are kept for caching.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_cache_retention: Option<&'v str>,
+}
+
+/// `service_tier`; the Codex backend refuses all values but `priority`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceTier {
+    /// As usual.
+    Default,
+    /// Slower, at a lower cost.
+    Flex,
+    /// Bought in advance.
+    Scale,
     /// Faster, at a higher cost to the plan.
     Priority,
 }

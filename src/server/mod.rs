@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::continuity::Memory;
 use crate::credentials::Summary;
 use crate::models::Catalogue;
+use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
 
@@ -90,6 +91,15 @@ impl Account {
                 let login = store.login().await.ok();
                 login.and_then(|login| login.account_id.clone()).unwrap_or_default()
             }
+        }
+    }
+
+    /// Which API answers, as far as that can be told without waiting.
+    pub fn platform(&self) -> Platform {
+        match self {
+            Self::Simulated => Platform::Codex,
+            Self::ApiKey => Platform::Public,
+            Self::SignedIn(store) => store.platform(),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What the owner of the daemon may choose about the translation.
 
+use crate::platform::Platform;
+
 /// What `max_completion_tokens` and `max_tokens` do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxTokens {
-    /// They cap the visible text.
+    /// They cap the visible text; where the public API answers, they cap what they cap there.
     Visible,
     /// They are dropped.
     Ignore,
@@ -31,9 +33,11 @@ pub enum Commentary {
     Reasoning,
 }
 
-/// All choices together.
+/// All choices together, and which API they are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
+    /// Which API answers.
+    pub platform: Platform,
     /// Refuse with 400 what would be dropped.
     pub strict: bool,
     /// What `max_completion_tokens` and `max_tokens` do.
@@ -49,6 +53,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            platform: Platform::Codex,
             strict: false,
             max_tokens: MaxTokens::Visible,
             reasoning: Reasoning::ReasoningContent,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
-use reqwest::{Request, Response, StatusCode, Url};
+use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
@@ -74,7 +74,7 @@ enum Remedy {
     Reread,
 }
 
-/// A client of the Codex backend; clones share one pool of connections.
+/// A client of the Codex backend, or of the public API for logins that are keys; clones share one pool of connections.
 #[derive(Clone)]
 pub struct Client {
     http: reqwest::Client,
@@ -137,7 +137,7 @@ impl Client {
     ) -> Result<Events, Failure> {
         let response = self
             .signed(self.idle_timeout, Remedy::Renew, |login| {
-                let url = self.requests.responses.clone();
+                let url = self.requests.addresses(login).responses.clone();
                 let mut request = Request::new(reqwest::Method::POST, url);
                 *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
                 *request.body_mut() = Some(body.clone().into());
@@ -152,7 +152,7 @@ impl Client {
         let fetch = async {
             let response = self
                 .signed(MODELS_TIMEOUT, Remedy::Reread, |login| {
-                    let url: Url = self.requests.models.clone();
+                    let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
                     Ok(request)

@@ -18,7 +18,10 @@ pub enum Failure {
     #[error(transparent)]
     Login(#[from] credentials::Error),
     /// The login cannot be sent as it is; nothing was sent.
-    #[error("The login holds characters that no header can carry; run `codex login`.")]
+    #[error(
+        "The login holds characters that no header can carry; run `codex-proxy login` or `codex \
+         login`."
+    )]
     UnusableLogin,
     /// The backend answered with another status than success.
     #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), said(&.0.report))]

@@ -1,8 +1,8 @@
 //! The Codex backend as a client sees it.
 //!
 //! [`Client::respond`] starts a call and gives its [`Events`]; [`Client::models`] fetches the
-//! catalogue. The bearer goes to the configured base address only: no other address is ever built,
-//! and redirects are not followed.
+//! catalogue. The bearer goes to the configured base address of its kind of login only: no other
+//! address is ever built, and redirects are not followed.
 
 mod client;
 mod events;

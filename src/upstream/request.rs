@@ -9,14 +9,16 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::credentials::Login;
+use crate::platform::Platform;
 
 use super::{BuildError, Failure};
 
 /// The parts of requests that the settings decide, checked once.
 #[derive(Debug)]
 pub(super) struct Requests {
-    pub(super) responses: Url,
-    pub(super) models: Url,
+    codex: Addresses,
+    public: Addresses,
+    /// Where the plan's limits are.
     pub(super) usage: Url,
     /// How this program names itself.
     identity: HeaderMap,
@@ -26,10 +28,23 @@ pub(super) struct Requests {
     overrides: HeaderMap,
 }
 
+/// Where an API is.
+#[derive(Debug)]
+pub(super) struct Addresses {
+    pub(super) responses: Url,
+    pub(super) models: Url,
+}
+
+impl Addresses {
+    fn new(base: &Url) -> Result<Self, BuildError> {
+        Ok(Self { responses: below(base, "responses")?, models: below(base, "models")? })
+    }
+}
+
 impl Requests {
     pub(super) fn new(settings: &config::Upstream) -> Result<Self, BuildError> {
-        let mut models = below(&settings.base_url, "models")?;
-        models.query_pairs_mut().append_pair("client_version", &settings.client_version);
+        let mut codex = Addresses::new(&settings.base_url)?;
+        codex.models.query_pairs_mut().append_pair("client_version", &settings.client_version);
 
         let mut identity = HeaderMap::new();
         for (key, name, text) in [
@@ -40,13 +55,21 @@ impl Requests {
             identity.insert(name, value(key, text)?);
         }
         Ok(Self {
-            responses: below(&settings.base_url, "responses")?,
-            models,
+            codex,
+            public: Addresses::new(&settings.public_url)?,
             usage: usage(&settings.base_url)?,
             identity,
             session: settings.session_headers.clone(),
             overrides: settings.headers.clone(),
         })
+    }
+
+    /// Where the API is that the login is for: no bearer goes to the other one.
+    pub(super) fn addresses(&self, login: &Login) -> &Addresses {
+        match login.platform {
+            Platform::Codex => &self.codex,
+            Platform::Public => &self.public,
+        }
     }
 
     /// The headers of a call.
@@ -59,9 +82,11 @@ impl Requests {
         let mut headers = self.signed(login)?;
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let conversation = secret(&conversation.to_string())?;
-        for name in &self.session {
-            headers.insert(name, conversation.clone());
+        if login.platform == Platform::Codex {
+            let conversation = secret(&conversation.to_string())?;
+            for name in &self.session {
+                headers.insert(name, conversation.clone());
+            }
         }
         if let Some(turn_state) = turn_state {
             headers.insert("x-codex-turn-state", secret(turn_state)?);
@@ -78,6 +103,11 @@ impl Requests {
 
     fn signed(&self, login: &Login) -> Result<HeaderMap, Failure> {
         let mut headers = self.identity.clone();
+        if login.platform == Platform::Public {
+            // They mean something to the Codex backend only.
+            headers.remove("originator");
+            headers.remove("version");
+        }
         let bearer = format!("Bearer {}", login.access_token.expose_secret());
         headers.insert(AUTHORIZATION, secret(&bearer)?);
         if let Some(account) = &login.account_id {

@@ -373,3 +373,35 @@ async fn nothing_is_spent_that_could_not_be_written() {
     assert_eq!(service.handle.calls(), []);
     assert!(service.handle.is_redeemable(&old.refresh_token));
 }
+
+/// The disk gives way between the service's answer and the write: here, the new file is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_could_not_be_written_is_kept_and_written_with_the_next_request() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let old = service.handle.sign_in(&account());
+    let home = Home::with(&old);
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(200));
+    let store = home.store(&service);
+    let asked = tokio::spawn({
+        let store = store.clone();
+        async move { store.login().await }
+    });
+    let spare = home.path().join(".auth.json.new");
+    while !spare.exists() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    std::fs::remove_file(&spare).unwrap();
+    let error = asked.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::Unsaved { .. }), "{error}");
+    assert_eq!(home.read()["tokens"]["refresh_token"], *old.refresh_token, "as it was");
+    assert!(!service.handle.is_redeemable(&old.refresh_token), "and spent");
+
+    let login = store.login().await.unwrap();
+    assert_eq!(home.read()["tokens"]["access_token"], bearer(&login));
+    let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+    assert!(service.handle.is_redeemable(&token));
+    assert_eq!(service.handle.redemptions(), 1);
+    assert_eq!(home.read()["alpha"], "kept");
+}

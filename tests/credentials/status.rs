@@ -157,8 +157,56 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     assert!(log.contains("TRACE"), "logs are on");
     crate::program::assert_clean(&log);
 
+    // The same for a file that the Codex CLI would take the key from, without a restart: first
+    // with a plan, then with the key.
+    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let variables = [("CODEX_PROXY_UPSTREAM_BASE_URL", &*base)];
+    let daemon = Daemon::with(&home, &base, &variables).await;
+    for (is_key, header) in [(false, Some("account-1")), (true, None)] {
+        if is_key {
+            let key = json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-simulated-fake"});
+            home.write(&key);
+        }
+        let (status, body) = daemon.complete().await;
+        assert_eq!(status, 200, "{body}");
+        let exchange = simulator.log().exchanges().pop().unwrap();
+        let account = exchange.headers.get("chatgpt-account-id").map(String::as_str);
+        assert_eq!((account, exchange.headers.contains_key("originator")), (header, !is_key));
+    }
+    crate::program::assert_clean(&daemon.log());
+    run(&home, &base, &["status"]).with(0, "an API key of the OpenAI platform");
+    run(&home, &base, &["status", "--limits"]).with(64, "an API key has no plan");
+
     // Without any key nothing starts.
     let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
     Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_told_to_stop_finishes_the_renewal_first() {
+    let (simulator, base) = simulator().await;
+    let service = simulator.issuer();
+    service.set_token_life(std::time::Duration::ZERO);
+    let home = Home::with(&service.sign_in(&account()));
+    service.set_delay(std::time::Duration::from_millis(500));
+    let mut daemon = Daemon::start(&home, &base).await;
+    // The client that causes the renewal leaves.
+    let patience = std::time::Duration::from_millis(100);
+    tokio::time::timeout(patience, daemon.complete()).await.unwrap_err();
+    let spare = home.path().join(".auth.json.new");
+    while !spare.exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let process = daemon.child.id().to_string();
+    assert!(
+        std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success()
+    );
+    assert!(daemon.child.wait().unwrap().success());
+    assert_eq!(service.redemptions(), 1);
+    let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+    assert!(service.is_redeemable(&token));
+    assert!(!spare.exists());
+    crate::program::assert_clean(&daemon.log.join().unwrap());
 }

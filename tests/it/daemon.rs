@@ -31,6 +31,7 @@ impl Daemon {
         sign_in(home.path());
         let mut config = Config::from_toml(settings).unwrap();
         config.upstream.base_url = base_url.parse().unwrap();
+        config.upstream.public_url = base_url.parse().unwrap();
         config.auth.codex_home = home.path().to_owned();
         // Nothing listens there: these logins are never to be renewed.
         let issuer = "http://127.0.0.1:1".parse().unwrap();

@@ -7,13 +7,14 @@ use std::path::Path;
 fn modules_name_only_what_lies_below_them() {
     let allowed: BTreeMap<&str, &[&str]> = [
         ("effort", &[][..]),
+        ("platform", &[]),
         ("chat", &["effort"]),
         ("responses", &["effort"]),
-        ("translate", &["chat", "responses", "effort"]),
+        ("translate", &["chat", "responses", "effort", "platform"]),
         ("sse", &[]),
-        ("config", &["translate"]),
-        ("credentials", &["config"]),
-        ("upstream", &["responses", "sse", "config", "credentials"]),
+        ("config", &["translate", "platform"]),
+        ("credentials", &["config", "platform"]),
+        ("upstream", &["responses", "sse", "config", "credentials", "platform"]),
         ("models", &["responses", "upstream", "config", "effort"]),
         ("continuity", &["config", "translate"]),
         ("simulator", &["responses"]),
@@ -31,9 +32,13 @@ fn modules_name_only_what_lies_below_them() {
                 "upstream",
                 "models",
                 "effort",
+                "platform",
             ],
         ),
-        ("cli", &["config", "credentials", "server", "simulator", "telemetry", "upstream"]),
+        (
+            "cli",
+            &["config", "credentials", "server", "simulator", "telemetry", "upstream", "platform"],
+        ),
         ("main", &["cli"]),
         ("lib", &[]),
     ]

@@ -33,6 +33,8 @@ impl Program {
             .env("HOME", home.path())
             .env("CODEX_HOME", home.path())
             .env("CODEX_PROXY_UPSTREAM_BASE_URL", base_url)
+            // Nothing listens there: no test may ever ask the real sign-in service.
+            .env("CODEX_PROXY_AUTH_ISSUER", "http://127.0.0.1:1")
             .stderr(Stdio::piped());
         if let Some(filter) = rust_log {
             command.env("RUST_LOG", filter);

@@ -197,7 +197,7 @@ async fn without_a_login_the_answer_names_the_command() {
     let (status, body) = daemon.ask(&hello()).await;
     assert_eq!((status, &body["error"]["code"]), (401, &json!("upstream_auth")));
     assert_eq!(body["error"]["type"], "authentication_error");
-    assert!(body["error"]["message"].as_str().unwrap().contains("codex login"), "{body}");
+    assert!(body["error"]["message"].as_str().unwrap().contains("codex-proxy login"), "{body}");
     assert!(backend.seen().is_empty());
     // A login made meanwhile is picked up without a restart.
     daemon.sign_in();

@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use codex_proxy::chat::reject::Reject;
 use codex_proxy::chat::request::Request;
 use codex_proxy::effort::Effort;
+use codex_proxy::platform::Platform;
 use codex_proxy::simulator::{Simulator, default_models};
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -61,11 +62,16 @@ fn check(body: &Value) -> Result<(), TestCaseError> {
             Ok(sent) => {
                 prop_assert_eq!(send(&text, policy), Ok(sent.clone()));
                 let sent: Value = serde_json::from_str(&sent).unwrap();
-                prop_assert_eq!(upstream::check(&sent), Ok(()), "{}", sent);
+                prop_assert_eq!(upstream::check(&sent, Platform::Codex), Ok(()), "{}", sent);
                 if let Some((status, refusal)) = SIMULATOR.refuses(&sent) {
                     prop_assert!(is_passed_on(&refusal), "{} {} for {}", status, refusal, sent);
                 }
             }
+        }
+        let public = Policy { platform: Platform::Public, ..policy };
+        if let Ok(sent) = send(&text, public) {
+            let sent: Value = serde_json::from_str(&sent).unwrap();
+            prop_assert_eq!(upstream::check(&sent, Platform::Public), Ok(()), "{}", sent);
         }
     }
     Ok(())

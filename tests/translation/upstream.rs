@@ -5,28 +5,51 @@
 
 use std::collections::{HashMap, HashSet};
 
+use codex_proxy::platform::Platform;
 use serde_json::{Map, Value};
 
 type Object = Map<String, Value>;
 type Checked = Result<(), String>;
 
-/// Checks a whole request.
-pub(crate) fn check(request: &Value) -> Checked {
+/// What the Codex backend takes besides what it needs.
+const OPTIONAL: [&str; 7] =
+    ["tools", "tool_choice", "parallel_tool_calls", "reasoning", "text", "service_tier", "include"];
+
+/// What the public API takes besides that.
+const PUBLIC: [&str; 7] = [
+    "max_output_tokens",
+    "temperature",
+    "top_p",
+    "metadata",
+    "user",
+    "safety_identifier",
+    "prompt_cache_retention",
+];
+
+/// Checks a whole request to the API that answers.
+pub(crate) fn check(request: &Value, platform: Platform) -> Checked {
     let request = object(request, "the request")?;
+    let (more, tiers): (&[&str], &[&str]) = match platform {
+        Platform::Codex => (&[], &["priority"]),
+        Platform::Public => (&PUBLIC, &["default", "flex", "scale", "priority"]),
+    };
     keys(
         request,
         "the request",
         &["model", "instructions", "prompt_cache_key", "store", "stream", "input"],
-        &[
-            "tools",
-            "tool_choice",
-            "parallel_tool_calls",
-            "reasoning",
-            "text",
-            "service_tier",
-            "include",
-        ],
+        &[&OPTIONAL, more].concat(),
     )?;
+    if let Some(limit) = request.get("max_output_tokens") {
+        ensure(limit.as_u64().is_some_and(|limit| limit >= 16), "max_output_tokens")?;
+    }
+    for name in ["user", "safety_identifier", "prompt_cache_retention"] {
+        request.get(name).map_or(Ok(()), |value| text(value, name, 0, usize::MAX).map(drop))?;
+    }
+    for (name, most) in [("temperature", 2.0), ("top_p", 1.0)] {
+        let is_within = |value: &Value| value.as_f64().is_some_and(|x| (0.0..=most).contains(&x));
+        ensure(request.get(name).is_none_or(is_within), name)?;
+    }
+    request.get("metadata").map_or(Ok(()), |value| object(value, "metadata").map(drop))?;
     text(&request["model"], "model", 1, usize::MAX)?;
     text(&request["instructions"], "instructions", 1, usize::MAX)?;
     text(&request["prompt_cache_key"], "prompt_cache_key", 1, 64)?;
@@ -57,7 +80,8 @@ pub(crate) fn check(request: &Value) -> Checked {
         check_text(object(text, "text")?)?;
     }
     if let Some(tier) = request.get("service_tier") {
-        ensure(tier == "priority", "an unknown service tier")?;
+        let is_known = tier.as_str().is_some_and(|tier| tiers.contains(&tier));
+        ensure(is_known, "an unknown service tier")?;
     }
     if let Some(include) = request.get("include") {
         let expected = Value::from(vec!["reasoning.encrypted_content"]);

@@ -7,6 +7,7 @@
 mod content;
 mod format;
 mod message;
+mod public;
 mod tool;
 
 use serde_json_borrow::Value;
@@ -18,6 +19,7 @@ use crate::effort::Effort;
 pub use content::{Detail, File, FileSource, Image, Part};
 pub use format::{JsonSchema, ResponseFormat};
 pub use message::{Assistant, Call, CallKind, LegacyCall, Message, ReasoningDetail, ToolContent};
+pub use public::PublicOnly;
 pub use tool::{
     AllowedMode, CustomFormat, Function, HostedTool, Tool, ToolChoice, ToolName, UserLocation,
     WebSearch,
@@ -60,11 +62,13 @@ pub struct Request<'v> {
     pub prompt_cache_key: Option<&'v str>,
     /// The end user, if given as a string.
     pub user: Option<&'v str>,
-    /// Priority processing, if asked for.
+    /// How fast and dear the processing is, if not left to the service.
     pub service_tier: Option<ServiceTier>,
     /// Whether the sealed reasoning was asked for, as in the Responses protocol.
     pub include_encrypted_reasoning: bool,
-    /// The names of fields that were given a value and have no counterpart upstream.
+    /// What only the platform's public API takes.
+    pub public: PublicOnly<'v>,
+    /// The names of fields that were given a value and have no counterpart in the Codex backend.
     pub without_counterpart: Vec<&'v str>,
 }
 
@@ -119,9 +123,11 @@ pub enum Summary {
     Detailed,
 }
 
-/// A `service_tier` other than the default ones.
+/// A `service_tier` other than `auto`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServiceTier {
+    /// `default`
+    Default,
     /// `priority`, also spelled `fast`.
     Priority,
     /// `flex`
@@ -190,6 +196,7 @@ impl<'v> Request<'v> {
         } else {
             tool::read_tool_choice(&root)?
         };
+        let without_counterpart = read_rest(&root)?;
         Ok(Self {
             model,
             messages,
@@ -214,7 +221,8 @@ impl<'v> Request<'v> {
             user: root.get("user").and_then(|user| user.value().as_str()),
             service_tier: read_service_tier(&root)?,
             include_encrypted_reasoning: includes_encrypted_reasoning(&root),
-            without_counterpart: read_rest(&root)?,
+            public: PublicOnly::read(&root, &without_counterpart),
+            without_counterpart,
         })
     }
 }
@@ -357,7 +365,7 @@ fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject>
     let Some(node) = root.get("service_tier") else { return Ok(None) };
     node.choice(&[
         ("auto", None),
-        ("default", None),
+        ("default", Some(ServiceTier::Default)),
         ("flex", Some(ServiceTier::Flex)),
         ("scale", Some(ServiceTier::Scale)),
         ("priority", Some(ServiceTier::Priority)),

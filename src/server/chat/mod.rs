@@ -91,7 +91,7 @@ async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order,
     chat.model.clone_into(&mut record.model);
     record.stream = chat.stream;
     let model = model(&app.resolve(chat.model).await?);
-    let policy = app.0.config.policy();
+    let policy = app.0.config.policy(app.0.account.platform());
     // Of several answers the client goes on with one, and there is no telling which.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
     let scope = match memory {

@@ -35,6 +35,10 @@ impl ApiError {
     fn of(failure: &Failure, clock: &Clock) -> Self {
         let text = failure.to_string();
         match failure {
+            // Nothing is wrong with the login itself: SDKs try again, and so may people.
+            Failure::Login(error) if error.is_transient() => {
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, text).code("login_not_renewed")
+            }
             Failure::Login(_) | Failure::UnusableLogin => Self::login(text),
             Failure::Refused(refusal) => Self::of_report(&refusal.report, Some(refusal), clock),
             Failure::Reported(report) => Self::of_report(report, None, clock),
@@ -77,8 +81,14 @@ impl ApiError {
             Class::Overloaded => Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
                 .code("server_is_overloaded")
                 .retry_after(asked_to_wait.unwrap_or(OVERLOAD_DELAY)),
+            Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
+                "The upstream does not accept the API key: {} Set another one, or sign in with \
+                 `codex-proxy login`.",
+                sentence(&message)
+            )),
             Class::Auth => Self::login(format!(
-                "The upstream does not accept the login: {} Run `codex login` and try again.",
+                "The upstream does not accept the login: {} Run `codex-proxy login` or \
+                 `codex login` and try again.",
                 sentence(&message)
             )),
             Class::Account => {

@@ -9,6 +9,7 @@ mod messages;
 mod names;
 mod notes;
 mod pairing;
+mod public;
 mod tools;
 
 use std::borrow::Cow;
@@ -22,8 +23,9 @@ use super::plan::Plan;
 use super::policy::{MaxTokens, Policy, Reasoning};
 use crate::chat;
 use crate::chat::reject::{Code, Reject};
-use crate::chat::request::{ServiceTier, Summary, Wish};
+use crate::chat::request::{Summary, Wish};
 use crate::effort::Effort;
+use crate::platform::Platform;
 use crate::responses::request as wire;
 
 pub use messages::Recollection;
@@ -73,15 +75,15 @@ pub fn translate<'v>(
     past: &Past<'_>,
 ) -> Result<Translated<'v>, Reject> {
     let mut notes = Notes::new(policy.strict);
-    for field in &chat.without_counterpart {
-        notes.drop(field)?;
-    }
+    let public = public::translate(chat, policy, &mut notes)?;
     let choices = check_choices(chat.n, &mut notes)?;
     if !chat.stop.is_empty() {
         notes.emulate("stop");
     }
+    let is_capped = public.as_ref().is_some_and(|public| public.max_output_tokens.is_some());
     let max_tokens = match (chat.max_tokens, policy.max_tokens) {
         (None, _) => None,
+        (Some(_), _) if is_capped => None,
         (Some(limit), MaxTokens::Visible) => {
             notes.emulate(limit.field);
             Some(limit.tokens)
@@ -100,14 +102,7 @@ pub fn translate<'v>(
     let (instructions, input) =
         format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
 
-    let service_tier = match chat.service_tier {
-        None => None,
-        Some(ServiceTier::Priority) => Some(wire::ServiceTier::Priority),
-        Some(ServiceTier::Flex | ServiceTier::Scale) => {
-            notes.drop("service_tier")?;
-            None
-        }
-    };
+    let service_tier = public::service_tier(chat.service_tier, policy.platform, &mut notes)?;
     let verbosity = match chat.verbosity {
         Some(_) if !model.verbosity => {
             notes.drop("verbosity")?;
@@ -124,9 +119,10 @@ pub fn translate<'v>(
         parallel_tool_calls: parallel_tool_calls(chat, &declared),
         tools: declared.tools,
         tool_choice,
-        reasoning: reasoning(chat, model, reasoning_shown),
+        reasoning: reasoning(chat, model, reasoning_shown, policy.platform),
         text: (format.is_some() || verbosity.is_some()).then_some(wire::Text { format, verbosity }),
         service_tier,
+        public,
         prompt_cache_key: Cow::Borrowed(""),
         include: if model.reasons { &[wire::Include::EncryptedReasoning] } else { &[] },
         store: wire::False,
@@ -191,6 +187,7 @@ fn reasoning(
     chat: &chat::request::Request<'_>,
     model: &Model,
     shown: Reasoning,
+    platform: Platform,
 ) -> Option<wire::Reasoning> {
     if !model.reasons {
         return None;
@@ -203,12 +200,16 @@ fn reasoning(
         None => model.effort,
     };
     let effort = effort.map(|effort| effort.clamp_to(&model.efforts));
-    let summary =
-        (shown != Reasoning::None && model.summaries).then_some(match chat.reasoning.summary {
-            None | Some(Summary::Auto) => "auto",
-            Some(Summary::Concise) => "concise",
-            Some(Summary::Detailed) => "detailed",
-        });
+    // The public API refuses it to organisations that are not verified: only if asked for.
+    let is_wanted = platform == Platform::Codex || chat.reasoning.summary.is_some();
+    let summary = (shown != Reasoning::None && model.summaries && is_wanted).then_some(match chat
+        .reasoning
+        .summary
+    {
+        None | Some(Summary::Auto) => "auto",
+        Some(Summary::Concise) => "concise",
+        Some(Summary::Detailed) => "detailed",
+    });
     (effort.is_some() || summary.is_some()).then_some(wire::Reasoning { effort, summary })
 }
 

@@ -574,6 +574,69 @@ fn strict_refuses_what_would_be_dropped_and_nothing_else() {
 }
 
 #[test]
+fn the_public_api_gets_what_it_takes_and_the_codex_backend_does_not() {
+    let public = Policy { platform: Platform::Public, ..Policy::default() };
+    for (fields, forwarded, dropped) in [
+        (json!({"temperature": 0}), json!({"temperature": 0.0}), None),
+        (json!({"temperature": 1, "top_p": 0.5}), json!({"top_p": 0.5}), None),
+        (json!({"metadata": {"a": "b"}}), json!({"metadata": {"a": "b"}}), None),
+        (json!({"user": "u"}), json!({"user": "u"}), None),
+        (json!({"user": {"id": 1}}), json!({}), Some("user")),
+        (json!({"safety_identifier": "s"}), json!({"safety_identifier": "s"}), None),
+        (json!({"prompt_cache_retention": "24h"}), json!({"prompt_cache_retention": "24h"}), None),
+        (json!({"max_tokens": 50}), json!({"max_output_tokens": 50}), None),
+        (
+            json!({"max_tokens": 50, "max_completion_tokens": 5}),
+            json!({"max_output_tokens": 16}),
+            None,
+        ),
+        (json!({"service_tier": "auto"}), json!({}), None),
+        (json!({"service_tier": "default"}), json!({"service_tier": "default"}), None),
+        (json!({"service_tier": "flex"}), json!({"service_tier": "flex"}), None),
+        (json!({"service_tier": "scale"}), json!({"service_tier": "scale"}), None),
+        (json!({"service_tier": "fast"}), json!({"service_tier": "priority"}), None),
+        (json!({"seed": 1, "top_k": 1, "store": true}), json!({}), Some("seed,store,top_k")),
+        (json!({"logit_bias": {"1": 1}}), json!({}), Some("logit_bias")),
+    ] {
+        let sent = send_to(&model(), public, &over(&fields)).unwrap();
+        let codex = send(&over(&json!({}))).body;
+        let (all, usual) = (sent.body.as_object().unwrap(), codex.as_object().unwrap());
+        // Summaries come only if asked for.
+        let is_more = |name: &String| !usual.contains_key(name);
+        let more: serde_json::Map<_, _> =
+            all.clone().into_iter().filter(|(name, _)| is_more(name)).collect();
+        assert_eq!(Value::Object(more), forwarded, "{fields}");
+        assert_eq!(sent.body["store"], false);
+        let names = sent.notes.dropped().map(|names| {
+            let mut names: Vec<_> = names.split(',').map(str::to_owned).collect();
+            names.sort();
+            names.join(",")
+        });
+        assert_eq!(names.as_deref(), dropped, "{fields}");
+        assert_eq!((sent.notes.emulated(), sent.plan.max_tokens), (None, None), "{fields}");
+
+        let strict = send_to(&model(), Policy { strict: true, ..public }, &over(&fields));
+        assert_eq!(strict.is_err(), dropped.is_some(), "{fields}");
+    }
+    let ignore = Policy { max_tokens: MaxTokens::Ignore, ..public };
+    let sent = send_to(&model(), ignore, &over(&json!({"max_tokens": 50}))).unwrap();
+    assert_eq!(sent.body.get("max_output_tokens"), None);
+    assert_eq!(sent.notes.dropped().as_deref(), Some("max_tokens"));
+    let log = over(&json!({"top_logprobs": 2}));
+    assert!(send_to(&model(), public, &log).is_err(), "as everywhere");
+}
+
+#[test]
+fn the_public_api_is_asked_for_summaries_only_if_the_client_wants_them() {
+    let public = Policy { platform: Platform::Public, ..Policy::default() };
+    let plain = send_to(&model(), public, &over(&json!({}))).unwrap();
+    assert_eq!(plain.body.get("reasoning"), None);
+    let wanted = over(&json!({"reasoning": {"summary": "detailed"}}));
+    let wanted = send_to(&model(), public, &wanted).unwrap();
+    assert_eq!(wanted.body["reasoning"], json!({"summary": "detailed"}));
+}
+
+#[test]
 fn what_is_emulated_is_noted_and_planned() {
     let sent = send(&over(
         &json!({"stop": ["a", ""], "n": 3, "max_tokens": 5, "stream": true, "stream_options": {"include_usage": true}}),

@@ -12,6 +12,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::platform::Platform;
 use crate::responses::error::Class;
 
 use super::*;
@@ -69,6 +70,7 @@ fn settings(base: &str) -> config::Upstream {
     config::Upstream {
         mode: config::Mode::ChatGpt,
         base_url: base.parse().unwrap(),
+        public_url: format!("{base}/v1").parse().unwrap(),
         idle_timeout: Duration::from_secs(300),
         connect_timeout: Duration::from_secs(10),
         originator: "codex-proxy".to_owned(),
@@ -83,6 +85,7 @@ fn settings(base: &str) -> config::Upstream {
 
 fn login(token: &str) -> Arc<Login> {
     Arc::new(Login {
+        platform: Platform::Codex,
         access_token: token.into(),
         account_id: Some("account-1".to_owned()),
         plan: None,
@@ -154,6 +157,25 @@ async fn a_call_carries_exactly_these_headers() {
         body: "{\"model\":\"m\"}".to_owned(),
     };
     assert_eq!(backend.seen(), [expected]);
+}
+
+#[tokio::test]
+async fn a_key_goes_to_the_public_api_with_nothing_that_is_codexs_own() {
+    let backend = Backend::start(|_| answer(200, "data: {}\n\n")).await;
+    let key = Arc::new(Login::api_key("sk-fake".into()));
+    let client = Client::with_extra_roots(&settings(&backend.base), Arc::new(key), None).unwrap();
+    respond(&client).await.unwrap();
+    client.models().await.unwrap();
+
+    let seen = backend.seen();
+    assert_eq!(seen[0].line, "POST /codex/v1/responses");
+    let names: Vec<&str> = seen[0].headers.keys().map(String::as_str).collect();
+    let expected =
+        ["accept", "authorization", "content-length", "content-type", "host", "user-agent"];
+    assert_eq!(names, expected);
+    assert_eq!(seen[0].headers["authorization"], "Bearer sk-fake");
+    assert_eq!(seen[1].line, "GET /codex/v1/models");
+    assert_eq!(seen[1].headers.get("version"), None);
 }
 
 #[tokio::test]

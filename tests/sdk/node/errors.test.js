@@ -82,7 +82,7 @@ for (const stream of [false, true]) {
     assert.ok(error instanceof OpenAI.AuthenticationError);
     assert.equal(error.type, "authentication_error");
     assert.equal(error.code, "upstream_auth");
-    assert.match(error.message, /codex login/);
+    assert.match(error.message, /codex-proxy login/);
   });
 
   test(`an overload is tried again by the daemon, ${mode}`, async () => {

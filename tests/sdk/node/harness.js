@@ -81,9 +81,11 @@ export function daemon({ signedIn = true } = {}) {
     started.push(backend.child);
     fixture.backend = backend.address;
     const config = join(fixture.home, "config-of-the-tests.toml");
+    // The sign-in service too: no test may ever ask the real one.
     await writeFile(
       config,
-      `[upstream]\nbase_url = "http://${backend.address}/backend-api/codex"\n`,
+      `[upstream]\nbase_url = "http://${backend.address}/backend-api/codex"\n` +
+        `[auth]\nissuer = "http://${backend.address}"\n`,
     );
     const proxy = await start(fixture.home, "--config", config, "serve");
     started.push(proxy.child);

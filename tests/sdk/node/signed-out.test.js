@@ -13,7 +13,7 @@ for (const stream of [false, true]) {
     const error = await rejection(client().chat.completions.create(body));
     assert.ok(error instanceof OpenAI.AuthenticationError);
     assert.equal(error.code, "upstream_auth");
-    assert.match(error.message, /codex login/);
+    assert.match(error.message, /codex-proxy login/);
     assert.deepEqual(await exchanges(), []);
   });
 }

@@ -106,6 +106,10 @@ def daemon(folder: Path, backend_address: str) -> Iterator[str]:
     """Runs the daemon in front of that backend; gives the base URL for clients."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config-of-the-tests.toml"
-    config.write_text(f'[upstream]\nbase_url = "http://{backend_address}/backend-api/codex"\n')
+    # The sign-in service too: no test may ever ask the real one.
+    config.write_text(
+        f'[upstream]\nbase_url = "http://{backend_address}/backend-api/codex"\n'
+        f'[auth]\nissuer = "http://{backend_address}"\n'
+    )
     with running(folder, "--config", str(config), "serve") as address:
         yield f"http://{address}/v1"

@@ -120,7 +120,7 @@ def test_a_refused_login_names_the_remedy(client: OpenAI, scene: Scene, code: st
     with pytest.raises(openai.AuthenticationError) as caught:
         ask(client, scene, f"error 401 {code}", stream=False)
     assert (caught.value.type, caught.value.code) == ("authentication_error", "upstream_auth")
-    assert "codex login" in caught.value.message
+    assert "codex-proxy login" in caught.value.message
 
 
 @STREAMING
@@ -131,7 +131,7 @@ def test_a_missing_login_names_the_remedy(
         with pytest.raises(openai.AuthenticationError) as caught:
             ask(client, scene, stream=stream)
         assert caught.value.code == "upstream_auth"
-        assert "codex login" in caught.value.message
+        assert "codex-proxy login" in caught.value.message
         assert client.models.list().data, "the models are known all the same"
     assert scene.exchanges() == []
 

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use crate::credentials;
 use crate::responses::error::Body;
 use crate::upstream::{Head, Waiting};
@@ -161,10 +163,24 @@ fn logins_that_are_not_accepted_name_the_command() {
         refused(401, r#"{"error":{"message":"Expired.","code":"token_expired"},"status":401}"#),
         refused(401, r#"{"detail":"Your authentication token has been invalidated."}"#),
         refused(401, ""),
+        refused(401, r#"{"error":{"message":"Incorrect API key.","code":"invalid_api_key"}}"#),
         reported(r#"{"code":"token_invalid","message":"token revoked"}"#),
     ] {
         check(&failure, auth);
-        assert!(of(&failure).error.message.contains("codex login"), "{failure:?}");
+        assert!(of(&failure).error.message.contains("`codex-proxy login`"), "{failure:?}");
+    }
+}
+
+#[test]
+fn a_login_that_could_not_be_renewed_this_time_may_be_tried_again() {
+    let unreachable = credentials::issuer::Error::Unreachable { cause: "refused".to_owned() };
+    for login in [
+        credentials::Error::NotRenewed { path: "auth.json".into(), cause: Arc::new(unreachable) },
+        credentials::Error::Busy { lock: "auth.json.lock".into() },
+    ] {
+        let failure = Failure::Login(login);
+        check(&failure, (503, "server_error", Some("login_not_renewed"), None));
+        assert_eq!(of(&failure).should_retry, None, "SDKs retry a 503 by themselves");
     }
 }
 

@@ -1,0 +1,60 @@
+//! Fields that the platform's public API takes: forwarded there, dropped where Codex answers.
+
+use super::notes::Notes;
+use crate::chat::reject::Reject;
+use crate::chat::request::{Request, ServiceTier};
+use crate::platform::Platform;
+use crate::responses::request as wire;
+use crate::translate::policy::{MaxTokens, Policy};
+
+/// The least that the public API takes for `max_output_tokens`.
+const LEAST: usize = 16;
+
+/// What the public API gets besides, if it is the one that answers. All other fields that the
+/// Codex backend has no counterpart for are noted.
+pub(super) fn translate<'v>(
+    chat: &Request<'v>,
+    policy: Policy,
+    notes: &mut Notes,
+) -> Result<Option<wire::PublicOnly<'v>>, Reject> {
+    let is_public = policy.platform == Platform::Public;
+    for field in &chat.without_counterpart {
+        if !(is_public && chat.public.has(field)) {
+            notes.drop(field)?;
+        }
+    }
+    if !is_public {
+        return Ok(None);
+    }
+    let limit = chat.max_tokens.filter(|_| policy.max_tokens == MaxTokens::Visible);
+    let given = &chat.public;
+    Ok(Some(wire::PublicOnly {
+        max_output_tokens: limit.map(|limit| limit.tokens.max(LEAST)),
+        temperature: given.temperature,
+        top_p: given.top_p,
+        metadata: given.metadata,
+        user: given.user,
+        safety_identifier: given.safety_identifier,
+        prompt_cache_retention: given.prompt_cache_retention,
+    }))
+}
+
+/// The tier, where there is such a thing.
+pub(super) fn service_tier(
+    wanted: Option<ServiceTier>,
+    platform: Platform,
+    notes: &mut Notes,
+) -> Result<Option<wire::ServiceTier>, Reject> {
+    Ok(match (wanted, platform) {
+        // The default is what the Codex backend does anyway.
+        (None, _) | (Some(ServiceTier::Default), Platform::Codex) => None,
+        (Some(ServiceTier::Priority), _) => Some(wire::ServiceTier::Priority),
+        (Some(ServiceTier::Flex | ServiceTier::Scale), Platform::Codex) => {
+            notes.drop("service_tier")?;
+            None
+        }
+        (Some(ServiceTier::Default), Platform::Public) => Some(wire::ServiceTier::Default),
+        (Some(ServiceTier::Flex), Platform::Public) => Some(wire::ServiceTier::Flex),
+        (Some(ServiceTier::Scale), Platform::Public) => Some(wire::ServiceTier::Scale),
+    })
+}
