@@ -77,15 +77,16 @@ async fn a_kill_at_any_moment_leaves_the_old_login_or_the_new_one() {
     assert!(lost * 2 < kills, "the time between the answer and the write is short: {lost}");
 }
 
-/// How long the one moment is in which a crash loses the login.
-#[tokio::test(flavor = "multi_thread")]
+/// How long the one moment is in which a crash loses the login. On one thread, whose log is not
+/// mixed with that of tests beside it.
+#[tokio::test]
 async fn the_moment_between_answer_and_write_is_short() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::ZERO);
     let home = Home::with(&service.handle.sign_in(&account()));
     let log = SharedLog::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
-    tracing::subscriber::set_global_default(subscriber).unwrap();
+    let _log = tracing::subscriber::set_default(subscriber);
     let store = home.store(&service);
     let start = Instant::now();
     for _ in 0..200 {
