@@ -7,7 +7,7 @@ keeps every item itself.
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import ProxyHandler, Request, build_opener
@@ -146,6 +146,20 @@ class Native:
         return inputs
 
 
+def respelled(message: Json, variant: int) -> Json:
+    """The same message in another spelling, as clients have it that store and rebuild histories."""
+    message = json.loads(json.dumps(message))
+    content = message.get("content")
+    if content is None:
+        message["content"] = ""
+    elif variant % 2:
+        message["content"] = [{"type": "text", "text": content}]
+    for call in message.get("tool_calls") or []:
+        arguments = json.loads(call["function"]["arguments"])
+        call["function"]["arguments"] = json.dumps(arguments, indent=variant % 3)
+    return dict(reversed(message.items()))
+
+
 def masked(items: list[Json]) -> list[Json]:
     """Items without what is new for every answer. Ids become the order in which they came."""
     ids: dict[str, int] = {}
@@ -161,9 +175,9 @@ def masked(items: list[Json]) -> list[Json]:
 
 def agent(
     ask: Callable[[list[Json]], Json], messages: list[Json], prompts: list[str]
-) -> Iterator[list[Json]]:
-    """Plays a conversation through chat completions, running the tools; gives the history after
-    each turn of the user. `ask` gives the assistant's message."""
+) -> list[Json]:
+    """Plays a conversation through chat completions, running the tools; gives `messages`, to which
+    it is added. `ask` gives the assistant's message."""
     for prompt in prompts:
         messages.append({"role": "user", "content": prompt})
         while True:
@@ -176,4 +190,4 @@ def agent(
                 text = outcome(function["name"], json.loads(function["arguments"]))
                 tool = {"role": "tool", "tool_call_id": call["id"], "content": text}
                 messages.append(tool)
-        yield messages
+    return messages

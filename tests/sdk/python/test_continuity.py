@@ -102,8 +102,7 @@ def test_a_long_conversation_keeps_everything(
         tokens = play_langchain(base_url, prompts, stream)
     else:
         tokens = Tokens()
-        for _ in conversation.agent(asker(client, tokens, stream), start(), prompts):
-            pass
+        conversation.agent(asker(client, tokens, stream), start(), prompts)
     exchanges = scene.exchanges()
     inputs = [exchange["request"]["input"] for exchange in exchanges]
     assert len(inputs) == 48 and {exchange["outcome"] for exchange in exchanges} == {"completed"}
@@ -118,7 +117,7 @@ def test_a_long_conversation_keeps_everything(
     assert len(set(sealed_in(inputs[-1]))) == len(inputs) - 1
 
     # One conversation for the backend, and each tool loop on one machine.
-    (key,) = {exchange["request"]["prompt_cache_key"] for exchange in exchanges}
+    (_,) = {exchange["request"]["prompt_cache_key"] for exchange in exchanges}
     (_,) = {exchange["headers"]["session-id"] for exchange in exchanges}
     for earlier, later in zip(exchanges, exchanges[1:]):
         is_loop = later["request"]["input"][-1]["type"] == "function_call_output"
@@ -138,9 +137,27 @@ def test_a_long_conversation_keeps_everything(
 
     record_property("cached_share", tokens.share)
     record_property("native_cached_share", native.tokens.share)
-    print(f"cached: {tokens.share:.4f}, native: {native.tokens.share:.4f}, key {key}")
     assert native.tokens.share > 0.8
     assert tokens.share >= SHARE * native.tokens.share
+
+
+def test_a_history_in_another_spelling_is_the_same(client: OpenAI, scene: Scene) -> None:
+    ask = asker(client, Tokens(), False)
+    requests = 0
+
+    def ask_respelled(messages: list[Json]) -> Json:
+        nonlocal requests
+        requests += 1
+        return ask([conversation.respelled(message, requests) for message in messages])
+
+    prompts = [scene.prompt(*directives) for directives in conversation.turns()[:10]]
+    conversation.agent(ask_respelled, start(), prompts)
+    exchanges = scene.exchanges()
+    assert len(exchanges) == requests == 16
+    inputs = [exchange["request"]["input"] for exchange in exchanges]
+    for earlier, later, exchange in zip(inputs, inputs[1:], exchanges):
+        assert later[: len(earlier)] == earlier
+        assert [issuer(each) for each in sealed_in(later[len(earlier) :])] == [exchange["number"]]
 
 
 def last_input(scene: Scene) -> list[Json]:
@@ -150,7 +167,7 @@ def last_input(scene: Scene) -> list[Json]:
 def test_an_edited_answer_is_sent_plainly(client: OpenAI, scene: Scene) -> None:
     ask = asker(client, Tokens(), False)
     prompts = [scene.prompt(f'text "Answer {n}."', 'commentary "Hm."') for n in range(4)]
-    (*_, messages) = conversation.agent(ask, start(), prompts)
+    messages = conversation.agent(ask, start(), prompts)
     numbers = [exchange["number"] for exchange in scene.exchanges()]
 
     edited = copy.deepcopy(messages)
@@ -179,13 +196,25 @@ def test_an_edited_answer_is_sent_plainly(client: OpenAI, scene: Scene) -> None:
     assert [issuer(sealed) for sealed in sealed_in(last_input(scene))] == numbers
 
 
+@pytest.mark.xfail(strict=True, reason="calls are found by their ids, whatever preceded them")
+def test_calls_after_an_edit_belong_to_another_branch(client: OpenAI, scene: Scene) -> None:
+    ask = asker(client, Tokens(), False)
+    directives = conversation.turns()
+    prompts = [scene.prompt(*directives[3]), scene.prompt(*directives[0])]
+    messages = conversation.agent(ask, start(), prompts)
+    messages[2]["content"] = "Something else."
+    messages.append({"role": "user", "content": scene.prompt()})
+    ask(messages)
+    assert sealed_in(last_input(scene)) == []
+
+
 @pytest.mark.parametrize("change", ["text", "arguments", "call"])
 def test_an_edited_turn_with_calls_is_sent_plainly(
     client: OpenAI, scene: Scene, change: str
 ) -> None:
     ask = asker(client, Tokens(), False)
     prompts = [scene.prompt(*directives) for directives in conversation.turns()[:1]]
-    (*_, messages) = conversation.agent(ask, start(), prompts)
+    messages = conversation.agent(ask, start(), prompts)
     turn = next(message for message in messages if message.get("tool_calls"))
     if change == "text":
         turn["content"] = "Something else."
@@ -205,7 +234,7 @@ def test_an_edited_turn_with_calls_is_sent_plainly(
 def test_a_regenerated_branch_has_its_own_reasoning(client: OpenAI, scene: Scene) -> None:
     ask = asker(client, Tokens(), False)
     directives = conversation.turns()
-    (*_, trunk) = conversation.agent(ask, start(), [scene.prompt(*directives[3])])
+    trunk = conversation.agent(ask, start(), [scene.prompt(*directives[3])])
     trunk_numbers = [exchange["number"] for exchange in scene.exchanges()]
 
     # The same prompt is answered again: with other calls, then another answer.
@@ -213,7 +242,7 @@ def test_a_regenerated_branch_has_its_own_reasoning(client: OpenAI, scene: Scene
     for _ in range(2):
         before = len(scene.exchanges())
         prompts = [scene.prompt(*directives[0]), scene.prompt(*directives[4])]
-        (*_, messages) = conversation.agent(ask, copy.deepcopy(trunk), prompts)
+        messages = conversation.agent(ask, copy.deepcopy(trunk), prompts)
         branches.append((messages, [x["number"] for x in scene.exchanges()[before:]]))
 
     # Both go on, in turns.
@@ -230,7 +259,7 @@ def test_a_regenerated_branch_has_its_own_reasoning(client: OpenAI, scene: Scene
 def test_a_truncated_history_keeps_what_can_be_told_apart(client: OpenAI, scene: Scene) -> None:
     ask = asker(client, Tokens(), False)
     prompts = [scene.prompt(f'text "Answer {n}."') for n in range(3)]
-    (*_, messages) = conversation.agent(ask, start(), prompts)
+    messages = conversation.agent(ask, start(), prompts)
     numbers = [exchange["number"] for exchange in scene.exchanges()]
 
     # Without its end it is the same conversation.
