@@ -15,7 +15,8 @@ from openai import OpenAI
 MODEL = "gpt-5.5"
 
 # Nothing here leaves the machine.
-for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+for name in (*PROXIES, "LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
     os.environ.pop(name, None)
     os.environ.pop(name.lower(), None)
 
