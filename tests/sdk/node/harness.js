@@ -81,9 +81,11 @@ export function daemon({ signedIn = true } = {}) {
     started.push(backend.child);
     fixture.backend = backend.address;
     const config = join(fixture.home, "config-of-the-tests.toml");
+    const url = `http://${backend.address}`;
+    // A refused login is renewed there too, not at the real sign-in service.
     await writeFile(
       config,
-      `[upstream]\nbase_url = "http://${backend.address}/backend-api/codex"\n`,
+      `[auth]\nissuer = "${url}"\n[upstream]\nbase_url = "${url}/backend-api/codex"\n`,
     );
     const proxy = await start(fixture.home, "--config", config, "serve");
     started.push(proxy.child);

@@ -106,6 +106,10 @@ def daemon(folder: Path, backend_address: str) -> Iterator[str]:
     """Runs the daemon in front of that backend; gives the base URL for clients."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config-of-the-tests.toml"
-    config.write_text(f'[upstream]\nbase_url = "http://{backend_address}/backend-api/codex"\n')
+    backend = f"http://{backend_address}"
+    # A refused login is renewed there too, not at the real sign-in service.
+    config.write_text(
+        f'[auth]\nissuer = "{backend}"\n[upstream]\nbase_url = "{backend}/backend-api/codex"\n'
+    )
     with running(folder, "--config", str(config), "serve") as address:
         yield f"http://{address}/v1"
