@@ -199,7 +199,8 @@ for (const [kind, ask] of Object.entries(CLIENTS)) {
     const native = await playNatively(exchanges[0], prompts);
     assert.deepEqual(inputs.map(masked), native.inputs.map(masked));
     const said = inputs.at(-1).filter(({ role }) => role === "assistant");
-    assert.deepEqual(new Set(said.map(({ phase }) => phase)), new Set(["commentary", "final_answer"]));
+    const phases = new Set(said.map(({ phase }) => phase));
+    assert.deepEqual(phases, new Set(["commentary", "final_answer"]));
 
     const [ours, theirs] = [tokens.share, native.tokens.share];
     t.diagnostic(`cached: ${ours.toFixed(4)}, native: ${theirs.toFixed(4)}`);
