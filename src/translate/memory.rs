@@ -9,10 +9,10 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::responses::request::{Item, Part, Role};
+use super::same_json;
+use crate::responses::request::{Item, Output, Part, Role};
 
 /// A finished turn of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,11 +137,14 @@ impl History {
                     add_part(hash, part);
                 }
             }
-            // Ids are the backend's own and tell one call from any other. What it was called with
-            // may be spelled in many ways, and is compared where the call itself is put back.
-            Item::FunctionCall { call_id, name, .. }
-            | Item::CustomToolCall { call_id, name, .. } => {
+            Item::FunctionCall { call_id, name, arguments } => {
                 for text in ["call", call_id, name] {
+                    add(hash, text);
+                }
+                hash.update(&same_json::digest(arguments).to_le_bytes());
+            }
+            Item::CustomToolCall { call_id, name, input } => {
+                for text in ["custom", call_id, name, input] {
                     add(hash, text);
                 }
             }
@@ -150,8 +153,8 @@ impl History {
                 add(hash, "output");
                 add(hash, call_id);
                 match output {
-                    crate::responses::request::Output::Text(text) => add(hash, text),
-                    crate::responses::request::Output::Parts(parts) => {
+                    Output::Text(text) => add(hash, text),
+                    Output::Parts(parts) => {
                         for part in parts {
                             add_part(hash, part);
                         }
@@ -187,17 +190,6 @@ fn add_part(hash: &mut Xxh3, part: &Part<'_>) {
             }
         }
     }
-}
-
-/// Arguments in one spelling: clients write the same JSON with other white space and key order.
-fn canonical(arguments: &str) -> String {
-    if arguments.is_empty() {
-        // Clients are told so, since they parse the arguments.
-        return "{}".to_owned();
-    }
-    // Maps are sorted by their keys.
-    serde_json::from_str::<Value>(arguments)
-        .map_or_else(|_| arguments.to_owned(), |value| value.to_string())
 }
 
 impl Turn {
@@ -279,7 +271,7 @@ impl PartialEq for Call<'_> {
     fn eq(&self, other: &Self) -> bool {
         let is_same_text = || {
             self.text == other.text
-                || (self.is_json && canonical(self.text) == canonical(other.text))
+                || (self.is_json && same_json::digest(self.text) == same_json::digest(other.text))
         };
         self.id == other.id
             && self.name == other.name

@@ -9,3 +9,4 @@ pub mod plan;
 pub mod policy;
 pub mod request;
 pub mod response;
+mod same_json;
