@@ -272,6 +272,23 @@ async fn models_of_other_families_get_nothing() {
 }
 
 #[tokio::test]
+async fn another_account_gets_nothing() {
+    let (base_url, log) = backend().await;
+    let daemon = Daemon::start(&base_url).await;
+    let mut conversation = Conversation::new();
+    conversation.say(&daemon, "One.").await;
+    daemon.sign_in_as("account-2");
+    conversation.say(&daemon, "Two.").await;
+    let exchanges = log.exchanges();
+    assert_eq!(exchanges.len(), 2, "nothing was refused");
+    assert_ne!(
+        exchanges[0].headers["chatgpt-account-id"],
+        exchanges[1].headers["chatgpt-account-id"]
+    );
+    assert!(reasoning(&inputs(&exchanges).pop().unwrap()).is_empty());
+}
+
+#[tokio::test]
 async fn it_can_be_turned_off() {
     let (base_url, log) = backend().await;
     let daemon = Daemon::with_settings(&base_url, "[continuity]\nenabled = false").await;

@@ -28,7 +28,7 @@ impl Daemon {
     /// A daemon with more settings, as TOML.
     pub async fn with_settings(base_url: &str, settings: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
-        sign_in(home.path());
+        sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
         config.upstream.base_url = base_url.parse().unwrap();
         config.upstream.public_url = base_url.parse().unwrap();
@@ -60,7 +60,11 @@ impl Daemon {
     }
 
     pub fn sign_in(&self) {
-        sign_in(self.home.path());
+        self.sign_in_as("account-1");
+    }
+
+    pub fn sign_in_as(&self, account: &str) {
+        sign_in(self.home.path(), account);
     }
 
     /// A whole answer: status and body.
@@ -84,10 +88,10 @@ impl Daemon {
     }
 }
 
-fn sign_in(home: &Path) {
+fn sign_in(home: &Path, account: &str) {
     let auth = json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null,
         "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": "fake-refresh",
-        "account_id": "account-1"},
+        "account_id": account},
         "last_refresh": jiff::Timestamp::now().to_string()});
     std::fs::write(home.join("auth.json"), auth.to_string()).unwrap();
 }
