@@ -5,6 +5,7 @@
 
 mod calls;
 mod citations;
+mod items;
 mod reader;
 mod recorder;
 mod speech;

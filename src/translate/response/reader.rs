@@ -1,13 +1,12 @@
 //! The state of an answer, from event to event.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::calls::Calls;
 use super::citations::Citations;
+use super::items::{Audience, Class, Items, Kind, Message, class_of};
 use super::recorder::{Recorder, Recording};
 use super::speech::Speech;
-use super::texts::Text;
 use super::thought::{ReasoningItem, Source, Thought, joined};
 use super::usage;
 use crate::chat::delta::{Delta, FinishReason, ServiceTier, Sink};
@@ -26,7 +25,7 @@ use crate::translate::policy::Commentary;
 pub struct Reader {
     plan: Arc<Plan>,
     progress: Progress,
-    items: Vec<Item>,
+    items: Items,
     speech: Speech,
     thought: Thought,
     calls: Calls,
@@ -51,67 +50,12 @@ pub enum Progress {
     Ended,
 }
 
-/// An output item.
-#[derive(Debug)]
-struct Item {
-    output_index: Option<u64>,
-    item_id: Option<String>,
-    kind: Kind,
-    is_done: bool,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Message(Message),
-    Reasoning(ReasoningItem),
-    /// The place in [`Calls`].
-    Call(usize),
-    Image,
-    /// Work of the backend, and kinds not known yet.
-    Other,
-}
-
-/// What an event needs an item to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Message,
-    Reasoning,
-    Call,
-    Image,
-    Other,
-}
-
-/// A message of the model.
-#[derive(Debug)]
-struct Message {
-    audience: Audience,
-    parts: Vec<MessagePart>,
-}
-
-/// Where a message goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Audience {
-    Content,
-    Reasoning,
-    /// A second message beside one that must be the only one.
-    Nobody,
-}
-
-#[derive(Debug)]
-struct MessagePart {
-    index: u64,
-    is_refusal: bool,
-    text: Text,
-    /// Where its text begins in the content, in code points.
-    offset: u64,
-}
-
 impl Reader {
     /// A reader for an answer to the request that `plan` was made for.
     pub fn new(plan: Arc<Plan>) -> Self {
         Self {
             progress: Progress::Waiting,
-            items: Vec::new(),
+            items: Items::default(),
             speech: Speech::new(&plan),
             thought: Thought::new(&plan),
             calls: Calls::default(),
@@ -224,12 +168,12 @@ impl Reader {
             Event::Delta(kind, place, text) => self.text(kind, &place, &text, false, sink),
             Event::Done(kind, place, text) => self.text(kind, &place, &text, true, sink),
             Event::PartDone(place, part) => {
-                if let Some(item) = self.find(&place, Class::Message) {
+                if let Some(item) = self.items.find(&place, Class::Message) {
                     self.part(item, place.part, &part, sink);
                 }
             }
             Event::Annotation(place, annotation) => {
-                if let Some(item) = self.find(&place, Class::Message) {
+                if let Some(item) = self.items.find(&place, Class::Message) {
                     self.cite(item, place.part, &annotation);
                 }
             }
@@ -254,7 +198,7 @@ impl Reader {
 
     fn added(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.find_that(place, class, |known| match known.kind {
+        let known = self.items.find_that(place, class, |known| match known.kind {
             // An event may come twice, and a delta before the item it belongs to.
             Kind::Call(call) if item.has_call_id() || !known.is_done => {
                 self.calls.matches(call, item)
@@ -277,7 +221,7 @@ impl Reader {
 
     fn done(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.find_that(place, class, |known| match known.kind {
+        let known = self.items.find_that(place, class, |known| match known.kind {
             Kind::Call(call) => self.calls.matches(call, item),
             _ => true,
         });
@@ -311,54 +255,15 @@ impl Reader {
         }
     }
 
-    /// The latest item at this place.
-    fn find(&self, place: &Place<'_>, class: Class) -> Option<usize> {
-        self.find_that(place, class, |_| true)
-    }
-
-    /// The latest item at this place that is fit. The position is the better key: some hosts
-    /// change ids between the events of an item.
-    fn find_that(
-        &self,
-        place: &Place<'_>,
-        class: Class,
-        is_fit: impl Fn(&Item) -> bool,
-    ) -> Option<usize> {
-        let fits = |item: &Item| item.kind.class() == class && is_fit(item);
-        let latest = |test: &dyn Fn(&Item) -> bool| {
-            self.items.iter().rposition(|item| fits(item) && test(item))
-        };
-        match (place.output_index, &place.item_id) {
-            (Some(index), Some(id)) => {
-                latest(&|item| item.output_index == Some(index)).or_else(|| {
-                    latest(&|item| {
-                        item.output_index.is_none() && item.item_id.as_deref() == Some(id)
-                    })
-                })
-            }
-            (Some(index), None) => latest(&|item| item.output_index == Some(index)),
-            (None, Some(id)) => latest(&|item| item.item_id.as_deref() == Some(id)),
-            (None, None) => latest(&|_| true),
-        }
-    }
-
     fn create(&mut self, place: &Place<'_>, class: Class, phase: Option<Phase>) -> usize {
         let kind = match class {
-            Class::Message => {
-                Kind::Message(Message { audience: self.audience(phase), parts: Vec::new() })
-            }
+            Class::Message => Kind::Message(Message::new(self.audience(phase))),
             Class::Reasoning => Kind::Reasoning(ReasoningItem::default()),
             Class::Call => Kind::Call(self.calls.add()),
             Class::Image => Kind::Image,
             Class::Other => Kind::Other,
         };
-        self.items.push(Item {
-            output_index: place.output_index,
-            item_id: place.item_id.clone().map(Cow::into_owned),
-            kind,
-            is_done: false,
-        });
-        self.items.len() - 1
+        self.items.push(place, kind)
     }
 
     /// Where a new message goes. A JSON text must be the only one in the content.
@@ -393,7 +298,7 @@ impl Reader {
             TextKind::Summary | TextKind::Reasoning => Class::Reasoning,
             TextKind::Arguments | TextKind::Input => Class::Call,
         };
-        let at = self.find(place, class).unwrap_or_else(|| self.create(place, class, None));
+        let at = self.items.find(place, class).unwrap_or_else(|| self.create(place, class, None));
         match kind {
             TextKind::Output => self.speak(at, place.part, text, is_whole, sink),
             TextKind::Refusal => self.refuse(at, place.part, text, is_whole, sink),
@@ -565,40 +470,6 @@ impl Reader {
             }
         }
         sink.delta(Delta::Finish(reason));
-    }
-}
-
-impl Kind {
-    fn class(&self) -> Class {
-        match self {
-            Self::Message(_) => Class::Message,
-            Self::Reasoning(_) => Class::Reasoning,
-            Self::Call(_) => Class::Call,
-            Self::Image => Class::Image,
-            Self::Other => Class::Other,
-        }
-    }
-}
-
-impl Message {
-    fn part(&mut self, index: u64, is_refusal: bool) -> &mut MessagePart {
-        let known =
-            self.parts.iter().position(|part| part.index == index && part.is_refusal == is_refusal);
-        let at = known.unwrap_or_else(|| {
-            self.parts.push(MessagePart { index, is_refusal, text: Text::default(), offset: 0 });
-            self.parts.len() - 1
-        });
-        &mut self.parts[at]
-    }
-}
-
-fn class_of(item: &event::Item<'_>) -> Class {
-    match item.kind.as_deref() {
-        Some("message") => Class::Message,
-        Some("reasoning") => Class::Reasoning,
-        Some("function_call" | "custom_tool_call") => Class::Call,
-        Some("image_generation_call") => Class::Image,
-        _ => Class::Other,
     }
 }
 
