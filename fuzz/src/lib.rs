@@ -7,13 +7,14 @@ mod answer;
 #[path = "../../tests/translation/upstream.rs"]
 mod upstream;
 
-use codex_proxy::translate::memory::Past;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use codex_proxy::chat::request::Request;
+use codex_proxy::platform::Platform;
 use codex_proxy::sse;
+use codex_proxy::translate::memory::Past;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};
@@ -44,7 +45,7 @@ pub fn request(data: &[u8]) {
     let Some(sent) = send() else { return };
     assert_eq!(send().as_ref(), Some(&sent));
     let sent = serde_json::from_slice(&sent).expect("what is sent is JSON");
-    if let Err(why) = upstream::check(&sent) {
+    if let Err(why) = upstream::check(&sent, Platform::Codex) {
         panic!("{why}: {sent}");
     }
 }

@@ -6,7 +6,6 @@
 //! either `message`, `finish_reason` and perhaps `usage`, or `error`, the `partial` content and
 //! whether anything had `begun`.
 
-use codex_proxy::translate::memory::Past;
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
@@ -14,6 +13,7 @@ use std::sync::Arc;
 
 use codex_proxy::chat::request::Request;
 use codex_proxy::sse;
+use codex_proxy::translate::memory::Past;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};

@@ -1,6 +1,5 @@
 //! Whatever a client sends, the backend gets something it takes, or nothing.
 
-use codex_proxy::translate::memory::Past;
 use std::sync::LazyLock;
 
 use codex_proxy::chat::reject::Reject;
@@ -8,6 +7,7 @@ use codex_proxy::chat::request::Request;
 use codex_proxy::effort::Effort;
 use codex_proxy::platform::Platform;
 use codex_proxy::simulator::{Simulator, default_models};
+use codex_proxy::translate::memory::Past;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
 use proptest::collection::vec;

@@ -1,4 +1,3 @@
-use crate::translate::memory::Past;
 use serde_json::{Value, json};
 
 use super::*;
