@@ -22,6 +22,7 @@
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
 //! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses` |
+//! | [`telemetry`] | the log and the start banner | `config`, `credentials` |
 //! | [`cli`] | the command line | all of the above |
 
 pub mod chat;

@@ -1,7 +1,10 @@
 //! The turn as it may be sent back: its output items, and what the client was told of them.
 
+use std::borrow::Cow;
+
 use crate::chat::delta::{Delta, ReasoningDetail, Sink};
 use crate::responses::event;
+use crate::responses::lax::Str;
 use crate::responses::request::{Item, Part, Role, Summary};
 use crate::translate::memory::Turn;
 
@@ -50,34 +53,12 @@ impl Recorder {
 
     /// One more item that is done.
     pub(super) fn item(&mut self, item: &event::Item<'_>) {
-        let text = |text: &event::Item<'_>| text.arguments.as_deref().map(str::to_owned);
-        let converted = match item.kind.as_deref() {
-            Some("message") => message(item),
-            Some("reasoning") => match item.encrypted_content.as_deref() {
-                Some(sealed) if !sealed.is_empty() => Some(Item::Reasoning {
-                    summary: summaries(item),
-                    encrypted_content: sealed.to_owned().into(),
-                }),
-                // Without its sealed form it cannot be sent back, and is not missed.
-                _ => return,
-            },
-            Some("function_call") => (|| {
-                Some(Item::FunctionCall {
-                    call_id: item.call_id.as_deref()?.to_owned().into(),
-                    name: item.name.as_deref()?.to_owned().into(),
-                    arguments: text(item)?.into(),
-                })
-            })(),
-            Some("custom_tool_call") => (|| {
-                Some(Item::CustomToolCall {
-                    call_id: item.call_id.as_deref()?.to_owned().into(),
-                    name: item.name.as_deref()?.to_owned().into(),
-                    input: item.input.as_deref()?.to_owned().into(),
-                })
-            })(),
-            _ => None,
-        };
-        match converted {
+        let is_bare = item.encrypted_content.as_deref().is_none_or(str::is_empty);
+        if item.kind.as_deref() == Some("reasoning") && is_bare {
+            // Without its sealed form it cannot be sent back, and is not missed.
+            return;
+        }
+        match sendable(item) {
             Some(item) => self.items.push(item),
             None => self.is_partial = true,
         }
@@ -109,6 +90,29 @@ impl Recorder {
             .enumerate()
             .map(|(index, (position, data))| ReasoningDetail::new(index, position, data))
             .collect()
+    }
+}
+
+/// The item as it is sent back; nothing if it cannot be.
+fn sendable(item: &event::Item<'_>) -> Option<Item<'static>> {
+    let owned = |text: &Str<'_>| Some(Cow::Owned(text.as_deref()?.to_owned()));
+    match item.kind.as_deref()? {
+        "message" => message(item),
+        "reasoning" => Some(Item::Reasoning {
+            summary: summaries(item),
+            encrypted_content: owned(&item.encrypted_content)?,
+        }),
+        "function_call" => Some(Item::FunctionCall {
+            call_id: owned(&item.call_id)?,
+            name: owned(&item.name)?,
+            arguments: owned(&item.arguments)?,
+        }),
+        "custom_tool_call" => Some(Item::CustomToolCall {
+            call_id: owned(&item.call_id)?,
+            name: owned(&item.name)?,
+            input: owned(&item.input)?,
+        }),
+        _ => None,
     }
 }
 
