@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Listen, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
 use crate::server::{self, Account, App};
@@ -42,7 +42,10 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 }
 
 async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
-    let listener = bind(config.server.listen, "change `[server] listen` or use --listen").await?;
+    let Listen::Tcp(address) = config.server.listen else {
+        return Err(Failure::new(Exit::Config, "Unix sockets are not supported yet"));
+    };
+    let listener = bind(address, "change `[server] listen` or use --listen").await?;
     let address = local_address(&listener)?;
     let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
         (Backend::Codex, Mode::ApiKey { variable, file }) => {

@@ -1,12 +1,16 @@
 //! What values must satisfy beyond their form. Each check says what is wrong; what is allowed
 //! stands beside the key in `load`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use reqwest::Url;
 use reqwest::header::{self, HeaderName, HeaderValue};
+use secrecy::SecretString;
+
+use super::Listen;
 
 /// Headers that belong to the login or to HTTP itself.
 const RESERVED: [HeaderName; 6] = [
@@ -24,19 +28,83 @@ pub(super) fn within(range: RangeInclusive<u64>) -> impl Fn(u64) -> Result<u64, 
     }
 }
 
-pub(super) fn listen_address(text: &str) -> Result<SocketAddr, String> {
-    let address = text.parse().map_err(|_| format!("\"{text}\" is not an address with a port"))?;
-    refuse_exposed_address(address)?;
-    Ok(address)
+/// An address with a port, or `unix:` and a path.
+pub(super) fn listen(text: &str, home: Option<PathBuf>) -> Result<Listen, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("the socket's path is missing".to_owned()),
+        Some(file) => Ok(Listen::Unix(path(file, home)?)),
+        None => text
+            .parse()
+            .map(Listen::Tcp)
+            .map_err(|_| format!("\"{text}\" is not an address with a port")),
+    }
 }
 
-/// Whoever reaches the port can spend the plan, and there are no keys to ask for: only programs
-/// on this machine may reach it.
-fn refuse_exposed_address(address: SocketAddr) -> Result<(), String> {
-    if address.ip().to_canonical().is_loopback() {
-        return Ok(());
+/// Whoever reaches the port can spend the plan: without keys only programs on this machine may.
+pub(super) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
+    match listen {
+        Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Err(format!(
+            "{address} can be reached from other machines, so an API key is needed: make one with \
+             `codex-proxy key new` and put it into `[server] api_keys`, into the file that \
+             `[server] api_key_file` names, or into the variable CODEX_PROXY_SERVER_API_KEYS"
+        )),
+        listen => Ok(listen),
     }
-    Err(format!("{address} can be reached from other machines, which is not supported yet"))
+}
+
+/// Keys that nobody can guess. They are not quoted in messages.
+pub(super) fn api_keys(keys: &[String]) -> Result<Vec<SecretString>, String> {
+    keys.iter().map(|key| api_key(key)).collect()
+}
+
+/// One such key. How random it is does not show; how long it is does.
+fn api_key(key: &str) -> Result<SecretString, String> {
+    /// 16 bytes in base64 have 22 characters.
+    const SHORTEST: usize = 22;
+    const FEWEST_CHARACTERS: usize = 8;
+
+    let characters: BTreeSet<u8> = key.bytes().collect();
+    if key.len() < SHORTEST || characters.len() < FEWEST_CHARACTERS {
+        return Err(
+            "an API key is too easy to guess: it needs 16 random bytes or more, which are \
+                    22 characters or more; `codex-proxy key new` makes one"
+                .to_owned(),
+        );
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err("an API key holds characters that clients cannot send".to_owned());
+    }
+    Ok(key.into())
+}
+
+/// A name by which requests may call the daemon.
+pub(super) fn host_name(text: &str) -> Result<String, String> {
+    let name = text.trim().to_ascii_lowercase();
+    let is_address = || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok();
+    let is_name = !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    if is_name || is_address() {
+        return Ok(name);
+    }
+    Err(format!("\"{text}\" is not a host name"))
+}
+
+/// An origin as browsers send it: `scheme://host`, with the port unless it is the scheme's own.
+pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
+    let origin = text.trim().to_ascii_lowercase();
+    match origin.split_once("://") {
+        Some((scheme, host))
+            if !scheme.is_empty()
+                && !host.is_empty()
+                && !origin.contains('*')
+                && !host.contains(['/', '?', '#', '@', ' ', ',']) =>
+        {
+            header_value(&origin)
+        }
+        _ => Err(format!(
+            "\"{text}\" is not one origin (scheme://host:port, without path or wildcards)"
+        )),
+    }
 }
 
 /// An address of a service: `https`, or `http` on this machine; without trailing slash.

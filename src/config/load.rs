@@ -39,15 +39,62 @@ fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
 }
 
 fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
+    let home = r.home();
+    let api_keys = r.take(
+        key("server", "api_keys", "keys as `codex-proxy key new` makes them"),
+        Vec::new(),
+        |keys: Vec<String>| checks::api_keys(&keys),
+    );
+    let api_key_file = r.take(
+        key("server", "api_key_file", "a file with a key on each line, or empty"),
+        String::new(),
+        |text: String| checks::path(&text, home.clone()),
+    );
+    // A wrong key is a problem of its own; the address is not blamed for it.
+    let is_open = api_keys.as_ref().is_ok_and(Vec::is_empty)
+        && api_key_file.as_ref().is_ok_and(|file| file.as_os_str().is_empty());
     let listen = r.take(
-        key("server", "listen", "a loopback address with a port, such as 127.0.0.1:10455"),
+        key("server", "listen", "an address with a port, such as 127.0.0.1:10455, or unix:/path"),
         "127.0.0.1:10455".to_owned(),
-        |text: String| checks::listen_address(&text),
+        |text: String| {
+            let listen = checks::listen(&text, home)?;
+            if is_open { checks::only_this_machine(listen) } else { Ok(listen) }
+        },
+    );
+    let allowed_hosts = r.take(
+        key("server", "allowed_hosts", "host names without ports, such as \"ai.example.com\""),
+        Vec::new(),
+        |names: Vec<String>| names.iter().map(|name| checks::host_name(name)).collect(),
+    );
+    let allowed_origins = r.take(
+        key("server", "allowed_origins", "origins such as \"https://chat.example.com\""),
+        Vec::new(),
+        |origins: Vec<String>| origins.iter().map(|origin| checks::origin(origin)).collect(),
     );
     let max_body_mib =
         r.take(key("server", "max_body_mib", "1 to 2047"), 128, checks::within(1..=2047));
-    let max_body_bytes = usize::try_from(max_body_mib? << 20).map_err(|_| Refused)?;
-    Ok(Server { listen: listen?, max_body_bytes })
+    let max_connections = r.take(
+        key("server", "max_connections", "1 to 1000000"),
+        1024,
+        checks::within(1..=1_000_000),
+    );
+    let shutdown =
+        r.take(key("server", "shutdown_secs", "0 to 3600"), 30, checks::within(0..=3600));
+    Ok(Server {
+        listen: listen?,
+        api_keys: api_keys?,
+        api_key_file: Some(api_key_file?).filter(|file| !file.as_os_str().is_empty()),
+        allowed_hosts: allowed_hosts?,
+        allowed_origins: allowed_origins?,
+        max_body_bytes: size(max_body_mib? << 20)?,
+        max_connections: size(max_connections?)?,
+        shutdown: Duration::from_secs(shutdown?),
+    })
+}
+
+/// A number whose limits are within those of every machine.
+fn size(number: u64) -> Result<usize, Refused> {
+    usize::try_from(number).map_err(|_| Refused)
 }
 
 /// The Codex backend.
@@ -81,6 +128,12 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let connect_timeout =
         r.take(key("upstream", "connect_timeout_secs", "1 to 3600"), 15, checks::within(1..=3600));
+    let max_retries =
+        r.take(key("upstream", "max_retries", "0 to 100"), 4, checks::within(0..=100));
+    let max_in_flight =
+        r.take(key("upstream", "max_in_flight", "1 to 100000"), 64, checks::within(1..=100_000));
+    let max_queued =
+        r.take(key("upstream", "max_queued", "0 to 1000000"), 256, checks::within(0..=1_000_000));
     let originator = r.take(
         key("upstream", "originator", HEADER_TEXT),
         "codex-proxy".to_owned(),
@@ -122,6 +175,9 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         public_url,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
+        max_retries: u32::try_from(max_retries?).map_err(|_| Refused)?,
+        max_in_flight: size(max_in_flight?)?,
+        max_queued: size(max_queued?)?,
         originator: originator?,
         user_agent: user_agent?,
         client_version: client_version?,

@@ -22,7 +22,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::SecretString;
 
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
@@ -90,9 +91,42 @@ impl Config {
 #[derive(Debug, Clone)]
 pub struct Server {
     /// Where to listen.
-    pub listen: SocketAddr,
+    pub listen: Listen,
+    /// Who may ask: the keys that clients send as `Authorization: Bearer`. Without any, and without
+    /// a file of them, everybody may who can connect.
+    pub api_keys: Vec<SecretString>,
+    /// A file that holds more of them, one on a line.
+    pub api_key_file: Option<PathBuf>,
+    /// The names, in lower case and without ports, that requests may call this daemon by, besides
+    /// `localhost` and its addresses.
+    pub allowed_hosts: Vec<String>,
+    /// The web pages that may ask, by the `Origin` header that browsers send for them.
+    pub allowed_origins: Vec<HeaderValue>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// How many connections may be open at once.
+    pub max_connections: usize,
+    /// How long answers may go on after the daemon was told to stop.
+    pub shutdown: Duration,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// An address and port; one that other machines can reach only together with API keys.
+    Tcp(SocketAddr),
+    /// A socket in the file system, for this user alone.
+    Unix(PathBuf),
+}
+
+impl std::fmt::Display for Listen {
+    /// As the settings file has it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
 }
 
 /// `[upstream]`: the Codex backend and how this program names itself there.
@@ -110,6 +144,12 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// How often a call that failed may be sent again.
+    pub max_retries: u32,
+    /// How many calls may be under way at once.
+    pub max_in_flight: usize,
+    /// How many requests may wait for one of them to end.
+    pub max_queued: usize,
     /// The `originator` header.
     pub originator: String,
     /// The `user-agent` header.

@@ -101,7 +101,7 @@ fn flags_go_before_the_environment_and_that_before_the_file() {
     sources.flags =
         Flags::default().with("server", "listen", "--listen", Some("127.0.0.1:3".to_owned()));
     let (config, effective) = Config::from_sources(&sources).unwrap();
-    assert_eq!(config.server.listen.port(), 3);
+    assert_eq!(config.server.listen.to_string(), "127.0.0.1:3");
     assert_eq!(config.server.max_body_bytes, 2 << 20);
     assert!(config.compat.strict);
     let printed = printed(&effective.to_string());
@@ -158,7 +158,10 @@ fn codex_home_follows_the_codex_cli_unless_set() {
 fn a_wrong_value_names_its_place_its_key_and_what_is_allowed() {
     // The file, and pieces of the one problem with it.
     let cases: &[(&str, &[&str])] = &[
-        ("[server]\n\nlistne = 1", &["/c.toml:3: [server] listne: unknown key; allowed: listen"]),
+        (
+            "[server]\n\nlistne = 1",
+            &["/c.toml:3: [server] listne: unknown key; allowed: api_keys, "],
+        ),
         ("[sever]", &["/c.toml:1: [sever]: unknown section; allowed: [auth], "]),
         ("server = 1", &["/c.toml:1: [server]: expected a table, found integer"]),
         ("listen = \"127.0.0.1:1\"", &["/c.toml:1: [listen]: unknown section"]),
@@ -171,8 +174,26 @@ fn a_wrong_value_names_its_place_its_key_and_what_is_allowed() {
         ("[server]\nmax_body_mib = 0", &[":2: ", "0 is out of range; allowed: 1 to 2047"]),
         ("[server]\nmax_body_mib = -1", &[":2: ", "expected a whole number"]),
         ("[server]\nlisten = \"here\"", &["\"here\" is not an address with a port; allowed: "]),
-        ("[server]\nlisten = \"0.0.0.0:1\"", &["from other machines, which is not supported yet"]),
+        ("[server]\nlisten = \"unix:\"", &["the socket's path is missing"]),
+        (
+            "[server]\nlisten = \"0.0.0.0:1\"",
+            &["/c.toml:2: ", "from other machines", "`codex-proxy key new`"],
+        ),
         ("[server]\nlisten = \"[::]:1\"", &["from other machines"]),
+        ("[server]\napi_keys = [\"0123456789abcdef01234\"]", &["an API key is too easy to guess"]),
+        ("[server]\napi_keys = [\"aaaaaaaaaaaaaaaaaaaaaaaaaa\"]", &["too easy to guess"]),
+        ("[server]\napi_keys = [\"0123456789abcdef 0123456789\"]", &["that clients cannot send"]),
+        (
+            "[server]\nlisten = \"0.0.0.0:1\"\napi_keys = [\"short\"]",
+            &["/c.toml:3: [server] api_keys: an API key is too easy to guess"],
+        ),
+        ("[server]\nallowed_hosts = [\"http://a.example\"]", &["is not a host name"]),
+        ("[server]\nallowed_hosts = [\"*.example\"]", &["is not a host name"]),
+        ("[server]\nallowed_origins = [\"*\"]", &["\"*\" is not one origin"]),
+        ("[server]\nallowed_origins = [\"null\"]", &["is not one origin"]),
+        ("[server]\nallowed_origins = [\"https://*.example\"]", &["is not one origin"]),
+        ("[server]\nallowed_origins = [\"https://a.example/\"]", &["is not one origin"]),
+        ("[server]\nallowed_origins = [\"a.example\"]", &["is not one origin"]),
         (
             "[compat]\nstrict = \"yes\"",
             &[":2: [compat] strict: expected true or false, found string"],
@@ -225,7 +246,7 @@ fn a_wrong_variable_is_named() {
             "lots",
             "[server] max_body_mib: expected a whole number; allowed: 1",
         ),
-        ("SERVER_LISTNE", "x", "unknown setting; allowed: CODEX_PROXY_SERVER_LISTEN, "),
+        ("SERVER_LISTNE", "x", "unknown setting; allowed: CODEX_PROXY_SERVER_API_KEYS, "),
         ("MODELS_ALIASES", "a,b", "[models] aliases: expected a table of strings"),
         ("COMPAT_STRICT", "yes", "[compat] strict: expected true or false"),
     ];
@@ -253,6 +274,33 @@ fn every_mistake_is_reported_at_once() {
 #[test]
 fn variables_of_others_are_left_alone() {
     assert_eq!(problems("", &[("CODEX_PROXY_CORPUS", "x"), ("CODEX_PROXY", "y")]), [""; 0]);
+}
+
+#[test]
+fn an_open_address_is_fine_with_a_key() {
+    let key = "kx3-09Zqv_T1bWm4RsYd7A";
+    let file = "[server]\nlisten = \"0.0.0.0:1\"";
+    for (file, environment) in [
+        (format!("{file}\napi_keys = [\"{key}\"]"), vec![]),
+        (format!("{file}\napi_key_file = \"~/keys\""), vec![]),
+        (file.to_owned(), vec![("CODEX_PROXY_SERVER_API_KEYS", key)]),
+    ] {
+        let (config, effective) = loaded(&file, &environment);
+        assert_eq!(config.server.listen.to_string(), "0.0.0.0:1");
+        assert!(!effective.contains(key), "{effective}");
+        assert!(!format!("{config:?}").contains(key));
+    }
+    let (config, _) = loaded("[server]\nlisten = \"unix:~/run/api.sock\"", &[]);
+    assert_eq!(config.server.listen, Listen::Unix("/home/jo/run/api.sock".into()));
+}
+
+#[test]
+fn hosts_and_origins_are_kept_as_clients_send_them() {
+    let file = "[server]\nallowed_hosts = [\"AI.Example.com\", \"192.168.1.5\", \"[::1]\"]\n\
+                allowed_origins = [\"https://Chat.Example.com\", \"app://obsidian.md\"]";
+    let server = loaded(file, &[]).0.server;
+    assert_eq!(server.allowed_hosts, ["ai.example.com", "192.168.1.5", "[::1]"]);
+    assert_eq!(server.allowed_origins, ["https://chat.example.com", "app://obsidian.md"]);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The forms that values are written in: what TOML has, and what fits in a variable or flag.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use reqwest::Url;
-use reqwest::header::HeaderName;
+use reqwest::header::{HeaderName, HeaderValue};
+use secrecy::SecretString;
 use toml::de::{DeString, DeValue};
 use toml::{Spanned, Value};
+
+use super::Listen;
 
 /// A form that values are written in.
 pub(super) trait Form: Sized {
@@ -138,9 +140,29 @@ impl Show for Vec<HeaderName> {
     }
 }
 
-impl Show for SocketAddr {
+impl Show for Listen {
     fn show(&self) -> Value {
         Value::String(self.to_string())
+    }
+}
+
+impl Show for Vec<String> {
+    fn show(&self) -> Value {
+        Value::Array(self.iter().map(|text| Value::String(text.clone())).collect())
+    }
+}
+
+impl Show for Vec<HeaderValue> {
+    fn show(&self) -> Value {
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        Value::Array(self.iter().map(|value| Value::String(text(value))).collect())
+    }
+}
+
+/// Masked.
+impl Show for Vec<SecretString> {
+    fn show(&self) -> Value {
+        Value::Array(self.iter().map(|_| Value::String("***".to_owned())).collect())
     }
 }
 

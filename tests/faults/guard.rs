@@ -1,0 +1,1 @@
+//! Who gets in: keys, hosts, origins, before anything is read or spent.

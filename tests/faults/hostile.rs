@@ -1,0 +1,1 @@
+//! A backend that breaks every rule: bounded memory and a proper error each time.

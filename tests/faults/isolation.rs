@@ -1,0 +1,1 @@
+//! One request's panic, one answer's failure: nobody else's.

@@ -1,0 +1,26 @@
+//! Faults and people that a daemon meets in the wild: each promise of robustness and safety, kept
+//! over real sockets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    dead_code
+)]
+
+#[path = "../it/backend.rs"]
+mod backend;
+#[path = "../it/daemon.rs"]
+mod daemon;
+
+mod guard;
+mod hostile;
+mod isolation;
+mod leave;
+mod limits;
+mod outgoing;
+mod queue;
+mod retry;
+mod shutdown;

@@ -1,0 +1,1 @@
+//! Being told to stop: answers end properly, or with an error that says so.
