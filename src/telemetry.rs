@@ -68,11 +68,13 @@ pub struct Banner<'a> {
     pub login: &'a Summary,
     /// Whether the answers come from the simulated backend.
     pub simulated: bool,
+    /// Whether clients have to send a key of the settings.
+    pub needs_key: bool,
 }
 
 /// Logs that the daemon is up, for whom it works, and what to tell clients.
 pub fn banner(banner: &Banner<'_>) {
-    let Banner { address, login, simulated } = banner;
+    let Banner { address, login, simulated, needs_key } = banner;
     let base_url = format!("http://{address}/v1");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "codex-proxy is listening");
     if *simulated {
@@ -88,7 +90,8 @@ pub fn banner(banner: &Banner<'_>) {
             "not signed in: run `codex-proxy login` or `codex login`; a restart is not needed"
         );
     }
-    tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and any API key");
+    let key = if *needs_key { "one of the daemon's API keys" } else { "any API key" };
+    tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
 }
 
 #[cfg(test)]
@@ -109,9 +112,10 @@ mod tests {
         text
     }
 
-    fn start(login: &Summary, simulated: bool) -> String {
+    fn start(login: &Summary, simulated: bool, needs_key: bool) -> String {
         let address = "127.0.0.1:10455".parse().unwrap();
-        logged(LogFormat::Text, None, || banner(&Banner { address, login, simulated }))
+        let start = Banner { address, login, simulated, needs_key };
+        logged(LogFormat::Text, None, || banner(&start))
     }
 
     #[test]
@@ -122,24 +126,26 @@ mod tests {
             email: Some("j***@example.com".to_owned()),
             expires_at: None,
         };
-        let text = start(&login, false);
+        let text = start(&login, false, false);
         for piece in [
             concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
             "address=127.0.0.1:10455",
             "account=\"j***@example.com\" plan=\"pro\"",
-            "base_url = \"http://127.0.0.1:10455/v1\"",
+            "base_url = \"http://127.0.0.1:10455/v1\" and any API key",
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");
         }
         assert!(!text.contains("WARN"), "{text}");
+        let text = start(&login, false, true);
+        assert!(text.contains("and one of the daemon's API keys"), "{text}");
     }
 
     #[test]
     fn a_simulated_backend_and_a_missing_login_are_loud() {
-        let simulated = start(&Summary::default(), true);
+        let simulated = start(&Summary::default(), true, false);
         assert!(simulated.contains("WARN SIMULATED BACKEND"), "{simulated}");
         assert!(!simulated.contains("signed in"), "{simulated}");
-        let missing = start(&Summary::default(), false);
+        let missing = start(&Summary::default(), false, false);
         assert!(missing.contains("WARN not signed in: run `codex-proxy login`"), "{missing}");
     }
 

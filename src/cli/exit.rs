@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::credentials::{self, issuer, sign_in};
-use crate::{config, telemetry};
+use crate::{config, server, telemetry};
 
 /// How the program ends; the numbers are those of `sysexits.h`, which service managers know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +121,12 @@ fn service(error: &issuer::Error) -> Exit {
     match error {
         issuer::Error::Blocked { .. } => Exit::Blocked,
         _ => Exit::Unavailable,
+    }
+}
+
+impl From<server::KeyFileError> for Failure {
+    fn from(error: server::KeyFileError) -> Self {
+        Self::new(Exit::Config, error)
     }
 }
 

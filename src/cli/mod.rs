@@ -3,6 +3,7 @@
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
 mod exit;
+mod key;
 mod login;
 mod logout;
 mod run;
@@ -27,11 +28,13 @@ Examples:
   codex-proxy --listen 127.0.0.1:8080    serve on another port
   codex-proxy login                      sign in with a browser; --device without one
   codex-proxy status --limits            who is signed in, and what is left of the plan
+  codex-proxy key new                    make an API key for `[server] api_keys` and a client
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
 
-Clients need base_url = \"http://127.0.0.1:10455/v1\" and any API key.
+Clients need base_url = \"http://127.0.0.1:10455/v1\" and any API key,
+or one of `[server] api_keys` if there are any.
 
 Exit codes:
   0 fine, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
@@ -75,6 +78,8 @@ enum Command {
     Simulate,
     /// Print the settings in force and where each value came from
     Config,
+    /// Make keys for those who may use the daemon
+    Key(key::Arguments),
     /// Sign in with ChatGPT
     Login(login::Arguments),
     /// Sign out
@@ -116,6 +121,7 @@ impl Cli {
                 telemetry::init(options.simulator_log_format())?;
                 run::simulate(address)
             }
+            Command::Key(arguments) => key::run(&arguments),
             Command::Login(arguments) => {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;

@@ -70,8 +70,9 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let login = account.summary();
     let signed_in = account.clone();
     let simulated = account.is_simulated();
-    let router = App::new(config, client, account).router();
-    telemetry::banner(&Banner { address, login: &login, simulated });
+    let needs_key = config.server.needs_key();
+    let router = App::new(config, client, account)?.router();
+    telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
     server::serve(listener, router, stopped()).await;
     if let Account::SignedIn(store) = signed_in {
         store.settle().await;

@@ -58,7 +58,7 @@ pub(super) fn api_keys(keys: &[String]) -> Result<Vec<SecretString>, String> {
 }
 
 /// One such key. How random it is does not show; how long it is does.
-fn api_key(key: &str) -> Result<SecretString, String> {
+pub(crate) fn api_key(key: &str) -> Result<SecretString, String> {
     /// 16 bytes in base64 have 22 characters.
     const SHORTEST: usize = 22;
     const FEWEST_CHARACTERS: usize = 8;

@@ -25,6 +25,7 @@ use reqwest::Url;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
+pub(crate) use self::checks::api_key;
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file};
@@ -108,6 +109,13 @@ pub struct Server {
     pub max_connections: usize,
     /// How long answers may go on after the daemon was told to stop.
     pub shutdown: Duration,
+}
+
+impl Server {
+    /// Whether clients have to send a key.
+    pub fn needs_key(&self) -> bool {
+        !self.api_keys.is_empty() || self.api_key_file.is_some()
+    }
 }
 
 /// Where to listen.

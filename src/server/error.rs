@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::guard::Refusal;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
 use crate::models::UnknownModel;
@@ -122,6 +123,21 @@ impl From<UnknownModel> for ApiError {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", unknown.to_string())
             .param("model")
             .code("model_not_found")
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        let (status, code) = match refusal {
+            Refusal::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
+            Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            Refusal::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            Refusal::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            Refusal::FormContentType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
+            }
+        };
+        Self::new(status, "invalid_request_error", refusal.to_string()).code(code)
     }
 }
 

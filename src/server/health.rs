@@ -1,27 +1,43 @@
 //! `GET /health`: whether the daemon runs, without asking the backend.
 
-use axum::Json;
 use axum::extract::State;
+use axum::{Extension, Json};
 use serde::Serialize;
 
 use super::App;
+use super::guard::Caller;
 
 /// The answer.
 #[derive(Serialize)]
 pub(super) struct Health {
     status: &'static str,
+    /// Nothing for strangers.
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+struct Details {
     version: &'static str,
     /// Whether there is a login to use; the backend decides whether it is good.
     credentials: bool,
     simulated: bool,
 }
 
-pub(super) async fn health(State(app): State<App>) -> Json<Health> {
-    let simulated = app.0.account.is_simulated();
-    Json(Health {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
-        credentials: simulated || app.0.account.summary().signed_in,
-        simulated,
-    })
+pub(super) async fn health(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+) -> Json<Health> {
+    let details = match caller {
+        Caller::Stranger => None,
+        Caller::Known => {
+            let simulated = app.0.account.is_simulated();
+            Some(Details {
+                version: env!("CARGO_PKG_VERSION"),
+                credentials: simulated || app.0.account.summary().signed_in,
+                simulated,
+            })
+        }
+    };
+    Json(Health { status: "ok", details })
 }

@@ -11,6 +11,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
+use super::arrival::Arrival;
+
 /// How long a client may take for the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -26,7 +28,6 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
-    let service = TowerToHyperService::new(router);
     let graceful = GracefulShutdown::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -36,8 +37,9 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
         };
         // Chunks are small and urgent.
         let _ = stream.set_nodelay(true);
-        let connection =
-            builder.serve_connection(TokioIo::new(stream), service.clone()).into_owned();
+        let Ok(arrival) = Arrival::of(&stream) else { continue };
+        let service = TowerToHyperService::new(arrival.mark(router.clone()));
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {

@@ -6,11 +6,15 @@
 //! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
 //! | `models.rs`, `health.rs` | the other endpoints |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
+//! | `guard/` | who gets in |
 //! | `listen.rs` | connections, from accepting them to letting them end |
+//! | `arrival.rs` | what is known of the connection that a request came over |
 //! | `record.rs` | one log line per request |
 
+mod arrival;
 mod chat;
 pub mod error;
+mod guard;
 mod health;
 mod listen;
 mod models;
@@ -34,7 +38,10 @@ use crate::models::Catalogue;
 use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
+use guard::Guard;
 
+pub use arrival::Arrival;
+pub use guard::{KeyFileError, Refusal};
 pub use listen::serve;
 
 /// What all requests share. Clones are cheap.
@@ -44,6 +51,7 @@ pub struct App(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     config: Config,
+    guard: Arc<Guard>,
     upstream: upstream::Client,
     catalogue: Catalogue,
     account: Account,
@@ -110,15 +118,23 @@ impl Account {
 }
 
 impl App {
-    /// The application over a client of the backend.
-    pub fn new(config: Config, upstream: upstream::Client, account: Account) -> Self {
+    /// The application over a client of the backend. Fails if the keys of those who may ask are in
+    /// a file that makes no sense.
+    pub fn new(
+        mut config: Config,
+        upstream: upstream::Client,
+        account: Account,
+    ) -> Result<Self, KeyFileError> {
+        let guard = Arc::new(Guard::new(&config.server)?);
+        // The guard has their digests, and nobody else needs them.
+        config.server.api_keys.clear();
         let fetching = upstream.clone();
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
             async move { upstream.models().await }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
-        Self(Arc::new(Shared { config, upstream, catalogue, account, memory }))
+        Ok(Self(Arc::new(Shared { config, guard, upstream, catalogue, account, memory })))
     }
 
     /// The API's index. All routes stand with and without `/v1`, since clients differ in what
@@ -130,6 +146,7 @@ impl App {
             .route("/models/{*id}", get(models::retrieve));
         let largest = self.0.config.server.max_body_bytes;
         let is_simulated = self.0.account.is_simulated();
+        let guard = Arc::clone(&self.0.guard);
         let router = Router::new()
             .merge(api.clone())
             .nest("/v1/v1", api.clone())
@@ -147,7 +164,9 @@ impl App {
             router,
             trim_slash as fn(Request) -> Request,
         ));
-        if is_simulated { trimmed.layer(middleware::from_fn(mark_simulated)) } else { trimmed }
+        let marked =
+            if is_simulated { trimmed.layer(middleware::from_fn(mark_simulated)) } else { trimmed };
+        guard.before(marked)
     }
 }
 

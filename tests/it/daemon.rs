@@ -38,7 +38,7 @@ impl Daemon {
         let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
         let client = Client::new(&config.upstream, store.clone()).unwrap();
-        let router = App::new(config, client, Account::SignedIn(store)).router();
+        let router = App::new(config, client, Account::SignedIn(store)).unwrap().router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(server::serve(listener, router, std::future::pending()));

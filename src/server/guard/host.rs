@@ -1,0 +1,130 @@
+//! Whom a request calls. A page may have its own name point at this machine (DNS rebinding): to
+//! the browser the daemon is then a part of that page. Only the name in the request gives that
+//! away, which is why the daemon answers to few.
+
+use std::net::IpAddr;
+
+use axum::http::header::HOST;
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, Version};
+
+use super::Refusal;
+use crate::server::arrival::Arrival;
+
+/// The names that the settings allow.
+#[derive(Debug)]
+pub(super) struct Hosts(Vec<Host>);
+
+/// A name or an address, in a form in which equal ones are equal.
+#[derive(Debug, PartialEq, Eq)]
+enum Host {
+    /// An IPv4 address that is written as an IPv6 address is the IPv4 address.
+    Address(IpAddr),
+    /// In lower case.
+    Name(String),
+}
+
+/// What a `Host` header holds.
+#[derive(Debug, PartialEq, Eq)]
+struct Called {
+    host: Host,
+    port: u16,
+}
+
+impl Hosts {
+    pub(super) fn new(names: &[String]) -> Self {
+        Self(names.iter().map(|name| Host::new(name)).collect())
+    }
+
+    /// Whether the request calls this daemon, and nobody else.
+    pub(super) fn check(&self, parts: &Parts) -> Result<(), Refusal> {
+        let arrival = parts.extensions.get();
+        if arrival == Some(&Arrival::Unix) {
+            return one_host(parts).map(|_| ());
+        }
+        let host = called(parts)?;
+        if host.is_loopback() || host.is_where(arrival) || self.0.contains(&host) {
+            Ok(())
+        } else {
+            Err(Refusal::UnknownHost)
+        }
+    }
+}
+
+/// Whom the request calls, if it says so in one way only.
+fn called(parts: &Parts) -> Result<Host, Refusal> {
+    let read = |bytes: &[u8]| Called::read(bytes).ok_or(Refusal::UnclearHost);
+    let target =
+        parts.uri.authority().map(|target| read(target.as_str().as_bytes())).transpose()?;
+    match (one_host(parts)?, target) {
+        (None, Some(target)) => Ok(target.host),
+        (Some(header), None) => Ok(read(header.as_bytes())?.host),
+        (Some(header), Some(target)) if read(header.as_bytes())? == target => Ok(target.host),
+        _ => Err(Refusal::UnclearHost),
+    }
+}
+
+/// The one `Host` header. HTTP/2 needs none, since there the target holds the name.
+fn one_host(parts: &Parts) -> Result<Option<&HeaderValue>, Refusal> {
+    let mut headers = parts.headers.get_all(HOST).iter();
+    let first = headers.next();
+    let is_optional = parts.version >= Version::HTTP_2 && parts.uri.authority().is_some();
+    if headers.next().is_some() || first.is_none() && !is_optional {
+        return Err(Refusal::UnclearHost);
+    }
+    Ok(first)
+}
+
+impl Called {
+    /// A name or address, and perhaps a port; nothing else that authorities may hold.
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let authority = Authority::try_from(bytes).ok()?;
+        let host = authority.host();
+        // With a user's name in front this would not be the beginning.
+        let rest = authority.as_str().strip_prefix(host)?;
+        let port = match rest.strip_prefix(':') {
+            None if rest.is_empty() => "",
+            Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => port,
+            _ => return None,
+        };
+        let port = if port.is_empty() { 80 } else { port.parse().ok()? };
+        let host = Host::new(host);
+        // Brackets belong to addresses.
+        let is_sound = match &host {
+            Host::Address(_) => true,
+            Host::Name(name) => !name.is_empty() && !name.contains(['[', ']', '@']),
+        };
+        is_sound.then_some(Self { host, port })
+    }
+}
+
+impl Host {
+    fn new(text: &str) -> Self {
+        let literal = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        // Only in full: what else browsers take for addresses they have spelled out by now.
+        match literal.unwrap_or(text).parse::<IpAddr>() {
+            Ok(address) if literal.is_none() || address.is_ipv6() => {
+                Self::Address(address.to_canonical())
+            }
+            _ => Self::Name(text.to_ascii_lowercase()),
+        }
+    }
+
+    fn is_loopback(&self) -> bool {
+        match self {
+            Self::Address(address) => address.is_loopback(),
+            Self::Name(name) => name == "localhost" || name == "localhost.",
+        }
+    }
+
+    /// Whether it is the address that the connection was accepted on.
+    fn is_where(&self, arrival: Option<&Arrival>) -> bool {
+        match (self, arrival) {
+            (Self::Address(address), Some(Arrival::Tcp { local })) => {
+                *address == local.ip().to_canonical()
+            }
+            _ => false,
+        }
+    }
+}

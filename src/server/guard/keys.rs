@@ -1,0 +1,125 @@
+//! The keys of those who may ask, of which only digests are kept.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::config;
+
+/// Why there are no keys to compare with, although there are to be some.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// The file is not there, or not for this user.
+    #[error("cannot read the file of `[server] api_key_file`, {}: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A line holds something else than a good key.
+    #[error("{}:{line}: {problem}", path.display())]
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it; never what it holds.
+        problem: String,
+    },
+    /// No line holds a key.
+    #[error(
+        "there is no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` \
+         makes one",
+        path.display()
+    )]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// The keys. Without any, everybody is known.
+#[derive(Default)]
+pub(super) struct Keys(Vec<[u8; 32]>);
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({})", self.0.len())
+    }
+}
+
+/// Who asks, as far as keys tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum Caller {
+    /// Somebody with a key, or anybody where none is needed.
+    Known,
+    /// Somebody else.
+    Stranger,
+}
+
+impl Keys {
+    /// The keys of the settings and those of the file, which is read now and never again.
+    pub(super) fn load(keys: &[SecretString], file: Option<&Path>) -> Result<Self, KeyFileError> {
+        let mut digests: Vec<_> = keys.iter().map(|key| digest(key.expose_secret())).collect();
+        if let Some(path) = file {
+            let text = std::fs::read_to_string(path)
+                .map(Zeroizing::new)
+                .map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
+            digests.extend(read(&text, path)?);
+        }
+        Ok(Self(digests))
+    }
+
+    /// Who sends these headers.
+    pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
+        if self.0.is_empty() || bearer(headers).is_some_and(|key| self.hold(key)) {
+            Caller::Known
+        } else {
+            Caller::Stranger
+        }
+    }
+
+    /// Whether this is one of the keys. How long it takes tells nothing about them but how many
+    /// there are.
+    fn hold(&self, key: &[u8]) -> bool {
+        let sent = digest(key);
+        let same = |found: Choice, held: &[u8; 32]| found | held.ct_eq(&sent);
+        self.0.iter().fold(Choice::from(0), same).into()
+    }
+}
+
+/// The digests of the keys in the text of a file: one on a line, `#` before comments.
+fn read(text: &str, path: &Path) -> Result<Vec<[u8; 32]>, KeyFileError> {
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let digests = lines
+        .filter(|(_, key)| !key.is_empty() && !key.starts_with('#'))
+        .map(|(line, key)| match config::api_key(key) {
+            Ok(key) => Ok(digest(key.expose_secret())),
+            Err(problem) => Err(KeyFileError::Wrong { path: path.to_owned(), line, problem }),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    if digests.is_empty() {
+        return Err(KeyFileError::Empty { path: path.to_owned() });
+    }
+    Ok(digests)
+}
+
+/// The key in the one `Authorization: Bearer KEY`.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, rest) = value.as_bytes().split_at_checked(b"bearer".len())?;
+    let key = rest.strip_prefix(b" ")?.trim_ascii();
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
+}
+
+fn digest(key: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(key).into()
+}

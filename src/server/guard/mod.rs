@@ -1,0 +1,143 @@
+//! Who gets in. All of it is decided by the head of a request, before anything of its body is
+//! read, and in this order:
+//!
+//! | file | asks |
+//! |---|---|
+//! | `host.rs` | is this daemon meant at all? |
+//! | `origin.rs` | is it a web page that asks, and may it? |
+//! | `cors.rs` | (tells browsers what allowed pages may do) |
+//! | `keys.rs` | does the caller have a key? |
+//! | `content_type.rs` | could a page have sent the body without asking? |
+//! | `refusal.rs` | what those are told who do not get in |
+
+mod content_type;
+mod cors;
+mod host;
+mod keys;
+mod origin;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::header::{ORIGIN, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, Method};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use tower::{Layer as _, ServiceExt as _};
+use tower_http::cors::CorsLayer;
+use uuid::Uuid;
+
+use self::host::Hosts;
+pub(super) use self::keys::Caller;
+pub use self::keys::KeyFileError;
+use self::keys::Keys;
+use self::origin::Origins;
+pub use self::refusal::Refusal;
+use super::error::ApiError;
+use crate::config;
+
+/// Who may ask, as the settings have it.
+#[derive(Debug)]
+pub(super) struct Guard {
+    hosts: Hosts,
+    origins: Origins,
+    /// Nothing if no page may ask.
+    cors: Option<CorsLayer>,
+    keys: Keys,
+}
+
+impl Guard {
+    /// The guard that the settings ask for. It reads the file of keys.
+    pub(super) fn new(settings: &config::Server) -> Result<Self, KeyFileError> {
+        let config::Server { allowed_hosts, allowed_origins, .. } = settings;
+        Ok(Self {
+            hosts: Hosts::new(allowed_hosts),
+            origins: Origins::new(allowed_origins),
+            cors: cors::layer(allowed_origins),
+            keys: Keys::load(&settings.api_keys, settings.api_key_file.as_deref())?,
+        })
+    }
+
+    /// The router with the guard before it.
+    pub(super) fn before(self: Arc<Self>, router: Router) -> Router {
+        router
+            .layer(middleware::from_fn_with_state(Arc::clone(&self), ask_for_key))
+            .layer(middleware::from_fn_with_state(self, turn_pages_away))
+    }
+
+    /// Whether the request is meant for this daemon and does not come from a page that may not ask.
+    fn check_source(&self, parts: &Parts) -> Result<(), Refusal> {
+        self.hosts.check(parts)?;
+        self.origins.check(&parts.headers)
+    }
+
+    /// Who asks, if that one may.
+    fn check_caller(&self, parts: &Parts) -> Result<Caller, Refusal> {
+        let caller = self.keys.caller(&parts.headers);
+        if caller == Caller::Stranger && !is_for_everybody(parts) {
+            return Err(Refusal::NoKey);
+        }
+        content_type::check(parts)?;
+        Ok(caller)
+    }
+}
+
+/// Whether the daemon runs may be asked without a key; strangers are told nothing else.
+fn is_for_everybody(parts: &Parts) -> bool {
+    parts.uri.path().trim_end_matches('/') == "/health"
+}
+
+/// The outer half. Preflights, which browsers send without keys, end here.
+async fn turn_pages_away(
+    State(guard): State<Arc<Guard>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    if let Err(refusal) = guard.check_source(&parts) {
+        return refuse(refusal);
+    }
+    // The layer takes every OPTIONS for a preflight. Without an origin it is none.
+    let is_for_layer = parts.method != Method::OPTIONS || parts.headers.contains_key(ORIGIN);
+    let request = Request::from_parts(parts, body);
+    match &guard.cors {
+        Some(cors) if is_for_layer => {
+            let Ok(response) = cors.layer(next).oneshot(request).await;
+            response
+        }
+        _ => next.run(request).await,
+    }
+}
+
+/// The inner half, so that allowed pages can read why they are refused.
+async fn ask_for_key(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match guard.check_caller(&parts) {
+        Ok(caller) => {
+            parts.extensions.insert(caller);
+            next.run(Request::from_parts(parts, body)).await
+        }
+        Err(refusal) => refuse(refusal),
+    }
+}
+
+/// What those get who do not get in. The log does not repeat what they have sent either.
+fn refuse(refusal: Refusal) -> Response {
+    let request_id = format!("req_{}", Uuid::new_v4().simple());
+    let error = ApiError::from(refusal);
+    tracing::info!(request_id, status = error.status.as_u16(), code = error.error.code, "refused");
+    let mut response = error.into_response();
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&request_id) {
+        headers.insert("x-request-id", id);
+    }
+    if refusal == Refusal::NoKey {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
