@@ -123,3 +123,6 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
 fn digest(key: impl AsRef<[u8]>) -> [u8; 32] {
     Sha256::digest(key).into()
 }
+
+#[cfg(test)]
+mod tests;
