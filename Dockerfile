@@ -3,11 +3,17 @@
 #   docker build --tag codex-proxy .
 #
 # The daemon listens on addresses of its own machine only, so a published port (`--publish`) does
-# not reach it. Share the host's network (on Linux), and the folder with the Codex CLI's login,
-# writable, so that the login can be renewed; the root may be read-only:
+# not reach it unless API keys and another address are set. Share the host's network (on Linux), and
+# the folder with the Codex CLI's login, writable, so that the login can be renewed; the root may be
+# read-only:
 #
 #   docker run --rm --network host --read-only --user "$(id -u)" \
 #       --volume "$HOME/.codex:/codex" codex-proxy
+#
+# With a published port: make a key with `codex-proxy key new` and add
+#
+#       --publish 127.0.0.1:10455:10455 --env CODEX_PROXY_SERVER_LISTEN=0.0.0.0:10455 \
+#       --env CODEX_PROXY_SERVER_API_KEYS
 #
 # Without an account: docker run --rm --network host codex-proxy serve --simulate
 

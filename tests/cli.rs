@@ -26,6 +26,7 @@ fn help_and_version_go_to_standard_output() {
     let (code, out, err) = texts(&run(home.path(), &["--help"], &[]));
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(out.contains("codex-proxy serve --simulate"), "{out}");
+    assert!(out.contains("codex-proxy key new"), "{out}");
     let (code, out, _) = texts(&run(home.path(), &["--version"], &[]));
     assert_eq!((code, out), (0, format!("codex-proxy {}\n", env!("CARGO_PKG_VERSION"))));
 }
@@ -112,4 +113,70 @@ fn a_named_file_that_is_not_there_stops_the_start() {
     let (code, _, err) = texts(&run(home.path(), &["config", "--config", "/no/such.toml"], &[]));
     assert_eq!(code, 78);
     assert!(err.contains("/no/such.toml"), "{err}");
+}
+
+#[test]
+fn an_address_that_others_can_reach_needs_a_key() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("open.toml");
+    std::fs::write(&file, "[server]\nlisten = \"0.0.0.0:0\"\n").unwrap();
+    let from_file = format!("{}:2", file.display());
+    for (arguments, variables, place) in [
+        (&["--listen", "0.0.0.0:0"][..], &[][..], "flag --listen"),
+        (&["serve", "--simulate", "--listen", "[::]:0"], &[], "flag --listen"),
+        (&["config", "--listen", "192.0.2.1:80"], &[], "flag --listen"),
+        (&[], &[("CODEX_PROXY_SERVER_LISTEN", "0.0.0.0:0")], "CODEX_PROXY_SERVER_LISTEN"),
+        (&["--config", file.to_str().unwrap()], &[], &from_file),
+    ] {
+        let (code, out, err) = texts(&run(home.path(), arguments, variables));
+        assert_eq!((code, out.as_str()), (78, ""), "{arguments:?}\n{err}");
+        assert!(err.contains(place) && err.contains("codex-proxy key new"), "{err}");
+    }
+    let variables = [
+        ("CODEX_PROXY_SERVER_LISTEN", "0.0.0.0:0"),
+        ("CODEX_PROXY_SERVER_API_KEYS", "sk-cp-0123456789abcdefghijklmnop"),
+    ];
+    let (code, out, err) = texts(&run(home.path(), &["config"], &variables));
+    assert_eq!(code, 0, "{err}");
+    assert!(!out.contains("0123456789abc"), "{out}");
+}
+
+#[test]
+fn a_file_without_keys_stops_the_start() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("keys");
+    let path = file.to_str().unwrap();
+    for (content, told) in [
+        (None, "cannot read"),
+        (Some("# none yet\n\n"), "there is no API key"),
+        (Some("\nhush-hush\n"), "keys:2: an API key is too easy to guess"),
+    ] {
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        for command in [&["serve"][..], &["serve", "--simulate"]] {
+            let arguments = [command, &["--listen", "127.0.0.1:0"]].concat();
+            let variables = [("CODEX_PROXY_SERVER_API_KEY_FILE", path)];
+            let (code, _, err) = texts(&run(home.path(), &arguments, &variables));
+            assert_eq!(code, 78, "{err}");
+            assert!(err.contains(path) && err.contains(told), "{err}");
+            assert!(!err.contains("hush"), "{err}");
+        }
+    }
+}
+
+#[test]
+fn key_new_prints_a_new_key_and_nothing_else() {
+    let home = tempfile::tempdir().unwrap();
+    // Even if the settings are wrong for want of one.
+    let variables = [("CODEX_PROXY_SERVER_LISTEN", "0.0.0.0:0")];
+    let new = || texts(&run(home.path(), &["key", "new"], &variables));
+    let ((code, one, err), (_, two, _)) = (new(), new());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_ne!(one, two);
+    let key = one.strip_suffix('\n').unwrap();
+    assert_eq!(key.strip_prefix("sk-cp-").map(str::len), Some(43), "{key}");
+    assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)), "{key}");
+    let variables = [variables[0], ("CODEX_PROXY_SERVER_API_KEYS", key)];
+    assert_eq!(texts(&run(home.path(), &["config"], &variables)).0, 0);
 }
