@@ -78,10 +78,10 @@ impl Reply {
 
 /// A request's head, with a good Host unless there is another.
 fn head(line: &str, headers: &[&str]) -> String {
+    let line = format!("{line} HTTP/1.1");
     let has_host = headers.iter().any(|header| header.starts_with("host:"));
-    let host = if has_host { "" } else { "host: localhost\r\n" };
-    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
-    format!("{line} HTTP/1.1\r\n{host}{headers}\r\n")
+    let host: &[&str] = if has_host { &[] } else { &["host: localhost"] };
+    [&[line.as_str()], host, headers, &["", ""]].concat().join("\r\n")
 }
 
 /// The same with a body.
@@ -484,9 +484,8 @@ async fn a_refused_body_is_never_taken_for_a_request() {
 #[tokio::test]
 async fn on_every_address_the_daemon_answers_to_that_address_and_no_other() {
     let backend = answering().await;
-    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let _daemon = Daemon::on(listener, &backend.base_url, ALLOWED).await;
+    let daemon = Daemon::on("0.0.0.0:0", &backend.base_url, ALLOWED).await;
+    let port = address(&daemon).port();
     let key = format!("authorization: Bearer {KEY}");
     let mut addresses: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap()];
     // Elsewhere only this one is an address of the machine.
@@ -518,13 +517,12 @@ fn own_address() -> Option<IpAddr> {
 
 #[tokio::test]
 async fn loopback_of_ipv6_is_loopback() {
-    let listener = match TcpListener::bind("[::1]:0").await {
-        Ok(listener) => listener,
-        Err(error) => return eprintln!("SKIPPED: this machine has no IPv6: {error}"),
-    };
-    let address = listener.local_addr().unwrap();
+    if let Err(error) = TcpListener::bind("[::1]:0").await {
+        return eprintln!("SKIPPED: this machine has no IPv6: {error}");
+    }
     let backend = answering().await;
-    let _daemon = Daemon::on(listener, &backend.base_url, "").await;
+    let daemon = Daemon::on("[::1]:0", &backend.base_url, "").await;
+    let address = address(&daemon);
     for (host, status) in [
         (format!("[::1]:{}", address.port()), 200),
         ("[0::1]".to_owned(), 200),

@@ -27,12 +27,11 @@ impl Daemon {
 
     /// A daemon with more settings, as TOML.
     pub async fn with_settings(base_url: &str, settings: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self::on(listener, base_url, settings).await
+        Self::on("127.0.0.1:0", base_url, settings).await
     }
 
     /// A daemon that listens somewhere else.
-    pub async fn on(listener: TcpListener, base_url: &str, settings: &str) -> Self {
+    pub async fn on(address: &str, base_url: &str, settings: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
@@ -45,6 +44,7 @@ impl Daemon {
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
         let client = Client::new(&config.upstream, store.clone()).unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).unwrap().router();
+        let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(server::serve(listener, router, std::future::pending()));
         Self { url, http: reqwest::Client::new(), home }

@@ -15,6 +15,9 @@ allowed_hosts = ["AI.example.com", "10.0.0.7", "[fd00::7]"]
 allowed_origins = ["https://chat.example.com", "http://localhost:3000", "app://obsidian.md"]
 "#;
 
+/// Names and values.
+type Headers<'h> = [(&'h str, &'h [u8])];
+
 fn guard(settings: &str) -> Guard {
     Guard::new(&Config::from_toml(settings).unwrap().server).unwrap()
 }
@@ -24,12 +27,7 @@ fn tcp(local: &str) -> Arrival {
 }
 
 /// The head of a request that came over `arrival`.
-fn head(
-    arrival: Option<Arrival>,
-    version: Version,
-    line: &str,
-    headers: &[(&str, &[u8])],
-) -> Parts {
+fn head(arrival: Option<Arrival>, version: Version, line: &str, headers: &Headers) -> Parts {
     let (method, target) = line.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(target).version(version);
     for &(name, value) in headers {
@@ -42,7 +40,7 @@ fn head(
 }
 
 /// A request of a program on this machine, with these headers besides a good Host.
-fn local(line: &str, headers: &[(&str, &[u8])]) -> Parts {
+fn local(line: &str, headers: &Headers) -> Parts {
     let headers = [&[("host", &b"localhost"[..])], headers].concat();
     head(Some(tcp("127.0.0.1")), Version::HTTP_11, line, &headers)
 }
@@ -134,7 +132,7 @@ fn there_has_to_be_one_host_that_agrees_with_the_target() {
     use Version as V;
     let guard = guard(SETTINGS);
     let (here, evil) = (("host", &b"localhost:80"[..]), ("host", &b"evil.example"[..]));
-    let cases: &[(Version, &str, &[(&str, &[u8])], Result<(), Refusal>)] = &[
+    let cases: &[(Version, &str, &Headers, Result<(), Refusal>)] = &[
         (V::HTTP_11, "GET /health", &[], Err(Refusal::UnclearHost)),
         (V::HTTP_10, "GET /health", &[], Err(Refusal::UnclearHost)),
         (V::HTTP_10, "GET /health", &[here], Ok(())),
@@ -174,7 +172,7 @@ fn a_socket_file_is_called_by_any_one_name_and_an_unknown_connection_by_few() {
         let parts = head(Some(Arrival::Unix), Version::HTTP_11, "GET /", headers);
         assert_eq!(guard.check_source(&parts), Err(Refusal::UnclearHost));
     }
-    let page: &[(&str, &[u8])] = &[("host", b"docker"), ("origin", b"https://evil.example")];
+    let page: &Headers = &[("host", b"docker"), ("origin", b"https://evil.example")];
     let parts = head(Some(Arrival::Unix), Version::HTTP_11, "GET /", page);
     assert_eq!(guard.check_source(&parts), Err(Refusal::ForeignPage));
     for (host, expected) in
@@ -189,7 +187,7 @@ fn a_socket_file_is_called_by_any_one_name_and_an_unknown_connection_by_few() {
 #[test]
 fn only_pages_of_the_allowed_origins_may_ask() {
     let listed = guard(SETTINGS);
-    let cases: &[(&[(&str, &[u8])], bool)] = &[
+    let cases: &[(&Headers, bool)] = &[
         (&[], true),
         (&[("origin", b"https://chat.example.com")], true),
         (&[("origin", b"http://localhost:3000")], true),
