@@ -4,6 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::credentials::{self, issuer, sign_in};
+use crate::server::BindError;
 use crate::{config, telemetry};
 
 /// How the program ends; the numbers are those of `sysexits.h`, which service managers know.
@@ -121,6 +122,16 @@ fn service(error: &issuer::Error) -> Exit {
     match error {
         issuer::Error::Blocked { .. } => Exit::Blocked,
         _ => Exit::Unavailable,
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        let exit = match &error {
+            BindError::Unsupported { .. } => Exit::Config,
+            _ => Exit::Unavailable,
+        };
+        Self::new(exit, error)
     }
 }
 

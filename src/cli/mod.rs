@@ -6,6 +6,7 @@ mod exit;
 mod login;
 mod logout;
 mod run;
+mod signals;
 mod status;
 
 use std::io::Write as _;

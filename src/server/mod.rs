@@ -6,9 +6,11 @@
 //! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
 //! | `models.rs`, `health.rs` | the other endpoints |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
-//! | `listen.rs` | connections, from accepting them to letting them end |
+//! | `body.rs` | the body of a request, within limits |
+//! | `listen/` | connections, from accepting them to letting them end |
 //! | `record.rs` | one log line per request |
 
+mod body;
 mod chat;
 pub mod error;
 mod health;
@@ -20,7 +22,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -35,7 +37,7 @@ use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
 
-pub use listen::serve;
+pub use listen::{BindError, Limits, Listener, raise_descriptor_limit, serve};
 
 /// What all requests share. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -128,7 +130,6 @@ impl App {
             .route("/chat/completions", post(chat::complete))
             .route("/models", get(models::list))
             .route("/models/{*id}", get(models::retrieve));
-        let largest = self.0.config.server.max_body_bytes;
         let is_simulated = self.0.account.is_simulated();
         let router = Router::new()
             .merge(api.clone())
@@ -137,7 +138,6 @@ impl App {
             .route("/health", get(health::health))
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
-            .layer(DefaultBodyLimit::max(largest))
             .with_state(self)
             // Outermost but for the header: one panic is one request's failure.
             .layer(CatchPanicLayer::custom(panicked));
