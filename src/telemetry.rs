@@ -2,7 +2,6 @@
 //! never does, and other crates, which might, are heard only when they warn.
 
 use std::io::IsTerminal as _;
-use std::net::SocketAddr;
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -11,7 +10,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::config::LogFormat;
+use crate::config::{Listen, LogFormat};
 use crate::credentials::Summary;
 
 /// What is logged unless `RUST_LOG` says otherwise.
@@ -25,13 +24,18 @@ pub enum Error {
     Taken(#[from] TryInitError),
 }
 
-/// Sends the logs of this process to standard error, as `RUST_LOG` says.
+/// Sends the logs of this process to standard error, as `RUST_LOG` says, and panics with them.
 pub fn init(format: LogFormat) -> Result<(), Error> {
     let (filter, mistake) = filter(std::env::var("RUST_LOG").ok().as_deref());
     let is_colourful = std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
     let layer = lines(format, is_colourful, std::io::stderr);
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
+    std::panic::set_hook(Box::new(|panic| {
+        // The message may quote what was worked on, so the place has to do.
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panicked; this is a bug in codex-proxy");
+    }));
     if let Some(mistake) = mistake {
         tracing::warn!(%mistake, "RUST_LOG makes no sense and is ignored; try {FILTER}");
     }
@@ -63,7 +67,7 @@ where
 #[derive(Debug, Clone)]
 pub struct Banner<'a> {
     /// Where the daemon listens: the real port, not 0.
-    pub address: SocketAddr,
+    pub address: &'a Listen,
     /// The login, as far as it may be shown.
     pub login: &'a Summary,
     /// Whether the answers come from the simulated backend.
@@ -75,7 +79,6 @@ pub struct Banner<'a> {
 /// Logs that the daemon is up, for whom it works, and what to tell clients.
 pub fn banner(banner: &Banner<'_>) {
     let Banner { address, login, simulated, needs_key } = banner;
-    let base_url = format!("http://{address}/v1");
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "codex-proxy is listening");
     if *simulated {
         tracing::warn!(
@@ -91,7 +94,16 @@ pub fn banner(banner: &Banner<'_>) {
         );
     }
     let key = if *needs_key { "one of the daemon's API keys" } else { "any API key" };
-    tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
+    match address {
+        Listen::Tcp(address) => {
+            let base_url = format!("http://{address}/v1");
+            tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
+        }
+        Listen::Unix(path) => {
+            let (path, base_url) = (path.display(), "http://localhost/v1");
+            tracing::info!(base_url, "try it: curl --unix-socket {path} {base_url}/models");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -113,9 +125,25 @@ mod tests {
     }
 
     fn start(login: &Summary, simulated: bool, needs_key: bool) -> String {
-        let address = "127.0.0.1:10455".parse().unwrap();
+        let address = Listen::Tcp("127.0.0.1:10455".parse().unwrap());
+        start_on(&address, login, simulated, needs_key)
+    }
+
+    fn start_on(address: &Listen, login: &Summary, simulated: bool, needs_key: bool) -> String {
         let start = Banner { address, login, simulated, needs_key };
         logged(LogFormat::Text, None, || banner(&start))
+    }
+
+    #[test]
+    fn a_socket_is_shown_with_the_way_to_use_it() {
+        let address = Listen::Unix("/run/api.sock".into());
+        let text = start_on(&address, &Summary::default(), true, false);
+        for piece in [
+            "address=unix:/run/api.sock",
+            "curl --unix-socket /run/api.sock http://localhost/v1/models",
+        ] {
+            assert!(text.contains(piece), "{piece} is not in {text}");
+        }
     }
 
     #[test]

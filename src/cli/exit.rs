@@ -4,7 +4,8 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::credentials::{self, issuer, sign_in};
-use crate::{config, server, telemetry};
+use crate::server::{BindError, KeyFileError};
+use crate::{config, telemetry};
 
 /// How the program ends; the numbers are those of `sysexits.h`, which service managers know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,9 +125,19 @@ fn service(error: &issuer::Error) -> Exit {
     }
 }
 
-impl From<server::KeyFileError> for Failure {
-    fn from(error: server::KeyFileError) -> Self {
+impl From<KeyFileError> for Failure {
+    fn from(error: KeyFileError) -> Self {
         Self::new(Exit::Config, error)
+    }
+}
+
+impl From<BindError> for Failure {
+    fn from(error: BindError) -> Self {
+        let exit = match &error {
+            BindError::Unsupported { .. } => Exit::Config,
+            _ => Exit::Unavailable,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -7,6 +7,7 @@ mod key;
 mod login;
 mod logout;
 mod run;
+mod signals;
 mod status;
 
 use std::io::Write as _;

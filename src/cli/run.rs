@@ -4,14 +4,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
-use crate::config::{Config, Listen, Mode};
+use super::signals::Signals;
+use crate::config::{self, Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
-use crate::server::{self, Account, App};
+use crate::server::{self, Account, App, Limits, Listener};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
 use crate::upstream::{Client, Logins, http_client};
@@ -27,12 +29,20 @@ pub enum Backend {
 
 /// Runs the daemon.
 pub(super) fn serve(config: Config, backend: Backend) -> Result<(), Failure> {
-    runtime()?.block_on(serve_until_stopped(config, backend))
+    run(serve_until_stopped(config, backend))
 }
 
 /// Runs the simulated backend.
 pub(super) fn simulate(address: SocketAddr) -> Result<(), Failure> {
-    runtime()?.block_on(simulate_until_stopped(address))
+    run(simulate_until_stopped(address))
+}
+
+fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let result = runtime.block_on(command);
+    // What still waits for the system, such as for a name to be looked up, is not waited for.
+    runtime.shutdown_background();
+    result
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
@@ -42,11 +52,11 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
 }
 
 async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
-    let Listen::Tcp(address) = config.server.listen else {
-        return Err(Failure::new(Exit::Config, "Unix sockets are not supported yet"));
-    };
-    let listener = bind(address, "change `[server] listen` or use --listen").await?;
-    let address = local_address(&listener)?;
+    // From here on being told to stop is heard, so that nobody who sees the daemon is too early.
+    let mut signals = install_signals()?;
+    server::raise_descriptor_limit(config.server.max_connections);
+    let listener = Listener::bind(&config.server.listen).await?;
+    let address = listener.place().map_err(|error| Failure::new(Exit::Internal, error))?;
     let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
         (Backend::Codex, Mode::ApiKey { variable, file }) => {
             let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
@@ -70,15 +80,43 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let login = account.summary();
     let signed_in = account.clone();
     let simulated = account.is_simulated();
+    let limits = limits(&config.server);
     let needs_key = config.server.needs_key();
     let router = App::new(config, client, account)?.router();
-    telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
-    server::serve(listener, router, stopped()).await;
+    telemetry::banner(&Banner { address: &address, login: &login, simulated, needs_key });
+    let served = signals.stop(|stop| server::serve(listener, router, limits, stop)).await;
+    if served.is_none() {
+        tracing::warn!("told to stop again: what is still open is dropped");
+    }
     if let Account::SignedIn(store) = signed_in {
-        store.settle().await;
+        settle(&store, &mut signals).await;
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+fn limits(server: &config::Server) -> Limits {
+    Limits { connections: server.max_connections, drain: server.shutdown, ..Limits::default() }
+}
+
+/// Waits for a renewal of the login that is on its way: one that is cut off can cost a new sign-in.
+/// Whoever cannot wait has to tell the daemon to stop once more.
+async fn settle(store: &Store, signals: &mut Signals) {
+    let mut settling = std::pin::pin!(store.settle());
+    if settling.as_mut().now_or_never().is_some() {
+        return;
+    }
+    tracing::info!("waiting for the login to be renewed, which could be lost otherwise");
+    tokio::select! {
+        () = settling => {}
+        () = signals.next() => {}
+    }
+}
+
+fn install_signals() -> Result<Signals, Failure> {
+    Signals::install().map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot listen for signals: {error}"))
+    })
 }
 
 /// A client of the sign-in service of the settings.
@@ -95,13 +133,12 @@ pub(super) fn store(config: &Config, location: Location) -> Result<Store, Failur
 }
 
 async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {
+    let mut signals = install_signals()?;
     let listener = bind(address, "use --listen with another address").await?;
     let address = local_address(&listener)?;
     tracing::info!(%address, "the simulated Codex backend is listening: its answers are made up");
-    Simulator::default()
-        .serve(listener, stopped())
-        .await
-        .map_err(|error| Failure::new(Exit::Internal, error))
+    let served = signals.stop(|stop| Simulator::default().serve(listener, stop)).await;
+    served.unwrap_or(Ok(())).map_err(|error| Failure::new(Exit::Internal, error))
 }
 
 /// Starts the simulated backend within this process and gives its address.
@@ -134,29 +171,4 @@ async fn bind(address: SocketAddr, advice: &str) -> Result<TcpListener, Failure>
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
     listener.local_addr().map_err(|error| Failure::new(Exit::Internal, error))
-}
-
-/// Ready once the process is told to stop.
-async fn stopped() {
-    let interrupted = async {
-        // Without the signal there is nothing to wait for.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    #[cfg(unix)]
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminated = std::future::pending::<()>();
-    tokio::select! {
-        () = interrupted => {}
-        () = terminated => {}
-    }
 }

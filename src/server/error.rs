@@ -13,6 +13,9 @@ use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
 use crate::models::UnknownModel;
 
+/// How long starting again takes, if it is done at once.
+const RESTART: Duration = Duration::from_secs(5);
+
 /// A failure as a client gets it: an HTTP answer, or the last words of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
@@ -48,6 +51,15 @@ impl ApiError {
     /// A failure that is not the client's.
     pub fn server(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(status, "server_error", message)
+    }
+
+    /// The daemon is being stopped.
+    pub fn stopping() -> Self {
+        let message = "codex-proxy is being stopped, and this answer is not complete. Try again \
+                       when it is running again.";
+        Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
+            .code("server_shutting_down")
+            .retry_after(RESTART)
     }
 
     /// With what programs match on.

@@ -7,11 +7,13 @@
 //! | `models.rs`, `health.rs` | the other endpoints |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
 //! | `guard/` | who gets in |
-//! | `listen.rs` | connections, from accepting them to letting them end |
+//! | `body.rs` | the body of a request, within limits |
+//! | `listen/` | connections, from accepting them to letting them end |
 //! | `arrival.rs` | what is known of the connection that a request came over |
 //! | `record.rs` | one log line per request |
 
 mod arrival;
+mod body;
 mod chat;
 pub mod error;
 mod guard;
@@ -24,7 +26,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -42,7 +44,7 @@ use guard::Guard;
 
 pub use arrival::Arrival;
 pub use guard::{KeyFileError, Refusal};
-pub use listen::serve;
+pub use listen::{BindError, Limits, Listener, raise_descriptor_limit, serve};
 
 /// What all requests share. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -144,7 +146,6 @@ impl App {
             .route("/chat/completions", post(chat::complete))
             .route("/models", get(models::list))
             .route("/models/{*id}", get(models::retrieve));
-        let largest = self.0.config.server.max_body_bytes;
         let is_simulated = self.0.account.is_simulated();
         let guard = Arc::clone(&self.0.guard);
         let router = Router::new()
@@ -154,7 +155,6 @@ impl App {
             .route("/health", get(health::health))
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
-            .layer(DefaultBodyLimit::max(largest))
             .with_state(self)
             // Outermost but for the header: one panic is one request's failure.
             .layer(CatchPanicLayer::custom(panicked));

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::listen::Closing;
 use crate::chat::usage::Usage;
 
 /// What is known of a request; logged when it is dropped, however the request ends.
@@ -17,19 +18,20 @@ pub(super) struct Record {
     /// How many turns of the request were remembered, of how many; nothing if none is looked for.
     recalled: Option<(usize, usize)>,
     outcome: Outcome,
+    closing: Closing,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Outcome {
-    /// Not yet; if it stays so, the client has left.
+    /// Not yet; if it stays so, the client has left, or the request was ended from outside.
     Open,
     Answered,
     Failed(u16),
 }
 
 impl Record {
-    pub(super) fn new(request_id: String) -> Self {
+    pub(super) fn new(request_id: String, closing: Closing) -> Self {
         Self {
             request_id,
             model: String::new(),
@@ -40,6 +42,7 @@ impl Record {
             usage: Usage::default(),
             recalled: None,
             outcome: Outcome::Open,
+            closing,
         }
     }
 
@@ -81,6 +84,8 @@ impl Record {
 impl Drop for Record {
     fn drop(&mut self) {
         let (outcome, status) = match self.outcome {
+            Outcome::Open if std::thread::panicking() => ("failed", 500),
+            Outcome::Open if self.closing.is_cut() => ("failed", 503),
             Outcome::Open => ("cancelled", 499),
             Outcome::Answered => ("answered", 200),
             Outcome::Failed(status) => ("failed", status),

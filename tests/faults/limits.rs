@@ -1,1 +1,325 @@
 //! Limits on what clients may send and hold open: heads, bodies, connections, patience.
+
+use std::time::{Duration, Instant};
+
+use codex_proxy::server::{Limits, raise_descriptor_limit};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::backend::{Backend, answer};
+use crate::client::{Client, PATIENCE, header};
+use crate::daemon::{Daemon, hello};
+
+/// The limit of time that a test is about; the others are as in real life.
+const SHORT: Duration = Duration::from_millis(150);
+
+const MIB: usize = 1 << 20;
+
+async fn daemon(limits: Limits) -> Daemon {
+    Daemon::with_limits("http://127.0.0.1:1", "", limits).await
+}
+
+/// One that takes bodies of 1 MiB, before a backend that answers.
+async fn small() -> (Backend, Daemon) {
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let daemon = Daemon::with_settings(&backend.base_url, "[server]\nmax_body_mib = 1").await;
+    (backend, daemon)
+}
+
+/// A chat request that is exactly so long.
+fn padded(length: usize) -> String {
+    let text = hello().to_string();
+    " ".repeat(length - text.len()) + &text
+}
+
+fn too_large() -> (Value, Value) {
+    (Value::Null, "invalid_request_error".into())
+}
+
+#[tokio::test]
+async fn clients_that_do_not_send_a_head_in_time_are_left() {
+    let daemon = daemon(Limits { head: SHORT, ..Limits::default() }).await;
+    for beginning in ["", "GET", "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"] {
+        let start = Instant::now();
+        let mut client = Client::connect(&daemon.url).await;
+        client.send(beginning).await;
+        assert_eq!(client.rest().await, "", "{beginning}");
+        assert!(start.elapsed() >= SHORT, "{beginning}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_drips_in_has_no_more_time_than_any_other() {
+    let daemon = daemon(Limits { head: SHORT, ..Limits::default() }).await;
+    let mut client = Client::connect(&daemon.url).await;
+    let start = Instant::now();
+    let drip = async {
+        while tokio::io::AsyncWriteExt::write_all(&mut client.stream, b"G").await.is_ok() {
+            sleep(SHORT / 5).await;
+        }
+    };
+    timeout(PATIENCE, drip).await.expect("it drips for ever");
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn a_connection_serves_many_requests_and_ends_when_it_is_idle() {
+    let daemon = daemon(Limits { head: SHORT * 4, ..Limits::default() }).await;
+    let mut client = Client::connect(&daemon.url).await;
+    let start = Instant::now();
+    // Longer in all than a connection may be idle.
+    for _ in 0..3 {
+        assert_eq!(client.ask_health().await.status, 200);
+        sleep(SHORT * 2).await;
+    }
+    assert_eq!(client.ask_health().await.status, 200);
+    assert!(start.elapsed() > SHORT * 4);
+    assert_eq!(client.rest().await, "");
+}
+
+#[tokio::test]
+async fn heads_have_at_most_64_headers_and_64_kib() {
+    let daemon = daemon(Limits::default()).await;
+    // Beside `host`.
+    let many = |count: usize| (0..count).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
+    let long = |length: usize| format!("x: {}\r\n", "y".repeat(length));
+    for (headers, status) in [
+        (many(63), 200),
+        (many(64), 431),
+        (many(500), 431),
+        (long(60 << 10), 200),
+        (long(64 << 10), 431),
+        (long(1 << 20), 431),
+    ] {
+        let mut client = Client::connect(&daemon.url).await;
+        let request = format!("GET /health HTTP/1.1\r\nhost: localhost\r\n{headers}\r\n");
+        client.send(request).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, status, "{} bytes", headers.len());
+        if status == 431 {
+            assert_eq!(client.rest().await, "");
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_protocols_end_at_once() {
+    let daemon = daemon(Limits::default()).await;
+    for greeting in
+        ["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00", "EHLO me\r\n"]
+    {
+        let mut client = Client::connect(&daemon.url).await;
+        client.send(greeting).await;
+        let rest = client.rest().await;
+        assert!(rest.is_empty() || rest.starts_with("HTTP/1.1 400 "), "{rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_stops_coming_is_a_408() {
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let limits = Limits { body: SHORT, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    for (headers, beginning) in [
+        ("content-length: 100\r\n", ""),
+        ("content-length: 100\r\n", "{\"model\""),
+        ("transfer-encoding: chunked\r\n", ""),
+        ("transfer-encoding: chunked\r\n", "5\r\n{\"mod\r\n"),
+        ("transfer-encoding: chunked\r\n", "50\r\n{\"mod"),
+    ] {
+        let mut client = Client::connect(&daemon.url).await;
+        client.send_chat_head(headers).await;
+        client.send(beginning).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, 408, "{headers}{beginning}");
+        assert_eq!(reply.error().1, "invalid_request_error");
+        assert!(header(&reply.head, "x-request-id").is_some());
+        assert_eq!(client.rest().await, "");
+    }
+    assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_may_take_its_time_as_long_as_it_comes() {
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let limits = Limits { body: SHORT * 4, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let body = hello().to_string();
+    let mut client = Client::connect(&daemon.url).await;
+    client.send_chat_head(&format!("content-length: {}\r\n", body.len())).await;
+    let start = Instant::now();
+    for piece in body.as_bytes().chunks(body.len() / 5) {
+        client.send(piece).await;
+        sleep(SHORT).await;
+    }
+    assert!(start.elapsed() > SHORT * 4);
+    assert_eq!(client.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn an_announced_body_that_is_too_large_is_refused_before_it_comes() {
+    let (backend, daemon) = small().await;
+    for length in [(MIB + 1).to_string(), "1000000000000000000".to_owned()] {
+        for expect in ["", "expect: 100-continue\r\n"] {
+            let mut client = Client::connect(&daemon.url).await;
+            client.send_chat_head(&format!("content-length: {length}\r\n{expect}")).await;
+            let reply = client.reply().await;
+            assert_eq!(reply.status, 413);
+            assert_eq!(reply.error(), too_large());
+            assert!(reply.body.contains("larger than 1 MiB"), "{}", reply.body);
+        }
+    }
+    let mut client = Client::connect(&daemon.url).await;
+    client.send_chat(&padded(MIB)).await;
+    assert_eq!(client.reply().await.status, 200);
+    assert_eq!(backend.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_grows_too_large_is_refused_when_it_does() {
+    let (backend, daemon) = small().await;
+    for (length, status) in [(MIB, 200), (MIB + 1, 413)] {
+        let mut client = Client::connect(&daemon.url).await;
+        client.send_chat_head("transfer-encoding: chunked\r\n").await;
+        for piece in padded(length).as_bytes().chunks(100_000) {
+            client.send(format!("{:x}\r\n", piece.len())).await;
+            client.send(piece).await;
+            client.send("\r\n").await;
+        }
+        // The one that is too large never ends.
+        client.send(if status == 200 { "0\r\n\r\n" } else { "" }).await;
+        let reply = client.reply().await;
+        assert_eq!(reply.status, status);
+        if status == 413 {
+            assert_eq!(reply.error(), too_large());
+        }
+    }
+    assert_eq!(backend.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn who_sends_far_too_much_can_still_read_why_that_is_wrong() {
+    let (_backend, daemon) = small().await;
+    let mut client = Client::connect(&daemon.url).await;
+    client.send_chat(&padded(64 * MIB)).await;
+    assert_eq!(client.reply().await.status, 413);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_wait_until_there_is_room() {
+    let daemon = daemon(Limits { connections: 2, ..Limits::default() }).await;
+    let first = Client::connect(&daemon.url).await;
+    let mut second = Client::connect(&daemon.url).await;
+    assert_eq!(second.ask_health().await.status, 200);
+    let mut third = Client::connect(&daemon.url).await;
+    let early = timeout(SHORT, third.ask_health()).await;
+    assert!(early.is_err(), "two connections are open");
+    drop(first);
+    // It was asked already.
+    assert_eq!(third.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_by_themselves() {
+    let limits = Limits { connections: 8, head: SHORT, ..Limits::default() };
+    let daemon = daemon(limits).await;
+    let mut silent = Vec::new();
+    for _ in 0..24 {
+        silent.push(Client::connect(&daemon.url).await);
+    }
+    let mut client = Client::connect(&daemon.url).await;
+    assert_eq!(client.ask_health().await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_beginnings_of_requests_do_not_hinder_a_call() {
+    // Both ends are in this process.
+    raise_descriptor_limit(4200);
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let limits = Limits { connections: 4096, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let mut open = Vec::new();
+    for n in 0..2000 {
+        let mut client = Client::connect(&daemon.url).await;
+        client
+            .send(if n % 2 == 0 { "POST /v1/chat/completions HTTP/1.1\r\nhost: " } else { "" })
+            .await;
+        open.push(client);
+    }
+    let start = Instant::now();
+    let (status, reply) = daemon.ask(&hello()).await;
+    assert_eq!(status, 200, "{reply}");
+    let taken = start.elapsed();
+    assert!(taken < Duration::from_secs(5), "{taken:?}");
+    eprintln!("a call beside 2000 beginnings: {taken:?}");
+}
+
+#[cfg(unix)]
+mod as_a_process {
+    use std::process::Command;
+
+    use rustix::process::Signal;
+
+    use super::*;
+    use crate::program::Program;
+
+    #[tokio::test]
+    async fn a_spell_at_the_limit_is_told_once() {
+        let mut program = Program::simulating(&[("CODEX_PROXY_SERVER_MAX_CONNECTIONS", "2")]);
+        let url = program.url();
+        for _ in 0..10 {
+            let mut first = Client::connect(&url).await;
+            let mut second = Client::connect(&url).await;
+            assert_eq!(first.ask_health().await.status, 200);
+            assert_eq!(second.ask_health().await.status, 200);
+        }
+        program.signal(Signal::TERM);
+        let (status, log) = program.ended(PATIENCE);
+        assert!(status.success(), "{log}");
+        assert_eq!(log.matches("`[server] max_connections` allows").count(), 1, "{log}");
+    }
+
+    #[tokio::test]
+    async fn running_out_of_descriptors_is_survived_and_told_once() {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "ulimit -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
+            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
+        let mut program = Program::of(shell, &[]);
+        let url = program.url();
+        program.wait_for("the system allows fewer open descriptors");
+        let mut silent = Vec::new();
+        for _ in 0..100 {
+            silent.push(Client::connect(&url).await);
+        }
+        program.wait_for("cannot accept connections");
+        // The ones that were accepted in time are served, and when there is room everybody is.
+        silent.truncate(1);
+        assert_eq!(silent[0].ask_health().await.status, 200);
+        let mut client = Client::connect(&url).await;
+        client
+            .send_chat(&json!({"model": "gpt-5.5", "messages": hello()["messages"]}).to_string())
+            .await;
+        assert_eq!(client.reply().await.status, 200);
+        program.signal(Signal::TERM);
+        let (status, log) = program.ended(PATIENCE);
+        assert!(status.success(), "{log}");
+        assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+    }
+
+    #[tokio::test]
+    async fn the_limit_of_descriptors_is_raised_where_that_is_allowed() {
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", "ulimit -S -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
+            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
+        let program = Program::of(shell, &[]);
+        let url = program.url();
+        let mut open = Vec::new();
+        for _ in 0..200 {
+            let mut client = Client::connect(&url).await;
+            assert_eq!(client.ask_health().await.status, 200);
+            open.push(client);
+        }
+    }
+}

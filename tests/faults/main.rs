@@ -15,12 +15,16 @@ mod backend;
 #[path = "../it/daemon.rs"]
 mod daemon;
 
+mod client;
 mod guard;
 mod hostile;
 mod isolation;
 mod leave;
 mod limits;
 mod outgoing;
+#[cfg(unix)]
+mod program;
 mod queue;
 mod retry;
+#[cfg(unix)]
 mod shutdown;

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use codex_proxy::config::Config;
 use codex_proxy::credentials::{Issuer, Location, Store};
-use codex_proxy::server::{self, Account, App};
+use codex_proxy::server::{self, Account, App, Limits};
 use codex_proxy::upstream::Client;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 /// The bearer of the made-up login: nothing the daemon says may contain it.
 pub const FAKE_TOKEN: &str = "fake-access-token-canary";
@@ -18,6 +20,8 @@ pub struct Daemon {
     pub url: String,
     http: reqwest::Client,
     home: TempDir,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
 }
 
 impl Daemon {
@@ -30,8 +34,17 @@ impl Daemon {
         Self::on("127.0.0.1:0", base_url, settings).await
     }
 
-    /// A daemon that listens somewhere else.
+    /// One whose connections have other limits than the settings say.
+    pub async fn with_limits(base_url: &str, settings: &str, limits: Limits) -> Self {
+        Self::launch("127.0.0.1:0", base_url, settings, limits).await
+    }
+
+    /// One that listens somewhere else.
     pub async fn on(address: &str, base_url: &str, settings: &str) -> Self {
+        Self::launch(address, base_url, settings, Limits::default()).await
+    }
+
+    async fn launch(address: &str, base_url: &str, settings: &str, limits: Limits) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
@@ -46,8 +59,21 @@ impl Daemon {
         let router = App::new(config, client, Account::SignedIn(store)).unwrap().router();
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(server::serve(listener, router, std::future::pending()));
-        Self { url, http: reqwest::Client::new(), home }
+        let (stop, stopped) = oneshot::channel();
+        let stopped = async {
+            // Without the daemon's handle nobody stops it.
+            if stopped.await.is_err() {
+                std::future::pending().await
+            }
+        };
+        let serving = tokio::spawn(server::serve(listener, router, limits, stopped));
+        Self { url, http: reqwest::Client::new(), home, stop, serving }
+    }
+
+    /// Tells it to stop, as a signal does; it has ended when what this gives is ready.
+    pub fn stop(self) -> JoinHandle<()> {
+        self.stop.send(()).unwrap();
+        self.serving
     }
 
     pub async fn post(&self, body: impl Into<reqwest::Body>) -> reqwest::Response {

@@ -10,9 +10,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json_borrow::Value;
@@ -21,7 +20,9 @@ use uuid::Uuid;
 
 use self::choice::{Choice, Continuation, Order};
 use super::App;
+use super::body::Whole;
 use super::error::ApiError;
+use super::listen::Closing;
 use super::record::Record;
 use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
@@ -42,24 +43,38 @@ const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 /// The handler.
 pub(super) async fn complete(
     State(app): State<App>,
-    body: Result<Bytes, BytesRejection>,
+    closing: Closing,
+    body: Result<Whole, ApiError>,
 ) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
-    let mut record = Record::new(request_id.clone());
-    let prepared = match body {
-        Ok(body) => prepare(&app, &body, &mut record).await,
-        Err(rejection) => Err(unreadable(&rejection, &app)),
-    };
-    let answer = match prepared {
-        Ok((order, notes)) => answer(&app, Arc::new(order), &notes, record).await,
-        Err(error) => {
-            record.failed(error.status.as_u16(), None);
-            Err(error)
-        }
+    let record = Record::new(request_id.clone(), closing.clone());
+    let answer = tokio::select! {
+        biased;
+        answer = respond(&app, body, record, &closing) => answer,
+        () = closing.cut() => Err(ApiError::stopping()),
     };
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     insert(response.headers_mut(), "x-request-id", &request_id);
     response
+}
+
+async fn respond(
+    app: &App,
+    body: Result<Whole, ApiError>,
+    mut record: Record,
+    closing: &Closing,
+) -> Result<Response, ApiError> {
+    let prepared = match body {
+        Ok(Whole(body)) => prepare(app, &body, &mut record).await,
+        Err(error) => Err(error),
+    };
+    match prepared {
+        Ok((order, notes)) => answer(app, Arc::new(order), &notes, record, closing).await,
+        Err(error) => {
+            record.failed(error.status.as_u16(), None);
+            Err(error)
+        }
+    }
 }
 
 async fn answer(
@@ -67,10 +82,11 @@ async fn answer(
     order: Arc<Order>,
     notes: &Notes,
     record: Record,
+    closing: &Closing,
 ) -> Result<Response, ApiError> {
     let identity = Identity::new(&order.plan);
     let mut response = if order.plan.stream {
-        streamed(app, order, identity, record).await
+        streamed(app, order, identity, record, closing).await
     } else {
         whole(app, &order, &identity, record).await
     }?;
@@ -150,17 +166,6 @@ fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {
     })
 }
 
-fn unreadable(rejection: &BytesRejection, app: &App) -> ApiError {
-    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        let largest = app.0.config.server.max_body_bytes >> 20;
-        let message = format!(
-            "The request body is larger than {largest} MiB; `[server] max_body_mib` sets the limit."
-        );
-        return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "invalid_request_error", message);
-    }
-    ApiError::invalid_request(format!("The request body could not be read: {rejection}"))
-}
-
 /// What the translation has to know of a model.
 fn model(resolved: &Resolved) -> request::Model {
     let info = resolved.info.as_ref();
@@ -179,8 +184,9 @@ async fn streamed(
     order: Arc<Order>,
     identity: Identity,
     record: Record,
+    closing: &Closing,
 ) -> Result<Response, ApiError> {
-    let mut answer = stream::Answer::new(order, identity, record);
+    let mut answer = stream::Answer::new(order, identity, record, closing);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {

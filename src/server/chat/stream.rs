@@ -10,7 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::choice::{Choice, Order, Shown};
@@ -18,6 +19,7 @@ use super::{Identity, reasoning_field, total_usage};
 use crate::chat::chunk::ChunkWriter;
 use crate::chat::delta::{Delta, Sink};
 use crate::server::error::ApiError;
+use crate::server::listen::Closing;
 use crate::server::record::Record;
 use crate::sse::encode::{DONE, KEEPALIVE};
 use crate::translate::response::Progress;
@@ -36,6 +38,8 @@ pub(super) struct Answer {
     out: Output,
     keepalive: Pin<Box<Sleep>>,
     record: Record,
+    /// Ready once the daemon is about to end.
+    cut: BoxFuture<'static, ()>,
     is_over: bool,
 }
 
@@ -69,7 +73,12 @@ impl Sink for Chunks<'_> {
 }
 
 impl Answer {
-    pub(super) fn new(order: Arc<Order>, identity: Identity, record: Record) -> Self {
+    pub(super) fn new(
+        order: Arc<Order>,
+        identity: Identity,
+        record: Record,
+        closing: &Closing,
+    ) -> Self {
         let plan = &order.plan;
         let choices: Vec<_> = (0..plan.choices).map(|_| Choice::new(&order)).collect();
         let out = Output {
@@ -81,7 +90,8 @@ impl Answer {
             buffer: Vec::new(),
         };
         let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
-        Self { order, choices, out, keepalive, record, is_over: false }
+        let cut = closing.cut().boxed();
+        Self { order, choices, out, keepalive, record, cut, is_over: false }
     }
 
     /// Waits until every choice has begun. Until then nothing has gone out, and a failure can be
@@ -150,14 +160,12 @@ impl Answer {
     }
 
     /// Ends the stream with an error: nothing else tells a client that the answer is not whole.
-    fn fail(&mut self, failure: Failure) {
-        tracing::warn!(request_id = self.record.request_id, %failure, "the answer was cut off");
+    fn fail(&mut self, error: &ApiError) {
         for index in 0..self.choices.len() {
             let tier = self.choices[index].reader().service_tier();
             let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
             self.choices[index].abandon(&mut chunks);
         }
-        let error = ApiError::from(failure);
         self.record.failed(error.status.as_u16(), None);
         self.out.buffer.extend_from_slice(error.into_sse().as_bytes());
         self.close();
@@ -177,8 +185,13 @@ impl Stream for Answer {
         let this = &mut *self;
         if !this.is_over {
             match this.poll_choices(cx) {
-                Err(failure) => this.fail(failure),
+                Err(failure) => {
+                    let request_id = &this.record.request_id;
+                    tracing::warn!(request_id, %failure, "the answer was cut off");
+                    this.fail(&failure.into());
+                }
                 Ok(()) if this.choices.iter().all(Choice::has_ended) => this.finish(),
+                Ok(()) if this.cut.poll_unpin(cx).is_ready() => this.fail(&ApiError::stopping()),
                 Ok(()) => {}
             }
         }

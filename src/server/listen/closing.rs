@@ -1,0 +1,108 @@
+//! What requests know of the daemon's end.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use tokio::sync::watch;
+
+/// How far the daemon is on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Not at all.
+    Open,
+    /// It accepts nothing more; what is under way goes on.
+    Draining,
+    /// What is under way has to end now.
+    Cut,
+}
+
+/// Leads through the stages.
+#[derive(Debug)]
+pub(super) struct Stages(watch::Sender<Stage>);
+
+impl Stages {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(Stage::Open))
+    }
+
+    pub(super) fn enter(&self, stage: Stage) {
+        self.0.send_replace(stage);
+    }
+
+    pub(super) fn closing(&self) -> Closing {
+        Closing(self.0.subscribe())
+    }
+}
+
+/// Tells a request when it has to end because the daemon does. Handlers take it as an argument.
+#[derive(Debug, Clone)]
+pub(crate) struct Closing(watch::Receiver<Stage>);
+
+impl Closing {
+    /// For what does not come through a connection of the daemon.
+    fn never() -> Self {
+        Stages::new().closing()
+    }
+
+    /// Whether requests have to end.
+    pub(crate) fn is_cut(&self) -> bool {
+        *self.0.borrow() == Stage::Cut
+    }
+
+    /// Ready once requests have to end.
+    pub(crate) fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reached(Stage::Cut)
+    }
+
+    /// Ready once the daemon was told to stop.
+    pub(super) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reached(Stage::Draining)
+    }
+
+    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
+        let mut stages = self.0.clone();
+        async move {
+            // If nobody leads through the stages any more, there will be none.
+            if stages.wait_for(|current| *current >= stage).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Closing {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or_else(Self::never))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn stages_are_reached_in_their_order() {
+        let stages = Stages::new();
+        let closing = stages.closing();
+        let reached = |closing: &Closing| {
+            (closing.draining().now_or_never().is_some(), closing.cut().now_or_never().is_some())
+        };
+        assert_eq!((reached(&closing), closing.is_cut()), ((false, false), false));
+        stages.enter(Stage::Draining);
+        assert_eq!((reached(&closing), closing.is_cut()), ((true, false), false));
+        stages.enter(Stage::Cut);
+        assert_eq!((reached(&closing), closing.is_cut()), ((true, true), true));
+    }
+
+    #[test]
+    fn without_a_daemon_nothing_has_to_end() {
+        let closing = Closing::never();
+        assert!(closing.cut().now_or_never().is_none());
+        assert!(!closing.is_cut());
+    }
+}

@@ -1,0 +1,122 @@
+//! One connection: HTTP/1.1, within limits.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::{sleep, timeout};
+use tower::ServiceExt as _;
+use tower_http::timeout::TimeoutBody;
+
+use super::{Closing, Limits};
+use crate::server::arrival::Arrival;
+use crate::server::error::ApiError;
+
+/// How many headers a request may have; more are answered with 431.
+const HEADERS: usize = 64;
+
+/// How long the head of a request may be; a longer one is answered with 431.
+const HEAD: usize = 64 << 10;
+
+/// How much is read and written ahead. A head has to fit in.
+const BUFFER: usize = HEAD;
+
+/// How long requests have to answer by themselves when they are cut off. After that the connection
+/// answers for them.
+const LAST_WORD: Duration = Duration::from_millis(200);
+
+/// What all connections share. Clones are cheap.
+#[derive(Clone)]
+pub(super) struct Host {
+    http: http1::Builder,
+    router: Router,
+    limits: Limits,
+    closing: Closing,
+}
+
+impl Host {
+    pub(super) fn new(router: Router, limits: Limits, closing: Closing) -> Self {
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new())
+            .header_read_timeout(limits.head)
+            .max_headers(HEADERS)
+            .max_header_size(HEAD)
+            .max_buf_size(BUFFER)
+            // A client that has closed its side has left.
+            .half_close(false);
+        Self { http, router, limits, closing }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Serves a connection to its end.
+    pub(super) async fn serve<S>(self, stream: S, arrival: Arrival)
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let service = service_fn(|request| self.answer(request, arrival));
+        let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let mut draining = pin!(self.closing.draining());
+        let mut is_last = false;
+        let outcome = loop {
+            tokio::select! {
+                outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
+                () = &mut draining, if !is_last => is_last = true,
+            }
+            // The answer under way is the last one. An idle connection ends at once.
+            Pin::new(&mut connection).graceful_shutdown();
+        };
+        let is_silent = outcome.as_ref().is_err_and(hyper::Error::is_timeout);
+        if let Err(error) = outcome {
+            tracing::debug!(%error, "a connection ended early");
+        }
+        let stream = connection.into_parts().io.into_inner();
+        if !is_silent && !is_last {
+            // Nobody waits for a client that has nothing more to say.
+            let _ = timeout(self.limits.linger, linger(stream)).await;
+        }
+    }
+
+    /// Answers a request. This is the place where requests learn about their connection.
+    fn answer(
+        &self,
+        request: Request<Incoming>,
+        arrival: Arrival,
+    ) -> BoxFuture<'static, Result<Response, Infallible>> {
+        let mut request = request.map(|body| Body::new(TimeoutBody::new(self.limits.body, body)));
+        request.extensions_mut().insert(self.closing.clone());
+        request.extensions_mut().insert(arrival);
+        let answer = self.router.clone().oneshot(request);
+        let cut = self.closing.cut();
+        async move {
+            tokio::select! {
+                answer = answer => answer,
+                () = cut.then(|()| sleep(LAST_WORD)) => Ok(ApiError::stopping().into_response()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// Closes a connection and takes what the client still sends, until it closes its side too. Where
+/// bytes have not been read, closing would make the system take back the answer.
+async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
+    if stream.shutdown().await.is_ok() {
+        let mut bytes = vec![0; 16 << 10];
+        while stream.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+    }
+}

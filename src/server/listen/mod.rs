@@ -1,0 +1,202 @@
+//! Connections, from accepting them to letting them end.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the loop that accepts them, and how it ends |
+//! | `connection.rs` | one connection |
+//! | `socket.rs`, `unix.rs` | what is listened on |
+//! | `closing.rs` | what requests know of the daemon's end |
+//! | `descriptors.rs` | how many connections the system allows |
+
+mod closing;
+mod connection;
+mod descriptors;
+mod socket;
+#[cfg(unix)]
+mod unix;
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+
+pub(super) use self::closing::Closing;
+use self::closing::{Stage, Stages};
+use self::connection::Host;
+pub use self::descriptors::raise as raise_descriptor_limit;
+use self::socket::Stream;
+pub use self::socket::{BindError, Listener};
+use super::arrival::Arrival;
+
+/// What to wait when no connection can be accepted, for example for want of descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How much of a client's patience and of the machine connections may take up.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many connections may be open at once. Further ones wait in the system's queue.
+    pub connections: usize,
+    /// How long a client may take for the head of a request, and be silent before it.
+    pub head: Duration,
+    /// How long a client may be silent within the body of a request.
+    pub body: Duration,
+    /// How long what a client still sends is taken after its last answer, so that it can read it.
+    pub linger: Duration,
+    /// How long answers may go on after the daemon was told to stop.
+    pub drain: Duration,
+    /// How long clients may then take for the last words of those that were cut off.
+    pub farewell: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 1024,
+            head: Duration::from_secs(10),
+            body: Duration::from_secs(30),
+            linger: Duration::from_secs(2),
+            drain: Duration::from_secs(30),
+            farewell: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Serves `router` until `stop` is ready. Then nothing more is accepted, and what is under way has
+/// until `limits.drain` to come to its end; the rest is told that it is cut off. Dropping the future
+/// drops all connections.
+pub async fn serve(
+    listener: impl Into<Listener>,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
+    let stages = Stages::new();
+    let host = Host::new(router, limits, stages.closing());
+    let mut connections = JoinSet::new();
+    accept_until(stop, listener.into(), &host, &mut connections).await;
+
+    stages.enter(Stage::Draining);
+    tracing::info!(connections = connections.len(), "stopping");
+    if timeout(limits.drain, all_ended(&mut connections)).await.is_ok() {
+        return;
+    }
+    stages.enter(Stage::Cut);
+    tracing::warn!(connections = connections.len(), "what is still open is cut off");
+    if timeout(limits.farewell, all_ended(&mut connections)).await.is_err() {
+        tracing::warn!(
+            connections = connections.len(),
+            "connections are dropped whose clients do not take what was left for them"
+        );
+        connections.shutdown().await;
+    }
+}
+
+/// Accepts connections until `stop` is ready, and closes the door then.
+async fn accept_until(
+    stop: impl Future<Output = ()>,
+    listener: Listener,
+    host: &Host,
+    connections: &mut JoinSet<()>,
+) {
+    let most = host.limits().connections;
+    let mut stop = pin!(stop);
+    let (mut full, mut refused) = (Spell::default(), Spell::default());
+    loop {
+        if connections.len() >= most && full.begins() {
+            tracing::warn!(
+                connections = most,
+                "as many connections are open as `[server] max_connections` allows: more have to \
+                 wait"
+            );
+        }
+        tokio::select! {
+            () = &mut stop => break,
+            Some(ended) = connections.join_next() => note(ended),
+            stream = accept(&listener, &mut refused), if connections.len() < most => match stream {
+                Stream::Tcp(stream) => {
+                    // Chunks are small and urgent.
+                    let _ = stream.set_nodelay(true);
+                    // Without an address it has ended already.
+                    if let Ok(local) = stream.local_addr() {
+                        connections.spawn(host.clone().serve(stream, Arrival::Tcp { local }));
+                    }
+                }
+                #[cfg(unix)]
+                Stream::Unix(stream) => {
+                    connections.spawn(host.clone().serve(stream, Arrival::Unix));
+                }
+            },
+        }
+    }
+}
+
+async fn all_ended(connections: &mut JoinSet<()>) {
+    while let Some(ended) = connections.join_next().await {
+        note(ended);
+    }
+}
+
+/// A panic, for example in a streamed body, has ended one connection and nothing else.
+fn note(ended: Result<(), JoinError>) {
+    if ended.is_err_and(|error| error.is_panic()) {
+        tracing::error!("a connection's task panicked; this is a bug in codex-proxy");
+    }
+}
+
+/// The next connection. Running out of descriptors is no reason to end.
+async fn accept(listener: &Listener, refused: &mut Spell) -> Stream {
+    loop {
+        match listener.accept().await {
+            Ok(stream) => return stream,
+            Err(error) if is_the_peers_fault(&error) => {}
+            Err(error) => {
+                if refused.begins() {
+                    tracing::warn!(%error, "cannot accept connections; trying on");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn is_the_peers_fault(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// A time of trouble, which is worth one line in the log however many connections meet it.
+#[derive(Debug, Default)]
+struct Spell {
+    last: Option<Instant>,
+}
+
+impl Spell {
+    /// After so long without trouble the next one is a new spell.
+    const QUIET: Duration = Duration::from_secs(60);
+
+    /// Notes that there is trouble; true if it is the first of its spell.
+    fn begins(&mut self) -> bool {
+        let last = self.last.replace(Instant::now());
+        last.is_none_or(|last| last.elapsed() >= Self::QUIET)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spell_is_told_once_until_it_was_quiet_for_a_while() {
+        let mut spell = Spell::default();
+        assert!(spell.begins());
+        for _ in 0..10 {
+            sleep(Spell::QUIET / 2).await;
+            assert!(!spell.begins());
+        }
+        sleep(Spell::QUIET).await;
+        assert!(spell.begins());
+    }
+}
