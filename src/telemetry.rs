@@ -2,6 +2,7 @@
 //! never does, and other crates, which might, are heard only when they warn.
 
 use std::io::IsTerminal as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -96,7 +97,7 @@ pub fn banner(banner: &Banner<'_>) {
     let key = if *needs_key { "one of the daemon's API keys" } else { "any API key" };
     match address {
         Listen::Tcp(address) => {
-            let base_url = format!("http://{address}/v1");
+            let base_url = format!("http://{}/v1", callable(*address));
             tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
         }
         Listen::Unix(path) => {
@@ -104,6 +105,16 @@ pub fn banner(banner: &Banner<'_>) {
             tracing::info!(base_url, "try it: curl --unix-socket {path} {base_url}/models");
         }
     }
+}
+
+/// An address that the daemon answers to. "All addresses" is not one.
+fn callable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 #[cfg(test)]
@@ -166,6 +177,15 @@ mod tests {
         assert!(!text.contains("WARN"), "{text}");
         let text = start(&login, false, true);
         assert!(text.contains("and one of the daemon's API keys"), "{text}");
+    }
+
+    #[test]
+    fn clients_are_told_an_address_that_can_be_called() {
+        for (address, expected) in
+            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+        {
+            assert_eq!(callable(address.parse().unwrap()).to_string(), expected);
+        }
     }
 
     #[test]

@@ -148,3 +148,21 @@ async fn a_simulating_daemon_says_so_in_its_log_and_in_every_answer() {
     assert_eq!(answer["object"], "chat.completion");
     assert!(program.stop().contains("SIMULATED"));
 }
+
+#[tokio::test]
+async fn a_refusal_has_its_line_and_nothing_of_what_was_sent() {
+    let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], None);
+    let client = reqwest::Client::new();
+    for (name, value) in [("host", "host-canary"), ("origin", "https://origin-canary")] {
+        let url = format!("{}/path-canary", program.url);
+        let response = client.get(url).header(name, value).send().await.unwrap();
+        assert!(response.status().is_client_error());
+    }
+    let log = program.stop();
+    assert!(!log.contains("canary"), "{log}");
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(" refused ")).collect();
+    assert_eq!(lines.len(), 2, "{log}");
+    for (line, piece) in [(lines[0], "status=421"), (lines[1], "code=\"origin_not_allowed\"")] {
+        assert!(line.contains(piece) && line.contains("request_id=\"req_"), "{line}");
+    }
+}

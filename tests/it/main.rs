@@ -12,6 +12,7 @@ mod backend;
 mod calls;
 mod continuity;
 mod corpus;
+#[allow(dead_code)] // Shared with the suite of faults.
 mod daemon;
 mod layers;
 mod logs;
