@@ -4,10 +4,10 @@
 
 use std::net::IpAddr;
 
+use axum::http::HeaderValue;
 use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Version};
 
 use super::Refusal;
 use crate::server::arrival::Arrival;
@@ -57,23 +57,20 @@ fn called(parts: &Parts) -> Result<Host, Refusal> {
     let read = |bytes: &[u8]| Called::read(bytes).ok_or(Refusal::UnclearHost);
     let target =
         parts.uri.authority().map(|target| read(target.as_str().as_bytes())).transpose()?;
-    match (one_host(parts)?, target) {
-        (None, Some(target)) => Ok(target.host),
-        (Some(header), None) => Ok(read(header.as_bytes())?.host),
-        (Some(header), Some(target)) if read(header.as_bytes())? == target => Ok(target.host),
-        _ => Err(Refusal::UnclearHost),
-    }
-}
-
-/// The one `Host` header. HTTP/2 needs none, since there the target holds the name.
-fn one_host(parts: &Parts) -> Result<Option<&HeaderValue>, Refusal> {
-    let mut headers = parts.headers.get_all(HOST).iter();
-    let first = headers.next();
-    let is_optional = parts.version >= Version::HTTP_2 && parts.uri.authority().is_some();
-    if headers.next().is_some() || first.is_none() && !is_optional {
+    let header = read(one_host(parts)?.as_bytes())?;
+    if target.is_some_and(|target| target != header) {
         return Err(Refusal::UnclearHost);
     }
-    Ok(first)
+    Ok(header.host)
+}
+
+/// The one `Host` header.
+fn one_host(parts: &Parts) -> Result<&HeaderValue, Refusal> {
+    let mut headers = parts.headers.get_all(HOST).iter();
+    match (headers.next(), headers.next()) {
+        (Some(host), None) => Ok(host),
+        _ => Err(Refusal::UnclearHost),
+    }
 }
 
 impl Called {
