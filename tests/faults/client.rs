@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long anything that has to happen may take, on a slow machine.
@@ -40,7 +40,19 @@ impl Reply {
 impl Client {
     /// Connects to what `url` names.
     pub async fn connect(url: &str) -> Self {
-        let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+        Self::over(TcpSocket::new_v4().unwrap(), url).await
+    }
+
+    /// One that cannot take much before it is read.
+    pub async fn with_little_room(url: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::over(socket, url).await
+    }
+
+    async fn over(socket: TcpSocket, url: &str) -> Self {
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, bytes: Vec::new() }
     }
