@@ -74,6 +74,22 @@ impl Client {
         self.send(body).await;
     }
 
+    /// Sends a chat request, once the daemon has begun to read its body.
+    pub async fn begin_chat(&mut self, body: &str) {
+        self.begin_chat_of(body, body.len()).await;
+    }
+
+    /// The same with another length than is sent.
+    pub async fn begin_chat_of(&mut self, body: &str, length: usize) {
+        let headers = format!("content-length: {length}\r\nexpect: 100-continue\r\n");
+        self.send_chat_head(&headers).await;
+        let line = "HTTP/1.1 100 Continue\r\n\r\n";
+        let length = self.read_past(line).await;
+        assert_eq!(length, line.len());
+        self.bytes.clear();
+        self.send(body).await;
+    }
+
     pub async fn ask_health(&mut self) -> Reply {
         self.send("GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
         self.reply().await

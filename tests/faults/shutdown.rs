@@ -19,7 +19,7 @@ const CODE: &str = "server_shutting_down";
 
 /// A request that the simulated backend answers as told.
 fn told(directives: &[&str], is_streamed: bool) -> String {
-    let prompt: String = directives.iter().map(|told| format!("[[simulate: {told}]]")).collect();
+    let prompt = format!("[[simulate: {}]]", directives.join("]] [[simulate: "));
     let request = json!({"model": "gpt-5.5", "stream": is_streamed, "reasoning_effort": "none",
         "messages": [{"role": "user", "content": prompt}]});
     request.to_string()
@@ -59,7 +59,7 @@ async fn answers_under_way_come_to_their_ends() {
         assert_eq!(idle.ask_health().await.status, 200);
         let mut silent = Client::connect(&url).await;
         let mut whole = Client::connect(&url).await;
-        whole.send_chat(&told(&["deltas 10", "pace 40"], false)).await;
+        whole.begin_chat(&told(&["deltas 10", "pace 40"], false)).await;
         let mut stream = begin(&url, &["deltas 20", "pace 40"]).await;
 
         program.signal(signal);
@@ -83,9 +83,9 @@ async fn what_has_not_ended_in_time_is_told_so() {
     let url = program.url();
     let mut stream = begin(&url, &["deltas 5", "stall after=2"]).await;
     let mut whole = Client::connect(&url).await;
-    whole.send_chat(&told(&["deltas 5", "stall after=2"], false)).await;
+    whole.begin_chat(&told(&["deltas 5", "stall after=2"], false)).await;
     let mut waiting = Client::connect(&url).await;
-    waiting.send_chat(&told(&["stall after=0"], true)).await;
+    waiting.begin_chat(&told(&["stall after=0"], true)).await;
     program.signal(Signal::TERM);
     assert_stream_cut(&stream.rest().await);
     assert_cut(&whole.reply().await);
@@ -194,8 +194,7 @@ async fn requests_that_still_wait_are_told_as_well() {
     let mut unanswered = Client::connect(&daemon.url).await;
     unanswered.send_chat(&with(hello(), json!({"stream": true})).to_string()).await;
     let mut half = Client::connect(&daemon.url).await;
-    half.send_chat_head("content-length: 100\r\n").await;
-    half.send("{\"model\": ").await;
+    half.begin_chat_of("{\"model\": ", 100).await;
     while silent.seen().is_empty() {
         tokio::task::yield_now().await;
     }

@@ -54,7 +54,7 @@ impl Daemon {
         let stopped = async {
             // Without the daemon's handle nobody stops it.
             if stopped.await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         let serving = tokio::spawn(server::serve(listener, router, limits, stopped));

@@ -65,7 +65,7 @@ impl Closing {
         async move {
             // If nobody leads through the stages any more, there will be none.
             if stages.wait_for(|current| *current >= stage).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }
     }
