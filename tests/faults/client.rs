@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// How long anything that has to happen may take, on a slow machine.
@@ -40,7 +40,19 @@ impl Reply {
 impl Client {
     /// Connects to what `url` names.
     pub async fn connect(url: &str) -> Self {
-        let stream = TcpStream::connect(url.strip_prefix("http://").unwrap()).await.unwrap();
+        Self::over(TcpSocket::new_v4().unwrap(), url).await
+    }
+
+    /// One that cannot take much before it is read.
+    pub async fn with_little_room(url: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        Self::over(socket, url).await
+    }
+
+    async fn over(socket: TcpSocket, url: &str) -> Self {
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        let stream = socket.connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, bytes: Vec::new() }
     }
@@ -59,6 +71,22 @@ impl Client {
 
     pub async fn send_chat(&mut self, body: &str) {
         self.send_chat_head(&format!("content-length: {}\r\n", body.len())).await;
+        self.send(body).await;
+    }
+
+    /// Sends a chat request, once the daemon has begun to read its body.
+    pub async fn begin_chat(&mut self, body: &str) {
+        self.begin_chat_of(body, body.len()).await;
+    }
+
+    /// The same with another length than is sent.
+    pub async fn begin_chat_of(&mut self, body: &str, length: usize) {
+        let headers = format!("content-length: {length}\r\nexpect: 100-continue\r\n");
+        self.send_chat_head(&headers).await;
+        let line = "HTTP/1.1 100 Continue\r\n\r\n";
+        let length = self.read_past(line).await;
+        assert_eq!(length, line.len());
+        self.bytes.clear();
         self.send(body).await;
     }
 

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +13,7 @@ use crate::client::PATIENCE;
 pub struct Program {
     child: Child,
     log: Arc<(Mutex<String>, Condvar)>,
+    reading: Option<JoinHandle<()>>,
     pub home: tempfile::TempDir,
 }
 
@@ -43,7 +45,7 @@ impl Program {
         let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let written = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reading = std::thread::spawn(move || {
             let mut line = String::new();
             while lines.read_line(&mut line).is_ok_and(|count| count > 0) {
                 written.0.lock().unwrap().push_str(&line);
@@ -51,7 +53,7 @@ impl Program {
                 line.clear();
             }
         });
-        Self { child, log, home }
+        Self { child, log, reading: Some(reading), home }
     }
 
     /// Waits until the log says this.
@@ -85,13 +87,10 @@ impl Program {
             assert!(Instant::now() < deadline, "it does not end:\n{}", self.log.0.lock().unwrap());
             std::thread::sleep(Duration::from_millis(5));
         };
-        let (log, grown) = &*self.log;
-        // The thread may still be reading the last lines.
-        let log = log.lock().unwrap();
-        let patience = Duration::from_secs(2);
-        let (log, _) = grown
-            .wait_timeout_while(log, patience, |log| !log.contains("stopped") && status.success())
-            .unwrap();
+        if let Some(reading) = self.reading.take() {
+            reading.join().unwrap();
+        }
+        let log = self.log.0.lock().unwrap();
         (status, log.clone())
     }
 }

@@ -4,6 +4,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
+    dead_code,
     missing_docs,
     unreachable_pub
 )]

@@ -9,6 +9,7 @@ use std::os::unix::fs::{
     DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
     PermissionsExt as _,
 };
+use std::os::unix::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ impl Socket {
     /// there, is left alone.
     pub(super) async fn bind(path: &Path) -> Result<Self, BindError> {
         let fault = |cause| BindError::Socket { path: path.to_owned(), cause };
+        // One that is too long would be made all right, and nobody could connect.
+        SocketAddr::from_pathname(path).map_err(fault)?;
         let lock = lock(path)?;
         clear(path).await?;
         let folder = PrivateFolder::beside(path).map_err(fault)?;
@@ -210,6 +213,6 @@ mod tests {
         assert!(error.contains("its folder has to exist"), "{error}");
         let path = folder.path().join("x".repeat(120));
         assert!(matches!(Socket::bind(&path).await, Err(BindError::Socket { .. })));
-        assert_eq!(names(folder.path()).len(), 1, "only the lock's file");
+        assert!(names(folder.path()).is_empty());
     }
 }
