@@ -27,6 +27,15 @@ impl Daemon {
 
     /// A daemon with more settings, as TOML.
     pub async fn with_settings(base_url: &str, settings: &str) -> Self {
+        Self::launch(base_url, settings, None).await
+    }
+
+    /// A daemon that trusts a backend with these certificates, too.
+    pub async fn with_roots(base_url: &str, settings: &str, roots: &Path) -> Self {
+        Self::launch(base_url, settings, Some(roots)).await
+    }
+
+    async fn launch(base_url: &str, settings: &str, roots: Option<&Path>) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
@@ -37,7 +46,11 @@ impl Daemon {
         let issuer = "http://127.0.0.1:1".parse().unwrap();
         let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
-        let client = Client::new(&config.upstream, store.clone()).unwrap();
+        let client = match roots {
+            None => Client::new(&config.upstream, store.clone()),
+            roots => Client::with_extra_roots(&config.upstream, store.clone(), roots),
+        };
+        let client = client.unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

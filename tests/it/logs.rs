@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, answer, sse, text};
+use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::FAKE_TOKEN;
 
 const PROMPT: &str = "canary-prompt-4711";
@@ -147,4 +147,24 @@ async fn a_simulating_daemon_says_so_in_its_log_and_in_every_answer() {
     let answer: Value = serde_json::from_str(&program.ask(false).await).unwrap();
     assert_eq!(answer["object"], "chat.completion");
     assert!(program.stop().contains("SIMULATED"));
+}
+
+#[tokio::test]
+async fn every_retry_has_its_line_and_nothing_of_what_the_backend_says() {
+    let backend = Backend::start(&["gpt-5.5"], |number, _| match number {
+        0 => Answer::error(503, r#"{"error":{"code":"slow_down","message":"canary-words-4711"}}"#),
+        1 => Answer::stream("").ending(End::Reset),
+        _ => Answer::stream(answer(&[ANSWER])),
+    })
+    .await;
+    let program = Program::start(&backend.base_url, &[], None);
+    program.ask(false).await;
+    let log = program.stop();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("sent again")).collect();
+    let [first, second] = lines[..] else { panic!("{log}") };
+    for (line, attempt, reason) in [(first, 2, "HTTP 503 slow_down"), (second, 3, "disconnected")] {
+        assert!(line.contains("INFO") && line.contains(reason), "{line}");
+        assert!(line.contains(&format!("attempt={attempt} ")), "{line}");
+    }
+    assert!(!log.contains("canary-words-4711"), "{log}");
 }
