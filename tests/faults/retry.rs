@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
+#[cfg(target_os = "linux")]
+use tokio::net::{TcpListener, TcpStream};
 
 use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::{Daemon, chunks, content, finish, hello, with};
@@ -308,7 +310,7 @@ async fn a_client_that_leaves_in_a_pause_is_not_called_for_again() {
 }
 
 /// A socket that is bound and does not listen: connecting is refused, and nobody else gets it.
-fn closed() -> (TcpSocket, String) {
+pub(super) fn closed() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}/codex", socket.local_addr().unwrap());
@@ -376,27 +378,24 @@ async fn a_request_for_several_choices_finds_the_way_back_too() {
     }
 }
 
-/// A listener whose line is full, so that connecting to it takes for ever.
+/// Fills the line of a listener that accepts nobody, so that connecting to it takes for ever.
 #[cfg(target_os = "linux")]
-async fn blackhole() -> (tokio::net::TcpListener, Vec<tokio::net::TcpStream>) {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-    let listener = socket.listen(1).unwrap();
+pub(super) async fn fill(listener: &TcpListener) -> Vec<TcpStream> {
     let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
     let mut line = Vec::new();
-    while let Ok(stream) =
-        tokio::time::timeout(Duration::from_millis(200), tokio::net::TcpStream::connect(address))
-            .await
-    {
+    while let Ok(stream) = tokio::time::timeout(patience, TcpStream::connect(address)).await {
         line.push(stream.unwrap());
     }
-    (listener, line)
+    line
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn connecting_is_tried_again_when_it_takes_too_long() {
-    let (listener, _line) = blackhole().await;
+    let (socket, _) = closed();
+    let listener = socket.listen(1).unwrap();
+    let _line = fill(&listener).await;
     let url = format!("http://{}/codex", listener.local_addr().unwrap());
     let settings = "[upstream]\nmax_retries = 1\nconnect_timeout_secs = 1";
     let daemon = Daemon::with_settings(&url, settings).await;
