@@ -68,6 +68,11 @@ impl Report {
         }
     }
 
+    /// What programs match on: the code, or for plan limits the type.
+    pub fn name(&self) -> Option<&str> {
+        self.code.as_deref().or(self.kind.as_deref())
+    }
+
     /// Whether nothing at all was reported.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()

@@ -17,10 +17,15 @@ use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::responses::error::{Body, Report};
 
+use super::admission::Admission;
+use super::circuit::Breaker;
 use super::events::text;
+use super::lanes::Lanes;
 use super::request::Requests;
 use super::watch::MAX_DOCUMENT;
-use super::{BuildError, Events, Failure, Head, Refusal, Waiting, transport};
+use super::{
+    BuildError, Crowded, Events, Failure, Head, Places, Refusal, Tries, Waiting, transport,
+};
 
 /// How long the catalogue may take, as in the Codex CLI.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,12 +79,15 @@ enum Remedy {
     Reread,
 }
 
-/// A client of the Codex backend, or of the public API for logins that are keys; clones share one pool of connections.
+/// A client of the Codex backend, or of the public API for logins that are keys; clones share their
+/// connections and the number of calls that may be under way.
 #[derive(Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    lanes: Arc<Lanes>,
+    admission: Arc<Admission>,
     logins: Arc<dyn Logins>,
     requests: Arc<Requests>,
+    max_retries: u32,
     connect_timeout: Duration,
     idle_timeout: Duration,
 }
@@ -113,13 +121,30 @@ impl Client {
         logins: Arc<dyn Logins>,
         extra_roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
+        let breaker = Breaker::new(settings.connect_timeout);
+        let lanes = Lanes::new(settings.max_in_flight, || {
+            transport::client(&settings.base_url, extra_roots, &breaker)
+        })?;
         Ok(Self {
-            http: transport::client(settings, &settings.base_url, extra_roots)?,
+            lanes: Arc::new(lanes),
+            admission: Arc::new(Admission::new(settings)),
             logins,
             requests: Arc::new(Requests::new(settings)?),
+            max_retries: settings.max_retries,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
         })
+    }
+
+    /// Waits until so many calls of one request may be under way. Dropping the future leaves the
+    /// line.
+    pub async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {
+        self.admission.enter(calls).await
+    }
+
+    /// The tries of a call that begins now.
+    pub fn tries(&self) -> Tries {
+        Tries::new(self.max_retries)
     }
 
     /// Sends `body`, a Responses request, and gives its answer once the backend has accepted it.
@@ -135,8 +160,9 @@ impl Client {
         conversation: Uuid,
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
+        let seat = self.lanes.take();
         let response = self
-            .signed(self.idle_timeout, Remedy::Renew, |login| {
+            .signed(seat.http(), self.idle_timeout, Remedy::Renew, |login| {
                 let url = self.requests.addresses(login).responses.clone();
                 let mut request = Request::new(reqwest::Method::POST, url);
                 *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
@@ -144,14 +170,14 @@ impl Client {
                 Ok(request)
             })
             .await?;
-        Ok(Events::new(response, self.idle_timeout))
+        Ok(Events::new(response, self.idle_timeout, seat))
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
             let response = self
-                .signed(MODELS_TIMEOUT, Remedy::Reread, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, |login| {
                     let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -173,7 +199,7 @@ impl Client {
     pub async fn usage(&self) -> Result<Bytes, Failure> {
         let fetch = async {
             let response = self
-                .signed(MODELS_TIMEOUT, Remedy::Renew, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, |login| {
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -189,12 +215,13 @@ impl Client {
     /// there is another one by the `remedy`, sends it once more.
     async fn signed(
         &self,
+        http: &reqwest::Client,
         patience: Duration,
         remedy: Remedy,
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<Response, Failure> {
         let login = self.logins.login().await?;
-        let response = self.send(patience, request(&login)?).await?;
+        let response = self.send(http, patience, request(&login)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return accepted(response).await;
         }
@@ -205,11 +232,16 @@ impl Client {
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
             return accepted(response).await;
         }
-        accepted(self.send(patience, request(&fresh)?).await?).await
+        accepted(self.send(http, patience, request(&fresh)?).await?).await
     }
 
-    async fn send(&self, patience: Duration, request: Request) -> Result<Response, Failure> {
-        within(patience, self.http.execute(request))
+    async fn send(
+        &self,
+        http: &reqwest::Client,
+        patience: Duration,
+        request: Request,
+    ) -> Result<Response, Failure> {
+        within(patience, http.execute(request))
             .await?
             .map_err(|error| Failure::sending(error, self.connect_timeout))
     }

@@ -12,6 +12,7 @@ use reqwest::{Body, Response};
 use crate::sse;
 
 use super::Failure;
+use super::lanes::Seat;
 use super::watch::Watched;
 
 /// How long a complete answer may take to come to its end.
@@ -67,13 +68,16 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub struct Events {
     head: Head,
     events: sse::Events<Watched<BodyDataStream<Body>>>,
+    /// The call's place on its connection.
+    _seat: Seat,
 }
 
 impl Events {
-    pub(super) fn new(response: Response, idle_timeout: Duration) -> Self {
+    pub(super) fn new(response: Response, idle_timeout: Duration, seat: Seat) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
-        Self { head, events: sse::events(Watched::new(body, idle_timeout), MAX_EVENT) }
+        let events = sse::events(Watched::new(body, idle_timeout), MAX_EVENT);
+        Self { head, events, _seat: seat }
     }
 
     /// What the headers of the answer say.

@@ -10,6 +10,7 @@ use crate::credentials;
 use crate::responses::error::{Class, Report};
 
 use super::Head;
+use super::circuit::Resting;
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +46,20 @@ pub enum Failure {
     Unreachable {
         /// What the layers below say.
         cause: String,
+    },
+    /// No connection was tried, since the last ones did not come about.
+    #[error(
+        "The upstream cannot be reached: the last {failures} attempts to connect failed, the last \
+         one so: {cause}. {}. Check the network, the proxy variables and the extra certificates.",
+        next_attempt(*wait)
+    )]
+    NotTried {
+        /// How many attempts failed in a row.
+        failures: u32,
+        /// How the last one of them did.
+        cause: String,
+        /// How long until the next one; nothing if that is under way.
+        wait: Option<Duration>,
     },
     /// The backend kept silent for too long.
     #[error("The upstream did not answer in time: {waiting} took more than {} s.", limit.as_secs_f32())]
@@ -98,17 +113,79 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+/// When sending the same request once more may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It will not.
+    Never,
+    /// In a moment.
+    Soon,
+    /// After the time that the backend gives.
+    After(Duration),
+}
+
 impl Failure {
-    /// Whether sending the same request once more may help: the backend is overloaded or failed,
-    /// or the connection did. Never for limits, logins and requests that are wrong.
-    pub fn is_retryable(&self) -> bool {
+    /// When sending the same request once more may help: soon, if the backend is overloaded or
+    /// failed or the connection did; never for plans, logins and requests that are wrong.
+    pub fn retry(&self) -> Retry {
         match self {
-            Self::Refused(refusal) => refusal.class().is_transient(),
-            Self::Reported(report) => report.class(None).is_transient(),
-            Self::Blocked { status, .. } => status.is_server_error(),
-            Self::Unreachable { .. } | Self::Disconnected { .. } => true,
-            Self::TimedOut { waiting, .. } => *waiting == Waiting::Connect,
-            Self::Login(_) | Self::UnusableLogin | Self::Malformed(_) => false,
+            Self::Refused(_) | Self::Reported(_) => match self.class() {
+                Some(Class::Overloaded | Class::Server) => {
+                    self.told_delay().map_or(Retry::Soon, Retry::After)
+                }
+                // A guess would only be one more request too many.
+                Some(Class::RateLimit) => self.told_delay().map_or(Retry::Never, Retry::After),
+                _ => Retry::Never,
+            },
+            Self::Blocked { status, .. } if status.is_server_error() => Retry::Soon,
+            Self::Unreachable { .. }
+            | Self::Disconnected { .. }
+            | Self::TimedOut { waiting: Waiting::Connect, .. } => Retry::Soon,
+            // Nobody waits for minutes twice.
+            Self::TimedOut { waiting: Waiting::Answer, .. }
+            | Self::Login(_)
+            | Self::UnusableLogin
+            | Self::Blocked { .. }
+            | Self::NotTried { .. }
+            | Self::Malformed(_) => Retry::Never,
+        }
+    }
+
+    /// What kind of failure the backend reports; nothing if somebody else does.
+    fn class(&self) -> Option<Class> {
+        match self {
+            Self::Refused(refusal) => Some(refusal.class()),
+            Self::Reported(report) => Some(report.class(None)),
+            _ => None,
+        }
+    }
+
+    /// How long the backend asks to wait, in its message or in a header.
+    pub fn told_delay(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.report.delay().or(refusal.retry_after),
+            Self::Reported(report) => report.delay(),
+            _ => None,
+        }
+    }
+
+    /// The failure in a few words, none of which are those of the backend's message: for the log.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Refused(refusal) => {
+                let name = refusal.report.name().map(|name| format!(" {name}"));
+                format!("HTTP {}{}", refusal.status.as_u16(), name.unwrap_or_default())
+            }
+            Self::Reported(report) => {
+                format!("reported {}", report.name().unwrap_or("without a name"))
+            }
+            Self::Blocked { status, .. } => format!("blocked, HTTP {}", status.as_u16()),
+            Self::Unreachable { cause } => format!("unreachable: {cause}"),
+            Self::NotTried { .. } => "unreachable, not tried".to_owned(),
+            Self::TimedOut { waiting, .. } => format!("timeout: {waiting}"),
+            Self::Disconnected { cause } => format!("disconnected: {cause}"),
+            Self::Login(_) | Self::UnusableLogin => "no usable login".to_owned(),
+            Self::Malformed(_) => "unreadable answer".to_owned(),
         }
     }
 
@@ -129,7 +206,9 @@ impl Failure {
 
     /// The failure behind an error of the HTTP client while a request was sent.
     pub(super) fn sending(error: reqwest::Error, connect_timeout: Duration) -> Self {
-        if error.is_connect() && error.is_timeout() {
+        if let Some(Resting { failures, cause, wait }) = resting(&error) {
+            Self::NotTried { failures: *failures, cause: cause.clone(), wait: *wait }
+        } else if error.is_connect() && error.is_timeout() {
             Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
         } else if error.is_connect() {
             Self::Unreachable { cause: causes(error) }
@@ -148,6 +227,25 @@ impl Refusal {
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
         self.report.class(Some(self.status.as_u16()))
+    }
+}
+
+/// What the circuit says, if it is what kept the request from being sent.
+fn resting(error: &reqwest::Error) -> Option<&Resting> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(resting) = error.downcast_ref() {
+            return Some(resting);
+        }
+        cause = error.source();
+    }
+    None
+}
+
+fn next_attempt(wait: Option<Duration>) -> String {
+    match wait {
+        Some(wait) => format!("The next one is made in {:.1} s", wait.as_secs_f32()),
+        None => "The next one is under way".to_owned(),
     }
 }
 
@@ -197,12 +295,23 @@ mod tests {
         Failure::Reported(Box::new(Report::from_json(json)))
     }
 
+    fn asked_to_wait(status: u16, seconds: u64) -> Failure {
+        let Failure::Refused(mut refusal) = refused(status, None) else { unreachable!() };
+        refusal.retry_after = Some(Duration::from_secs(seconds));
+        Failure::Refused(refusal)
+    }
+
+    fn rate_limit(message: &str) -> Failure {
+        reported(&format!(r#"{{"code":"rate_limit_exceeded","message":"{message}"}}"#))
+    }
+
     #[test]
-    fn what_may_pass_is_retryable() {
+    fn what_may_pass_is_sent_again_soon() {
         for failure in [
             refused(500, None),
             refused(502, None),
             refused(503, None),
+            refused(504, None),
             refused(503, Some("server_is_overloaded")),
             refused(400, Some("slow_down")),
             reported(r#"{"code":"server_error"}"#),
@@ -213,12 +322,26 @@ mod tests {
             Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
             Failure::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
         ] {
-            assert!(failure.is_retryable(), "{failure:?}");
+            assert_eq!(failure.retry(), Retry::Soon, "{failure:?}");
         }
     }
 
     #[test]
-    fn what_stays_is_not_retryable() {
+    fn what_has_a_time_of_its_own_is_sent_again_then() {
+        for (failure, millis) in [
+            (asked_to_wait(503, 2), 2000),
+            (asked_to_wait(429, 7), 7000),
+            (asked_to_wait(500, 3600), 3_600_000),
+            (rate_limit("Please try again in 350ms."), 350),
+            (rate_limit("Please try again in 11.054s."), 11_054),
+            (reported(r#"{"code":"slow_down","message":"Try again in 2 seconds."}"#), 2000),
+        ] {
+            assert_eq!(failure.retry(), Retry::After(Duration::from_millis(millis)), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_stays_is_not_sent_again() {
         for failure in [
             refused(400, None),
             refused(401, None),
@@ -228,15 +351,38 @@ mod tests {
             refused(302, None),
             refused(500, Some("insufficient_quota")),
             refused(503, Some("rate_limit_exceeded")),
+            refused(503, Some("cyber_policy")),
             reported(r#"{"code":"context_length_exceeded"}"#),
             reported(r#"{"code":"rate_limit_exceeded"}"#),
             reported(r#"{"error":{"type":"usage_limit_reached"}}"#),
+            reported(r#"{"code":"insufficient_quota","message":"Try again in 1s."}"#),
+            reported(r#"{"code":"invalid_prompt","message":"Try again in 1s."}"#),
+            asked_to_wait(401, 1),
+            asked_to_wait(400, 1),
             Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
             Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
             Failure::Blocked { status: StatusCode::FORBIDDEN, ray: None },
+            Failure::NotTried { failures: 5, cause: String::new(), wait: None },
             Failure::Malformed(String::new()),
         ] {
-            assert!(!failure.is_retryable(), "{failure:?}");
+            assert_eq!(failure.retry(), Retry::Never, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_hold_nothing_of_messages() {
+        for (failure, reason) in [
+            (refused(503, Some("slow_down")), "HTTP 503 slow_down"),
+            (refused(500, None), "HTTP 500"),
+            (rate_limit("canary"), "reported rate_limit_exceeded"),
+            (
+                reported(r#"{"error":{"type":"server_error","message":"canary"}}"#),
+                "reported server_error",
+            ),
+            (reported(r#"{"message":"canary"}"#), "reported without a name"),
+            (Failure::Malformed("canary".to_owned()), "unreadable answer"),
+        ] {
+            assert_eq!(failure.reason(), reason);
         }
     }
 }

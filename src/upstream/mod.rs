@@ -1,17 +1,24 @@
 //! The Codex backend as a client sees it.
 //!
 //! [`Client::respond`] starts a call and gives its [`Events`]; [`Client::models`] fetches the
-//! catalogue. The bearer goes to the configured base address of its kind of login only: no other
+//! catalogue; [`Client::enter`] takes the places of a request among those that may be under way. The
+//! bearer goes to the configured base address of its kind of login only: no other
 //! address is ever built, and redirects are not followed.
 
+mod admission;
+mod backoff;
+mod circuit;
 mod client;
 mod events;
 mod failure;
+mod lanes;
 mod request;
 mod transport;
 mod watch;
 
+pub use admission::{Crowded, Places, Turn};
+pub use backoff::{Failed, Tries};
 pub use client::{Client, Logins, ModelsAnswer};
 pub use events::{Events, Head};
-pub use failure::{Failure, Refusal, Waiting};
+pub use failure::{Failure, Refusal, Retry, Waiting};
 pub use transport::{BuildError, http_client};

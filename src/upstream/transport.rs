@@ -1,4 +1,4 @@
-//! The HTTP client: TLS roots, proxies, pool, windows and timeouts.
+//! The HTTP clients: TLS roots, proxies, pool, windows and timeouts.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,8 @@ use std::time::Duration;
 use reqwest::{Certificate, Url, redirect};
 
 use crate::config;
+
+use super::circuit::Breaker;
 
 /// HTTP/2 gives every stream this much room, and the connection room for all of them: a client
 /// that stops reading then fills its own window and no other stream waits for it.
@@ -59,34 +61,42 @@ pub(super) fn extra_roots_file(
         .map(PathBuf::from)
 }
 
-/// An HTTP client for another `service`, set up like the one for the backend.
+/// An HTTP client for another `service`, set up like those for the backend.
 pub fn http_client(
     settings: &config::Upstream,
     service: &Url,
 ) -> Result<reqwest::Client, BuildError> {
-    client(settings, service, extra_roots_file(std::env::var_os).as_deref())
+    let builder = builder(service, extra_roots_file(std::env::var_os).as_deref())?;
+    Ok(builder.connect_timeout(settings.connect_timeout).build()?)
 }
 
-/// Builds the client for a service.
+/// The client for the backend, which connects as the `breaker` lets it.
+pub(super) fn client(
+    service: &Url,
+    extra_roots: Option<&Path>,
+    breaker: &Breaker,
+) -> Result<reqwest::Client, BuildError> {
+    Ok(builder(service, extra_roots)?.connector_layer(breaker.clone()).build()?)
+}
+
+/// What the clients of all services have in common.
 ///
 /// There is no total timeout, because answers take as long as they take; whoever reads them
 /// watches for silence.
-pub(super) fn client(
-    settings: &config::Upstream,
+fn builder(
     service: &Url,
     extra_roots: Option<&Path>,
-) -> Result<reqwest::Client, BuildError> {
+) -> Result<reqwest::ClientBuilder, BuildError> {
     let mut builder = reqwest::Client::builder()
         .tls_backend_rustls()
         .redirect(redirect::Policy::none())
         .referer(false)
-        .connect_timeout(settings.connect_timeout)
         .pool_idle_timeout(Duration::from_secs(90))
         .tcp_nodelay(true)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(STREAM_WINDOW * STREAMS)
         .http2_keep_alive_interval(Duration::from_secs(20))
-        .http2_keep_alive_timeout(Duration::from_secs(20))
+        .http2_keep_alive_timeout(Duration::from_secs(10))
         .http2_keep_alive_while_idle(true);
     if is_loopback(service) {
         // Proxies have another idea of where this machine is.
@@ -95,7 +105,7 @@ pub(super) fn client(
     if let Some(path) = extra_roots {
         builder = builder.tls_certs_merge(certificates(path)?);
     }
-    Ok(builder.build()?)
+    Ok(builder)
 }
 
 /// Whether the address is this machine's own.

@@ -117,7 +117,7 @@ async fn fragile(base_url: &str) -> (Arc<Fragile>, String) {
     config.auth.codex_home = std::path::PathBuf::new();
     let login = Arc::new(Fragile(AtomicBool::new(false)));
     let client = upstream::Client::new(&config.upstream, login.clone()).unwrap();
-    let url = serve(App::new(config, client, Account::Simulated).router()).await;
+    let url = serve(App::new(config, client, Account::Simulated).unwrap().router()).await;
     (login, url)
 }
 

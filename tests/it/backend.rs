@@ -18,6 +18,8 @@ pub struct Answer {
     /// The length of the pieces the body comes in.
     pub piece: Pieces,
     pub end: End,
+    /// Nothing comes before this is true.
+    pub gate: Option<watch::Receiver<bool>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +38,10 @@ pub enum End {
     Cut,
     /// Nothing more comes, until the client leaves.
     Silence,
+    /// The connection is closed without a word.
+    Reset,
+    /// Nothing comes at all, until the client leaves.
+    Mute,
 }
 
 impl Answer {
@@ -46,6 +52,7 @@ impl Answer {
             body: body.into(),
             piece: Pieces::Whole,
             end: End::Proper,
+            gate: None,
         }
     }
 
@@ -56,6 +63,11 @@ impl Answer {
 
     pub fn ending(self, end: End) -> Self {
         Self { end, ..self }
+    }
+
+    /// Waits with everything until the gate is open.
+    pub fn behind(self, gate: &watch::Sender<bool>) -> Self {
+        Self { gate: Some(gate.subscribe()), ..self }
     }
 
     pub fn in_pieces(self, piece: Pieces) -> Self {
@@ -83,6 +95,14 @@ pub struct Backend {
     seen: Arc<Mutex<Vec<Seen>>>,
     /// How many clients have left before their answers were complete.
     left: watch::Receiver<usize>,
+    calls: Arc<Mutex<Calls>>,
+}
+
+/// How many calls are under way, and how many were at most.
+#[derive(Debug, Default, Clone, Copy)]
+struct Calls {
+    now: usize,
+    peak: usize,
 }
 
 impl Backend {
@@ -91,7 +111,15 @@ impl Backend {
         models: &[&str],
         script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::on(TcpListener::bind("127.0.0.1:0").await.unwrap(), models, script)
+    }
+
+    /// The same, where somebody listens already.
+    pub fn on(
+        listener: TcpListener,
+        models: &[&str],
+        script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
         let base_url = format!("http://{}/codex", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (leave, left) = watch::channel(0);
@@ -107,6 +135,8 @@ impl Backend {
         let models = serde_json::json!({ "models": models }).to_string();
         let script: Arc<Script> = Arc::new(script);
         let noted = Arc::clone(&seen);
+        let calls = Arc::<Mutex<Calls>>::default();
+        let counted = Arc::clone(&calls);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -115,12 +145,13 @@ impl Backend {
                     script: Arc::clone(&script),
                     seen: Arc::clone(&noted),
                     leave: leave.clone(),
+                    calls: Arc::clone(&counted),
                     models: models.clone(),
                 };
                 tokio::spawn(connection.serve());
             }
         });
-        Self { base_url, seen, left }
+        Self { base_url, seen, left, calls }
     }
 
     /// Always the same stream.
@@ -131,6 +162,21 @@ impl Backend {
 
     pub fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Waits until so many calls have come.
+    pub async fn wait_for_calls(&self, count: usize) {
+        let wait = async {
+            while self.seen.lock().unwrap().len() < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), wait).await.expect("no such call came");
+    }
+
+    /// How many calls were under way at once, at most.
+    pub fn peak(&self) -> usize {
+        self.calls.lock().unwrap().peak
     }
 
     /// Waits until so many clients have left.
@@ -145,15 +191,36 @@ struct Connection {
     script: Arc<Script>,
     seen: Arc<Mutex<Vec<Seen>>>,
     leave: watch::Sender<usize>,
+    calls: Arc<Mutex<Calls>>,
     models: String,
+}
+
+/// A call under way.
+struct UnderWay(Arc<Mutex<Calls>>);
+
+impl UnderWay {
+    fn new(calls: &Arc<Mutex<Calls>>) -> Self {
+        let mut counts = calls.lock().unwrap();
+        counts.now += 1;
+        counts.peak = counts.peak.max(counts.now);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().now -= 1;
+    }
 }
 
 impl Connection {
     async fn serve(mut self) {
         while let Some(call) = self.read().await {
+            let mut under_way = None;
             let answer = if call.head.starts_with("GET /codex/models?") {
                 Answer::error(200, &self.models)
             } else {
+                under_way = Some(UnderWay::new(&self.calls));
                 let number = {
                     let mut seen = self.seen.lock().unwrap();
                     seen.push(call.clone());
@@ -161,6 +228,16 @@ impl Connection {
                 };
                 (self.script)(number, &call)
             };
+            if let Some(mut gate) = answer.gate.clone() {
+                let mut byte = [0];
+                tokio::select! {
+                    _ = gate.wait_for(|is_open| *is_open) => {}
+                    _ = self.stream.read(&mut byte) => {
+                        self.leave.send_modify(|left| *left += 1);
+                        return;
+                    }
+                }
+            }
             match answer.end {
                 End::Proper => {
                     if self.write(&answer).await.is_err() {
@@ -172,14 +249,18 @@ impl Connection {
                     let _ = self.write(&answer).await;
                     return;
                 }
-                End::Silence => {
-                    let _ = self.write(&answer).await;
+                End::Reset => return,
+                End::Silence | End::Mute => {
+                    if answer.end == End::Silence {
+                        let _ = self.write(&answer).await;
+                    }
                     let mut byte = [0];
                     let _ = self.stream.read(&mut byte).await;
                     self.leave.send_modify(|left| *left += 1);
                     return;
                 }
             }
+            drop(under_way);
         }
     }
 
@@ -221,7 +302,7 @@ impl Connection {
             End::Proper => out.extend_from_slice(b"0\r\n\r\n"),
             // A chunk that is never finished.
             End::Cut => out.extend_from_slice(b"ff\r\n"),
-            End::Silence => {}
+            End::Silence | End::Reset | End::Mute => {}
         }
         self.stream.write_all(&out).await
     }

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::{Daemon, chunks, content, finish, hello, with};
 
+/// More of them take more time and show nothing else.
+const ONE_RETRY: &str = "[upstream]\nmax_retries = 1";
+
 fn begun() -> Vec<Value> {
     text(&[])[..2].to_vec()
 }
@@ -54,7 +57,7 @@ async fn a_failure_after_the_answer_has_begun_is_the_last_line_but_one() {
 }
 
 #[tokio::test]
-async fn an_overloaded_backend_is_asked_once_more() {
+async fn an_overloaded_backend_is_asked_again() {
     let backend = Backend::start(&["gpt-5.5"], |number, _| {
         Answer::stream(if number % 2 == 0 { overloaded() } else { answer(&["Hi"]) })
     })
@@ -72,7 +75,7 @@ async fn an_overloaded_backend_is_asked_once_more() {
 #[tokio::test]
 async fn a_backend_that_stays_overloaded_is_503_with_a_delay() {
     let backend = Backend::streaming(&overloaded()).await;
-    let daemon = Daemon::start(&backend.base_url).await;
+    let daemon = Daemon::with_settings(&backend.base_url, ONE_RETRY).await;
     let response = daemon.post(with(hello(), json!({"stream": true})).to_string()).await;
     assert_eq!(response.status(), 503);
     assert_eq!(response.headers()["retry-after"], "5");
@@ -117,7 +120,7 @@ async fn a_cut_answer_is_never_passed_off_as_whole() {
     let backend =
         Backend::start(&["gpt-5.5"], move |_, _| Answer::stream(part.clone()).ending(End::Cut))
             .await;
-    let daemon = Daemon::start(&backend.base_url).await;
+    let daemon = Daemon::with_settings(&backend.base_url, ONE_RETRY).await;
     let (_, chunks) = daemon.stream(&hello()).await;
     assert_eq!(content(&chunks, 0), "Hel");
     assert_eq!(finish(&chunks, 0), None);

@@ -221,7 +221,9 @@ async fn what_the_backend_does_not_take_back_is_left_out_once_and_for_all() {
             }
         })
         .await;
-        let daemon = Daemon::start(&backend.base_url).await;
+        // Sending it again plainly is none of the retries.
+        let settings = "[upstream]\nmax_retries = 0";
+        let daemon = Daemon::with_settings(&backend.base_url, settings).await;
         let mut conversation = Conversation::new();
         for text in ["One.", "Two.", "Three."] {
             conversation.say(&daemon, text).await;

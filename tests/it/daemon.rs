@@ -36,15 +36,26 @@ impl Daemon {
 
     /// One whose connections have other limits than the settings say.
     pub async fn with_limits(base_url: &str, settings: &str, limits: Limits) -> Self {
-        Self::launch("127.0.0.1:0", base_url, settings, limits).await
+        Self::launch("127.0.0.1:0", base_url, settings, limits, None).await
     }
 
     /// One that listens somewhere else.
     pub async fn on(address: &str, base_url: &str, settings: &str) -> Self {
-        Self::launch(address, base_url, settings, Limits::default()).await
+        Self::launch(address, base_url, settings, Limits::default(), None).await
     }
 
-    async fn launch(address: &str, base_url: &str, settings: &str, limits: Limits) -> Self {
+    /// One that trusts a backend with these certificates, too.
+    pub async fn with_roots(base_url: &str, settings: &str, roots: &Path) -> Self {
+        Self::launch("127.0.0.1:0", base_url, settings, Limits::default(), Some(roots)).await
+    }
+
+    async fn launch(
+        address: &str,
+        base_url: &str,
+        settings: &str,
+        limits: Limits,
+        roots: Option<&Path>,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
@@ -55,7 +66,11 @@ impl Daemon {
         let issuer = "http://127.0.0.1:1".parse().unwrap();
         let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
-        let client = Client::new(&config.upstream, store.clone()).unwrap();
+        let client = match roots {
+            None => Client::new(&config.upstream, store.clone()),
+            roots => Client::with_extra_roots(&config.upstream, store.clone(), roots),
+        };
+        let client = client.unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).unwrap().router();
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

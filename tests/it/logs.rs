@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, answer, sse, text};
+use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::FAKE_TOKEN;
 
 const PROMPT: &str = "canary-prompt-4711";
@@ -165,4 +165,24 @@ async fn a_refusal_has_its_line_and_nothing_of_what_was_sent() {
     for (line, piece) in [(lines[0], "status=421"), (lines[1], "code=\"origin_not_allowed\"")] {
         assert!(line.contains(piece) && line.contains("request_id=\"req_"), "{line}");
     }
+}
+
+#[tokio::test]
+async fn every_retry_has_its_line_and_nothing_of_what_the_backend_says() {
+    let backend = Backend::start(&["gpt-5.5"], |number, _| match number {
+        0 => Answer::error(503, r#"{"error":{"code":"slow_down","message":"canary-words-4711"}}"#),
+        1 => Answer::stream("").ending(End::Reset),
+        _ => Answer::stream(answer(&[ANSWER])),
+    })
+    .await;
+    let program = Program::start(&backend.base_url, &[], None);
+    program.ask(false).await;
+    let log = program.stop();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("sent again")).collect();
+    let [first, second] = lines[..] else { panic!("{log}") };
+    for (line, attempt, reason) in [(first, 2, "HTTP 503 slow_down"), (second, 3, "disconnected")] {
+        assert!(line.contains("INFO") && line.contains(reason), "{line}");
+        assert!(line.contains(&format!("attempt={attempt} ")), "{line}");
+    }
+    assert!(!log.contains("canary-words-4711"), "{log}");
 }

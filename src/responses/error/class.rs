@@ -34,13 +34,6 @@ pub enum Class {
     Unexpected,
 }
 
-impl Class {
-    /// Whether the same request may well succeed when it is sent again at once.
-    pub fn is_transient(self) -> bool {
-        matches!(self, Self::Overloaded | Self::Server)
-    }
-}
-
 impl Report {
     /// What kind of failure this is.
     ///

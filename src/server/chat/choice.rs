@@ -1,5 +1,5 @@
-//! One choice of an answer: a call to the backend, read as it comes, and sent once more if it
-//! fails before anything of it was shown.
+//! One choice of an answer: a call to the backend, read as it comes, and sent again if it fails
+//! before anything of it was shown.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -15,13 +15,7 @@ use crate::continuity::Memory;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Progress, Reader};
-use crate::upstream::{Client, Events, Failure, Head};
-
-/// How often a call is sent again.
-const RETRIES: u32 = 1;
-
-/// What to wait before a call is sent again: a moment for the backend to come to itself.
-const PAUSE: Duration = Duration::from_millis(200);
+use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn};
 
 /// What to send, and how to read the answer.
 #[derive(Debug)]
@@ -37,9 +31,17 @@ pub(super) struct Order {
 }
 
 impl Order {
-    fn send(self: &Arc<Self>, body: Bytes) -> BoxFuture<'static, Result<Events, Failure>> {
+    /// Makes the call with this body, after a pause.
+    fn send(
+        self: &Arc<Self>,
+        body: Bytes,
+        pause: Duration,
+    ) -> BoxFuture<'static, Result<Events, Failure>> {
         let order = Arc::clone(self);
         async move {
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
+            }
             order.client.respond(body, order.conversation, order.turn_state.as_deref()).await
         }
         .boxed()
@@ -71,11 +73,15 @@ pub(super) struct Choice {
     body: Bytes,
     call: Call,
     reader: Reader,
-    retries: u32,
+    tries: Tries,
     head: Head,
+    /// The right to make the call; nothing before it begins and after it is over.
+    turn: Option<Turn>,
 }
 
 enum Call {
+    /// Other choices of the same request are to end first.
+    Waiting(BoxFuture<'static, Turn>),
     Opening(BoxFuture<'static, Result<Events, Failure>>),
     Open(Box<Events>),
     Closed,
@@ -100,15 +106,26 @@ pub(super) enum Shown {
 }
 
 impl Choice {
-    pub(super) fn new(order: &Arc<Order>) -> Self {
+    pub(super) fn new(order: &Arc<Order>, places: &Arc<Places>) -> Self {
+        let turn = places.turn_now();
+        let call = match turn {
+            Some(_) => Call::Opening(order.send(order.body.clone(), Duration::ZERO)),
+            None => Call::Waiting(Arc::clone(places).turn().boxed()),
+        };
         Self {
             body: order.body.clone(),
-            call: Call::Opening(order.send(order.body.clone())),
+            call,
             reader: Reader::new(Arc::clone(&order.plan)),
-            retries: RETRIES,
+            tries: order.client.tries(),
             head: Head::default(),
+            turn,
             order: Arc::clone(order),
         }
+    }
+
+    /// Whether the call is under way and nothing of the answer has come yet.
+    pub(super) fn is_beginning(&self) -> bool {
+        !matches!(self.call, Call::Waiting(_)) && !self.reader.has_begun()
     }
 
     /// What the backend's answer says of itself.
@@ -127,7 +144,7 @@ impl Choice {
 
     /// Shows what was held back, before an error ends the answer.
     pub(super) fn abandon(&mut self, sink: &mut impl Sink) {
-        self.call = Call::Closed;
+        self.end();
         self.reader.abandon(sink);
     }
 
@@ -137,8 +154,14 @@ impl Choice {
         cx: &mut Context<'_>,
         shown: Shown,
         sink: &mut impl Sink,
-    ) -> Poll<Result<Step, Failure>> {
+    ) -> Poll<Result<Step, Failed>> {
         let outcome = match &mut self.call {
+            Call::Waiting(waiting) => {
+                self.turn = Some(ready!(waiting.poll_unpin(cx)));
+                self.tries = self.order.client.tries();
+                self.call = Call::Opening(self.order.send(self.body.clone(), Duration::ZERO));
+                Ok(self.reader.progress())
+            }
             Call::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
                 Ok(events) => {
                     self.head = events.head().clone();
@@ -168,36 +191,31 @@ impl Choice {
     }
 
     /// Sends the call again if that may help and is still possible.
-    fn fail(&mut self, failure: Failure, shown: Shown) -> Result<Step, Failure> {
+    fn fail(&mut self, failure: Failure, shown: Shown) -> Result<Step, Failed> {
         let is_untouched = match shown {
             Shown::AtTheEnd => true,
             // A reader that has begun, or that was given up, has shown something.
             Shown::AsItComes => !self.reader.has_begun(),
         };
-        let pause = if !is_untouched {
-            None
-        } else if self.send_plainly(&failure) {
-            tracing::info!(%failure, "the call is sent again without remembered turns");
-            Some(Duration::ZERO)
-        } else if self.retries > 0 && failure.is_retryable() {
-            self.retries -= 1;
-            tracing::info!(%failure, "the call failed and is sent again");
-            Some(PAUSE)
+        if !is_untouched {
+            self.end();
+            // What has gone out is of the last try, and the client knows of no other.
+            return Err(Failed { failure, tries: 1 });
+        }
+        let reason = failure.reason();
+        let pause = if self.send_plainly(&failure) {
+            tracing::info!(reason, "the call is sent again without remembered turns");
+            Duration::ZERO
+        } else if let Some(pause) = self.tries.next(&failure) {
+            let (attempt, pause_ms) = (self.tries.made(), pause.as_secs_f64() * 1000.0);
+            tracing::info!(attempt, pause_ms, reason, "the call failed and is sent again");
+            pause
         } else {
-            None
+            self.end();
+            return Err(Failed { failure, tries: self.tries.made() });
         };
-        let Some(pause) = pause else {
-            self.call = Call::Closed;
-            return Err(failure);
-        };
-        let (order, body) = (Arc::clone(&self.order), self.body.clone());
-        self.call = Call::Opening(
-            async move {
-                tokio::time::sleep(pause).await;
-                order.send(body).await
-            }
-            .boxed(),
-        );
+        // What is left of the call before ends here, and not after the pause.
+        self.call = Call::Opening(self.order.send(self.body.clone(), pause));
         self.reader = Reader::new(Arc::clone(&self.order.plan));
         Ok(Step::Restarted)
     }
@@ -238,11 +256,17 @@ impl Choice {
     }
 
     fn close(&mut self) {
-        if let Call::Open(events) = std::mem::replace(&mut self.call, Call::Closed)
+        if let Call::Open(events) = self.end()
             && !self.reader.was_cut()
         {
             events.finish();
         }
         // Dropping the events of an answer that was cut here cancels the call.
+    }
+
+    /// Lets another call begin.
+    fn end(&mut self) -> Call {
+        self.turn = None;
+        std::mem::replace(&mut self.call, Call::Closed)
     }
 }

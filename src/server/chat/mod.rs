@@ -35,6 +35,7 @@ use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
 use crate::translate::response::{Reader, add_usage};
+use crate::upstream::{Failed, Failure, Places};
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
 /// can still be told with a status of its own.
@@ -65,11 +66,13 @@ async fn respond(
     closing: &Closing,
 ) -> Result<Response, ApiError> {
     let prepared = match body {
-        Ok(Whole(body)) => prepare(app, &body, &mut record).await,
+        Ok(Whole(body)) => prepare(app, body, &mut record).await,
         Err(error) => Err(error),
     };
     match prepared {
-        Ok((order, notes)) => answer(app, Arc::new(order), &notes, record, closing).await,
+        Ok((order, places, notes)) => {
+            answer(app, Arc::new(order), places, &notes, record, closing).await
+        }
         Err(error) => {
             record.failed(error.status.as_u16(), None);
             Err(error)
@@ -80,15 +83,16 @@ async fn respond(
 async fn answer(
     app: &App,
     order: Arc<Order>,
+    places: Arc<Places>,
     notes: &Notes,
     record: Record,
     closing: &Closing,
 ) -> Result<Response, ApiError> {
     let identity = Identity::new(&order.plan);
     let mut response = if order.plan.stream {
-        streamed(app, order, identity, record, closing).await
+        streamed(app, order, &places, identity, record, closing).await
     } else {
-        whole(app, &order, &identity, record).await
+        whole(app, &order, &places, &identity, record).await
     }?;
     let headers = response.headers_mut();
     if let Some(dropped) = notes.dropped() {
@@ -100,8 +104,25 @@ async fn answer(
     Ok(response)
 }
 
+/// Translates the client's request and waits for its turn.
+async fn prepare(
+    app: &App,
+    body: Bytes,
+    record: &mut Record,
+) -> Result<(Order, Arc<Places>, Notes), ApiError> {
+    let (order, notes) = translate(app, &body, record).await?;
+    // Requests that wait are kept in one form only.
+    drop(body);
+    let places = app.0.upstream.enter(order.plan.choices).await?;
+    Ok((order, places, notes))
+}
+
 /// Reads and translates the client's request.
-async fn prepare(app: &App, body: &Bytes, record: &mut Record) -> Result<(Order, Notes), ApiError> {
+async fn translate(
+    app: &App,
+    body: &Bytes,
+    record: &mut Record,
+) -> Result<(Order, Notes), ApiError> {
     let value: Value<'_> = parse(body)?;
     let chat = chat::request::Request::read(&value)?;
     chat.model.clone_into(&mut record.model);
@@ -182,11 +203,12 @@ fn model(resolved: &Resolved) -> request::Model {
 async fn streamed(
     app: &App,
     order: Arc<Order>,
+    places: &Arc<Places>,
     identity: Identity,
     record: Record,
     closing: &Closing,
 ) -> Result<Response, ApiError> {
-    let mut answer = stream::Answer::new(order, identity, record, closing);
+    let mut answer = stream::Answer::new(order, places, identity, record, closing);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
@@ -209,10 +231,11 @@ async fn streamed(
 async fn whole(
     app: &App,
     order: &Arc<Order>,
+    places: &Arc<Places>,
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answers = whole::gather(order).await.map_err(|failure| {
+    let answers = whole::gather(order, places).await.map_err(|failure| {
         let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
         record.failed(error.status.as_u16(), upstream_request_id.as_deref());
@@ -255,9 +278,9 @@ fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     }
 }
 
-fn request_id_of(failure: &crate::upstream::Failure) -> Option<String> {
-    match failure {
-        crate::upstream::Failure::Refused(refusal) => refusal.head.request_id.clone(),
+fn request_id_of(failed: &Failed) -> Option<String> {
+    match &failed.failure {
+        Failure::Refused(refusal) => refusal.head.request_id.clone(),
         _ => None,
     }
 }

@@ -23,7 +23,7 @@ use crate::server::listen::Closing;
 use crate::server::record::Record;
 use crate::sse::encode::{DONE, KEEPALIVE};
 use crate::translate::response::Progress;
-use crate::upstream::Failure;
+use crate::upstream::{Failed, Places};
 
 /// After so long without a word the client gets a comment.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -75,12 +75,13 @@ impl Sink for Chunks<'_> {
 impl Answer {
     pub(super) fn new(
         order: Arc<Order>,
+        places: &Arc<Places>,
         identity: Identity,
         record: Record,
         closing: &Closing,
     ) -> Self {
         let plan = &order.plan;
-        let choices: Vec<_> = (0..plan.choices).map(|_| Choice::new(&order)).collect();
+        let choices: Vec<_> = (0..plan.choices).map(|_| Choice::new(&order, places)).collect();
         let out = Output {
             identity,
             include_usage: plan.include_usage,
@@ -94,12 +95,12 @@ impl Answer {
         Self { order, choices, out, keepalive, record, cut, is_over: false }
     }
 
-    /// Waits until every choice has begun. Until then nothing has gone out, and a failure can be
-    /// told with its own status.
-    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+    /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
+    /// failure can be told with its own status.
+    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
         let mut is_pending = false;
         for index in 0..self.choices.len() {
-            while !self.choices[index].reader().has_begun() {
+            while self.choices[index].is_beginning() {
                 match self.poll_choice(index, cx) {
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
@@ -126,7 +127,7 @@ impl Answer {
         &mut self,
         index: usize,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Progress, Failure>> {
+    ) -> Poll<Result<Progress, Failed>> {
         let choice = &mut self.choices[index];
         let tier = choice.reader().service_tier();
         let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
@@ -134,7 +135,7 @@ impl Answer {
     }
 
     /// Reads what has come of all choices.
-    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<(), Failure> {
+    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<(), Failed> {
         for index in 0..self.choices.len() {
             while !self.choices[index].has_ended() && self.out.buffer.len() < FULL {
                 match self.poll_choice(index, cx) {

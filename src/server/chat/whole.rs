@@ -6,13 +6,16 @@ use std::task::Poll;
 
 use super::choice::{Choice, Order, Shown, Step};
 use crate::chat::completion::Gatherer;
-use crate::upstream::Failure;
+use crate::upstream::{Failed, Places};
 
 /// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
-pub(super) async fn gather(order: &Arc<Order>) -> Result<Vec<(Choice, Gatherer)>, Failure> {
+pub(super) async fn gather(
+    order: &Arc<Order>,
+    places: &Arc<Places>,
+) -> Result<Vec<(Choice, Gatherer)>, Failed> {
     let count = order.plan.choices;
     let mut choices: Vec<_> =
-        (0..count).map(|_| (Choice::new(order), Gatherer::default())).collect();
+        (0..count).map(|_| (Choice::new(order, places), Gatherer::default())).collect();
     poll_fn(|cx| {
         let mut is_pending = false;
         for (choice, gatherer) in &mut choices {

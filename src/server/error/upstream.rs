@@ -10,18 +10,48 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::responses::error::{Class, Report};
-use crate::upstream::{Failure, Refusal};
+use crate::upstream::{Crowded, Failed, Failure, Refusal};
 
 use super::ApiError;
 
 /// What to wait when the backend is overloaded and does not say how long.
 const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
 
+/// What to wait when too many requests wait here. Some call or other ends all the time.
+const CROWDED_DELAY: Duration = Duration::from_secs(1);
+
+/// What to wait for an attempt to connect that is under way.
+const CONNECT_DELAY: Duration = Duration::from_secs(1);
+
 const NO_DETAILS: &str = "The upstream reported an error without details.";
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() })
+    }
+}
+
+impl From<Failed> for ApiError {
+    fn from(Failed { failure, tries }: Failed) -> Self {
+        // What the backend says is passed on as it is, and attempts that were not made do not count.
+        let is_ours = !matches!(
+            failure,
+            Failure::Refused(_) | Failure::Reported(_) | Failure::NotTried { .. }
+        );
+        let mut error = Self::from(failure);
+        if is_ours && tries > 1 {
+            let message = sentence(&error.error.message);
+            error.error.message = format!("{message} It was tried {tries} times.");
+        }
+        error
+    }
+}
+
+impl From<Crowded> for ApiError {
+    fn from(crowded: Crowded) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", crowded.to_string())
+            .code("too_many_requests")
+            .retry_after(CROWDED_DELAY)
     }
 }
 
@@ -40,14 +70,19 @@ impl ApiError {
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, text).code("login_not_renewed")
             }
             Failure::Login(_) | Failure::UnusableLogin => Self::login(text),
-            Failure::Refused(refusal) => Self::of_report(&refusal.report, Some(refusal), clock),
-            Failure::Reported(report) => Self::of_report(report, None, clock),
+            Failure::Refused(refusal) => {
+                Self::of_report(&refusal.report, Some(refusal), failure.told_delay(), clock)
+            }
+            Failure::Reported(report) => Self::of_report(report, None, failure.told_delay(), clock),
             Failure::Blocked { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_blocked")
             }
             Failure::Unreachable { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_unreachable")
             }
+            Failure::NotTried { wait, .. } => Self::server(StatusCode::BAD_GATEWAY, text)
+                .code("upstream_unreachable")
+                .retry_after(wait.unwrap_or(CONNECT_DELAY)),
             Failure::TimedOut { .. } => {
                 Self::server(StatusCode::GATEWAY_TIMEOUT, text).code("upstream_timeout")
             }
@@ -61,14 +96,18 @@ impl ApiError {
     }
 
     /// What the backend reports, in the HTTP answer `refusal` or in a stream.
-    fn of_report(report: &Report, refusal: Option<&Refusal>, clock: &Clock) -> Self {
+    fn of_report(
+        report: &Report,
+        refusal: Option<&Refusal>,
+        told_delay: Option<Duration>,
+        clock: &Clock,
+    ) -> Self {
         let status = refusal.map(|refusal| refusal.status);
         let class = report.class(status.map(|status| status.as_u16()));
         let message = message(report, status);
         let code = report.code_or_implied();
         // What the backend names; limits of plans are named by the type.
         let name = code.or(report.kind.as_deref());
-        let asked_to_wait = refusal.and_then(|refusal| refusal.retry_after);
 
         let mut error = match class {
             Class::Quota => Self::quota(report, message, refusal.is_some(), clock)
@@ -76,11 +115,11 @@ impl ApiError {
             Class::RateLimit => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
                     .code("rate_limit_exceeded")
-                    .maybe_retry_after(report.delay().or(asked_to_wait))
+                    .maybe_retry_after(told_delay)
             }
             Class::Overloaded => Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
                 .code("server_is_overloaded")
-                .retry_after(asked_to_wait.unwrap_or(OVERLOAD_DELAY)),
+                .retry_after(told_delay.unwrap_or(OVERLOAD_DELAY)),
             Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
                 "The upstream does not accept the API key: {} Set another one, or sign in with \
                  `codex-proxy login`.",
@@ -120,7 +159,9 @@ impl ApiError {
             }
             Class::Server | Class::Unexpected => {
                 let fallback = refusal.map(|_| "upstream_error");
-                Self::server(StatusCode::BAD_GATEWAY, message).maybe_code(code.or(fallback))
+                Self::server(StatusCode::BAD_GATEWAY, message)
+                    .maybe_code(code.or(fallback))
+                    .maybe_retry_after(told_delay)
             }
         };
         if let Some(field) = report.field() {

@@ -1,0 +1,216 @@
+//! How many calls may be under way at once, and who waits for one of them to end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+use crate::config;
+
+/// How long a request may wait for its turn.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The calls that may be under way, and the line of requests that wait for them.
+#[derive(Debug)]
+pub(super) struct Admission {
+    max_in_flight: u32,
+    max_queued: usize,
+    /// Served in the order of coming: whoever needs many places is not overtaken for ever.
+    places: Arc<Semaphore>,
+    line: Semaphore,
+}
+
+/// Why a request is sent away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Crowded {
+    /// Too many requests wait already.
+    #[error(
+        "Too many requests at once: {max_in_flight} calls to the upstream may be under way and \
+         {max_queued} requests may wait for them to end (`[upstream] max_in_flight` and \
+         `max_queued`). Try again later, or set higher limits."
+    )]
+    FullLine {
+        /// `[upstream] max_in_flight`
+        max_in_flight: u32,
+        /// `[upstream] max_queued`
+        max_queued: usize,
+    },
+    /// The request has waited for too long.
+    #[error(
+        "Too many requests at once: this one has waited {} s for others to end, of which \
+         {max_in_flight} may be under way (`[upstream] max_in_flight`, `max_queued`). Try again \
+         later, or set higher limits.",
+        waited.as_secs()
+    )]
+    WaitedTooLong {
+        /// `[upstream] max_in_flight`
+        max_in_flight: u32,
+        /// How long.
+        waited: Duration,
+    },
+}
+
+impl Admission {
+    pub(super) fn new(settings: &config::Upstream) -> Self {
+        let max_in_flight = u32::try_from(settings.max_in_flight).unwrap_or(u32::MAX);
+        let max_queued = settings.max_queued.min(Semaphore::MAX_PERMITS);
+        Self {
+            max_in_flight,
+            max_queued,
+            places: Arc::new(Semaphore::new(max_in_flight as usize)),
+            line: Semaphore::new(max_queued),
+        }
+    }
+
+    /// Takes the places for so many calls, all at once: a request that held some and waited for
+    /// more could wait for ever on another one that does the same. One that needs more places than
+    /// there are gets all of them, and makes its calls in turn.
+    ///
+    /// Dropping the future gives up the place in the line.
+    pub(super) async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {
+        let count = calls.clamp(1, self.max_in_flight);
+        // Nobody is overtaken: what becomes free goes to those who wait.
+        let permit = match Arc::clone(&self.places).try_acquire_many_owned(count) {
+            Ok(permit) => permit,
+            Err(_) => self.wait(count).await?,
+        };
+        Ok(Arc::new(Places { turns: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
+    }
+
+    async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, Crowded> {
+        let Self { max_in_flight, max_queued, .. } = *self;
+        let full = Crowded::FullLine { max_in_flight, max_queued };
+        let _in_line = self.line.try_acquire().map_err(|_| full)?;
+        let places = Arc::clone(&self.places).acquire_many_owned(count);
+        match timeout(PATIENCE, places).await {
+            Ok(Ok(permit)) => Ok(permit),
+            // The places are never closed; if they were, nobody could be let in.
+            Ok(Err(_)) => Err(full),
+            Err(_) => Err(Crowded::WaitedTooLong { max_in_flight, waited: PATIENCE }),
+        }
+    }
+}
+
+/// The places of one request, until the last of its [`Turn`]s is over.
+#[derive(Debug)]
+pub struct Places {
+    turns: Arc<Semaphore>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The right to have one call under way.
+#[derive(Debug)]
+pub struct Turn {
+    _permit: Option<OwnedSemaphorePermit>,
+    _places: Arc<Places>,
+}
+
+impl Places {
+    /// A turn, if there is one now; there are fewer than calls if the request has fewer places.
+    pub fn turn_now(self: &Arc<Self>) -> Option<Turn> {
+        let permit = Arc::clone(&self.turns).try_acquire_owned().ok()?;
+        Some(Turn { _permit: Some(permit), _places: Arc::clone(self) })
+    }
+
+    /// Waits for a turn: for another call of the same request to end.
+    pub async fn turn(self: Arc<Self>) -> Turn {
+        // The turns are never closed; if they were, there would be nothing to wait for.
+        let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
+        Turn { _permit: permit, _places: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn admission(max_in_flight: usize, max_queued: usize) -> Admission {
+        let text =
+            format!("[upstream]\nmax_in_flight = {max_in_flight}\nmax_queued = {max_queued}");
+        Admission::new(&config::Config::from_toml(&text).unwrap().upstream)
+    }
+
+    #[tokio::test]
+    async fn places_are_given_in_the_order_of_coming() {
+        let admission = admission(2, 10);
+        let (one, two) = (admission.enter(1).await.unwrap(), admission.enter(1).await.unwrap());
+        // Needs both, and so has to wait longer than the next one would.
+        let mut many = Box::pin(admission.enter(2));
+        assert!(many.as_mut().now_or_never().is_none());
+        let mut next = Box::pin(admission.enter(1));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(one);
+        assert!(next.as_mut().now_or_never().is_none(), "overtaken");
+        assert!(many.as_mut().now_or_never().is_none());
+        assert!(Box::pin(admission.enter(1)).now_or_never().is_none(), "overtaken by a new one");
+        drop(two);
+        let many = many.now_or_never().unwrap().unwrap();
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(many);
+        next.now_or_never().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn leaving_the_line_leaves_nothing_behind() {
+        let admission = admission(2, 1);
+        let one = admission.enter(1).await.unwrap();
+        // Half of what it needs is set aside for it.
+        let mut many = Box::pin(admission.enter(2));
+        assert!(many.as_mut().now_or_never().is_none());
+        assert!(matches!(
+            admission.enter(1).now_or_never(),
+            Some(Err(Crowded::FullLine { max_in_flight: 2, max_queued: 1 }))
+        ));
+        drop(many);
+        let two = admission.enter(1).now_or_never().unwrap().unwrap();
+        let mut third = Box::pin(admission.enter(1));
+        assert!(third.as_mut().now_or_never().is_none(), "there is room in the line again");
+        drop((one, two));
+        third.now_or_never().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn without_a_line_nobody_waits() {
+        let admission = admission(1, 0);
+        let _one = admission.enter(1).await.unwrap();
+        assert!(matches!(admission.enter(1).await, Err(Crowded::FullLine { .. })));
+    }
+
+    #[tokio::test]
+    async fn who_needs_more_than_there_is_gets_all_and_takes_turns() {
+        let admission = admission(2, 1);
+        let places = admission.enter(8).await.unwrap();
+        let turns = [places.turn_now().unwrap(), places.turn_now().unwrap()];
+        assert!(places.turn_now().is_none());
+        let mut third = Box::pin(Arc::clone(&places).turn());
+        assert!(third.as_mut().now_or_never().is_none());
+        let [first, second] = turns;
+        drop(first);
+        let third = third.now_or_never().unwrap();
+        drop(places);
+        drop(second);
+        let mut other = Box::pin(admission.enter(1));
+        assert!(other.as_mut().now_or_never().is_none(), "one turn is still under way");
+        drop(third);
+        other.now_or_never().unwrap().unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_waited_long_enough_is_sent_away() {
+        let admission = admission(1, 1);
+        let _one = admission.enter(1).await.unwrap();
+        let start = Instant::now();
+        let crowded = admission.enter(1).await.unwrap_err();
+        assert_eq!(crowded, Crowded::WaitedTooLong { max_in_flight: 1, waited: PATIENCE });
+        assert_eq!(start.elapsed().as_secs(), 60);
+        assert_eq!(admission.line.available_permits(), 1);
+        for crowded in [crowded, Crowded::FullLine { max_in_flight: 1, max_queued: 1 }] {
+            let text = crowded.to_string();
+            assert!(text.contains("max_in_flight`") && text.contains("`max_queued`"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! When a call that failed is sent again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Failure, Retry};
+
+/// What to wait before the second try; twice as long before each one after that.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// The longest wait that the backend may ask for. Whoever has to wait longer is better told so.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// No try begins later than this after the first one began.
+const LAST_START: Duration = Duration::from_secs(30);
+
+/// The tries of one call.
+#[derive(Debug)]
+pub struct Tries {
+    max_retries: u32,
+    made: u32,
+    first: Instant,
+}
+
+/// A failure that is the end of a call.
+#[derive(Debug, thiserror::Error)]
+#[error("{failure}")]
+pub struct Failed {
+    /// The failure of the last try.
+    pub failure: Failure,
+    /// How many tries there were.
+    pub tries: u32,
+}
+
+impl Tries {
+    /// The first try begins now.
+    pub(super) fn new(max_retries: u32) -> Self {
+        Self { max_retries, made: 1, first: Instant::now() }
+    }
+
+    /// How many there were, with the one under way.
+    pub fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// What to wait before the call is sent again; nothing if that is of no use.
+    pub fn next(&mut self, failure: &Failure) -> Option<Duration> {
+        if self.made > self.max_retries {
+            return None;
+        }
+        let pause = pause(failure.retry(), self.made, self.first.elapsed(), chance())?;
+        self.made += 1;
+        Some(pause)
+    }
+}
+
+/// What to wait after `made` tries that took `elapsed`; `chance` is from 0 to 1.
+fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
+    let pause = match retry {
+        Retry::Never => return None,
+        Retry::After(told) => Some(told).filter(|told| *told <= LONGEST_WAIT)?,
+        Retry::Soon => {
+            let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
+            let pause = FIRST_PAUSE.saturating_mul(doubled).min(2 * LAST_START);
+            // Calls that failed together do not come back together.
+            pause.mul_f64(0.9 + 0.2 * chance)
+        }
+    };
+    (elapsed + pause <= LAST_START).then_some(pause)
+}
+
+fn chance() -> f64 {
+    // Without randomness the pauses are the even ones.
+    getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::ZERO;
+
+    fn millis(pause: Option<Duration>) -> Option<u128> {
+        pause.map(|pause| pause.as_millis())
+    }
+
+    #[test]
+    fn pauses_double_and_differ_by_a_tenth() {
+        for (made, low, even, high) in [
+            (1, 180, 200, 220),
+            (2, 360, 400, 440),
+            (3, 720, 800, 880),
+            (4, 1440, 1600, 1760),
+            (5, 2880, 3200, 3520),
+            (8, 23_040, 25_600, 28_160),
+        ] {
+            for (chance, expected) in [(0.0, low), (0.5, even), (1.0, high)] {
+                let pause = pause(Retry::Soon, made, START, chance);
+                assert_eq!(millis(pause), Some(expected), "after {made} tries");
+            }
+        }
+    }
+
+    #[test]
+    fn a_time_that_the_backend_gives_is_waited_for_exactly_if_it_is_short() {
+        for (told, expected) in
+            [(0, Some(0)), (350, Some(350)), (10_000, Some(10_000)), (10_001, None), (60_000, None)]
+        {
+            for (made, chance) in [(1, 0.0), (4, 1.0)] {
+                let pause = pause(Retry::After(Duration::from_millis(told)), made, START, chance);
+                assert_eq!(millis(pause), expected, "{told} ms");
+            }
+        }
+    }
+
+    #[test]
+    fn no_try_begins_later_than_the_limit() {
+        let wait = Retry::After(Duration::from_secs(10));
+        for (retry, made, elapsed, is_tried) in [
+            (Retry::Soon, 1, 29_800, true),
+            (Retry::Soon, 1, 29_801, false),
+            (Retry::Soon, 1, 60_000, false),
+            (Retry::Soon, 9, 0, false),
+            (Retry::Soon, u32::MAX, 0, false),
+            (wait, 1, 20_000, true),
+            (wait, 1, 20_001, false),
+            (Retry::Never, 1, 0, false),
+        ] {
+            let pause = pause(retry, made, Duration::from_millis(elapsed), 0.5);
+            assert_eq!(pause.is_some(), is_tried, "{retry:?} after {made} in {elapsed} ms");
+        }
+    }
+
+    #[test]
+    fn chance_is_from_0_to_1() {
+        assert!((0..1000).map(|_| chance()).all(|chance| (0.0..=1.0).contains(&chance)));
+    }
+
+    fn cut() -> Failure {
+        Failure::Disconnected { cause: String::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_are_as_many_retries_as_the_settings_allow() {
+        for max_retries in [0, 1, 4] {
+            let mut tries = Tries::new(max_retries);
+            let mut count = 0;
+            while let Some(pause) = tries.next(&cut()) {
+                tokio::time::sleep(pause).await;
+                count += 1;
+            }
+            assert_eq!((count, tries.made()), (max_retries, max_retries + 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn however_many_are_allowed_the_last_one_begins_in_time() {
+        let mut tries = Tries::new(100);
+        let first = Instant::now();
+        let mut last = first;
+        while let Some(pause) = tries.next(&cut()) {
+            tokio::time::sleep(pause).await;
+            last = Instant::now();
+            // What a try takes counts too.
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let seconds = last.duration_since(first).as_secs_f64();
+        assert!((10.0..=30.0).contains(&seconds), "{seconds}");
+        assert!(tries.made() < 10, "{tries:?}");
+    }
+}

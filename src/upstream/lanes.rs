@@ -1,0 +1,115 @@
+//! As many connections as there are calls to carry.
+//!
+//! An HTTP/2 connection carries 100 calls at once as most servers have it, and an HTTP client
+//! opens one connection to a server: another call would wait, without a word, for one of them to
+//! end. So there are several clients where more calls may be under way.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::BuildError;
+
+/// How many calls go over one connection. The rest of the 100 is for the catalogue, and for answers
+/// that are over and read to their ends.
+const CALLS: usize = 90;
+
+/// HTTP clients; each of them has connections of its own.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    /// The one that is always there, and carries what is not a call.
+    first: Lane,
+    others: Vec<Lane>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    http: reqwest::Client,
+    room: Arc<Semaphore>,
+}
+
+/// The place of one call on a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    http: reqwest::Client,
+    /// Nothing if there was no room, which takes more calls than the settings allow.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Lanes {
+    /// As many clients as `calls` at once need.
+    pub(super) fn new(
+        calls: usize,
+        client: impl Fn() -> Result<reqwest::Client, BuildError>,
+    ) -> Result<Self, BuildError> {
+        let lane = || Ok(Lane { http: client()?, room: Arc::new(Semaphore::new(CALLS)) });
+        let others = (1..calls.div_ceil(CALLS)).map(|_| lane()).collect::<Result<_, BuildError>>();
+        Ok(Self { first: lane()?, others: others? })
+    }
+
+    /// The client for what is not a call.
+    pub(super) fn first(&self) -> &reqwest::Client {
+        &self.first.http
+    }
+
+    /// Takes the first client that has room, so that connections are used again and not more of
+    /// them are open than it takes.
+    pub(super) fn take(&self) -> Seat {
+        let seat = std::iter::once(&self.first).chain(&self.others).find_map(|lane| {
+            let permit = Arc::clone(&lane.room).try_acquire_owned().ok()?;
+            Some(Seat { http: lane.http.clone(), _permit: Some(permit) })
+        });
+        // Answers that are read to their ends may take up the last room for a moment.
+        seat.unwrap_or_else(|| {
+            let last = self.others.last().unwrap_or(&self.first);
+            Seat { http: last.http.clone(), _permit: None }
+        })
+    }
+}
+
+impl Seat {
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lanes(calls: usize) -> Lanes {
+        Lanes::new(calls, || Ok(reqwest::Client::new())).unwrap()
+    }
+
+    fn room(lanes: &Lanes) -> Vec<usize> {
+        let all = std::iter::once(&lanes.first).chain(&lanes.others);
+        all.map(|lane| lane.room.available_permits()).collect()
+    }
+
+    #[test]
+    fn there_are_as_many_clients_as_the_calls_need() {
+        for (calls, clients) in [(1, 1), (64, 1), (90, 1), (91, 2), (180, 2), (300, 4)] {
+            assert_eq!(room(&lanes(calls)).len(), clients, "{calls}");
+        }
+    }
+
+    #[test]
+    fn the_first_one_with_room_is_filled() {
+        let lanes = lanes(200);
+        let mut seats: Vec<Seat> = (0..100).map(|_| lanes.take()).collect();
+        assert_eq!(room(&lanes), [0, 80, 90]);
+        seats.truncate(89);
+        assert_eq!(room(&lanes), [1, 90, 90]);
+        let _next = lanes.take();
+        assert_eq!(room(&lanes), [0, 90, 90]);
+    }
+
+    #[test]
+    fn without_any_room_a_call_is_sent_all_the_same() {
+        let lanes = lanes(1);
+        let seats: Vec<Seat> = (0..92).map(|_| lanes.take()).collect();
+        assert_eq!(room(&lanes), [0]);
+        drop(seats);
+        assert_eq!(room(&lanes), [90]);
+    }
+}
