@@ -18,7 +18,7 @@ const FIRST_ROOM: usize = 64 << 10;
 /// The bytes of a body that is not too large.
 ///
 /// They are copied together as they come. Kept as they come, every piece would hold on to the
-/// buffer it was read into, and a body sent byte by byte would take up thousands of times its size.
+/// buffer it was read into, and a body sent byte by byte would take up hundreds of times its size.
 pub(super) struct Whole(pub(super) Bytes);
 
 impl FromRequest<App> for Whole {

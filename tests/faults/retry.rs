@@ -83,6 +83,7 @@ fn at_once(name: &'static str, status: u16, code: &'static str, fault: Answer) -
     Row { calls: (1, 1), ..lasting(name, 0, status, code, fault) }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn table() -> Vec<Row> {
     const LIMIT: &str = "rate_limit_exceeded";
     const BUSY: &str = "server_is_overloaded";
