@@ -140,38 +140,6 @@ async fn leaving_ends_the_pause_before_a_call_is_sent_again() {
     }
 }
 
-#[tokio::test]
-async fn leaving_ends_the_call_over_http_2_as_well() {
-    let part = sse(&text(&["Hel"]));
-    let mut backend =
-        Backend::start(&["gpt-5.5"], move |_, _| Answer::stream(part.clone()).ending(End::Silence))
-            .await;
-    let daemon = Daemon::start(&backend.base_url).await;
-    let http = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    for (number, is_streamed) in [(1, false), (2, true)] {
-        let body = with(hello(), json!({"stream": is_streamed})).to_string();
-        let url = format!("{}/v1/chat/completions", daemon.url);
-        let mut asking = Box::pin(http.post(url).body(body).send());
-        tokio::select! {
-            response = &mut asking => {
-                // The answer's body; the connection stays open for others.
-                let mut response = response.unwrap();
-                assert!(is_streamed && response.chunk().await.unwrap().is_some());
-                drop(response);
-            }
-            () = async {
-                backend.wait_for_calls(number).await;
-                if is_streamed {
-                    std::future::pending::<()>().await;
-                }
-            } => {}
-        }
-        drop(asking);
-        let took = time_to_leave(&mut backend, number).await;
-        assert!(took < SOON, "streamed {is_streamed}: {took:?}");
-    }
-}
-
 #[cfg(target_os = "linux")]
 mod connecting {
     use tokio::net::TcpListener;
