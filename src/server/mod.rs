@@ -115,7 +115,8 @@ impl App {
         let fetching = upstream.clone();
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
-            async move { upstream.models().await }
+            // It is told in the log only.
+            async move { upstream.models().await.map_err(|failure| failure.outline()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
         Self(Arc::new(Shared { config, upstream, catalogue, account, memory }))

@@ -60,6 +60,9 @@ pub enum Failure {
         /// What the layers below say; for logs.
         cause: String,
     },
+    /// A part of the answer is not readable, and there is no telling what it was.
+    #[error("The upstream sent an answer that is damaged: {0}.")]
+    Damaged(&'static str),
     /// The answer is not what it has to be.
     #[error("The upstream sent an answer that cannot be read: {0}.")]
     Malformed(String),
@@ -106,7 +109,7 @@ impl Failure {
             Self::Refused(refusal) => refusal.class().is_transient(),
             Self::Reported(report) => report.class(None).is_transient(),
             Self::Blocked { status, .. } => status.is_server_error(),
-            Self::Unreachable { .. } | Self::Disconnected { .. } => true,
+            Self::Unreachable { .. } | Self::Disconnected { .. } | Self::Damaged(_) => true,
             Self::TimedOut { waiting, .. } => *waiting == Waiting::Connect,
             Self::Login(_) | Self::UnusableLogin | Self::Malformed(_) => false,
         }
@@ -127,12 +130,26 @@ impl Failure {
             || (message.starts_with("Item ") && message.contains(" not found"))
     }
 
+    /// The failure for a log: without the backend's own words, which may quote the conversation.
+    pub fn outline(&self) -> String {
+        match self {
+            Self::Refused(refusal) => {
+                let status = refusal.status.as_u16();
+                format!("The upstream answered HTTP {status}{}", named(&refusal.report))
+            }
+            Self::Reported(report) => format!("The upstream reported an error{}", named(report)),
+            _ => self.to_string(),
+        }
+    }
+
     /// The failure behind an error of the HTTP client while a request was sent.
     pub(super) fn sending(error: reqwest::Error, connect_timeout: Duration) -> Self {
         if error.is_connect() && error.is_timeout() {
             Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
         } else if error.is_connect() {
             Self::Unreachable { cause: causes(error) }
+        } else if is_not_http(&error) {
+            Self::Malformed(format!("it is not HTTP ({})", causes(error)))
         } else {
             Self::Disconnected { cause: causes(error) }
         }
@@ -149,6 +166,18 @@ impl Refusal {
     pub fn class(&self) -> Class {
         self.report.class(Some(self.status.as_u16()))
     }
+}
+
+/// Whether something else than HTTP came back, or more of it than anybody has to read.
+fn is_not_http(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The texts of an error and of what caused it. Without the address, which is the user's own and
@@ -168,6 +197,15 @@ fn causes(error: reqwest::Error) -> String {
 fn said(report: &Report) -> &str {
     let parts = [&report.message, &report.code, &report.kind];
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
+}
+
+/// What programs match on, in brackets, if it is a name at all.
+fn named(report: &Report) -> String {
+    let is_name = |name: &&String| {
+        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    };
+    let name = [&report.code, &report.kind].into_iter().flatten().find(is_name);
+    name.map(|name| format!(" ({name})")).unwrap_or_default()
 }
 
 fn blocked(status: StatusCode, ray: Option<&str>) -> String {
@@ -212,9 +250,32 @@ mod tests {
             Failure::Disconnected { cause: String::new() },
             Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
             Failure::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
+            Failure::Damaged("junk"),
         ] {
             assert!(failure.is_retryable(), "{failure:?}");
         }
+    }
+
+    #[test]
+    fn logs_do_not_have_the_backends_own_words() {
+        let said = r#"{"error":{"code":"C","message":"You said: canary","param":"canary"}}"#;
+        let report = |code: &str| Report::from_json(&said.replace('C', code));
+        for (code, named) in [
+            ("invalid_value", " (invalid_value)"),
+            ("gpt-5.5", " (gpt-5.5)"),
+            ("you said canary", ""),
+            ("can\\nary", ""),
+            (&"canary".repeat(11), ""),
+        ] {
+            let failure = Failure::Reported(Box::new(report(code)));
+            assert_eq!(failure.outline(), format!("The upstream reported an error{named}"));
+            let Failure::Refused(mut refusal) = refused(400, None) else { unreachable!() };
+            refusal.report = report(code);
+            let failure = Failure::Refused(refusal);
+            assert_eq!(failure.outline(), format!("The upstream answered HTTP 400{named}"));
+        }
+        let failure = Failure::Damaged("an event is not valid JSON");
+        assert_eq!(failure.outline(), failure.to_string());
     }
 
     #[test]

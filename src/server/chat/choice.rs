@@ -14,7 +14,7 @@ use crate::chat::delta::Sink;
 use crate::continuity::Memory;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
-use crate::translate::response::{Progress, Reader};
+use crate::translate::response::{Fault, Progress, Reader};
 use crate::upstream::{Client, Events, Failure, Head};
 
 /// How often a call is sent again.
@@ -148,7 +148,7 @@ impl Choice {
                 Err(failure) => Err(failure),
             },
             Call::Open(events) => match ready!(events.poll_next_unpin(cx)) {
-                Some(Ok(data)) => self.reader.event(&data, sink).map_err(Failure::Reported),
+                Some(Ok(data)) => self.reader.event(&data, sink).map_err(of_fault),
                 Some(Err(failure)) => Err(failure),
                 // The last event of a complete answer would have ended the reading.
                 None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
@@ -177,11 +177,13 @@ impl Choice {
         let pause = if !is_untouched {
             None
         } else if self.send_plainly(&failure) {
-            tracing::info!(%failure, "the call is sent again without remembered turns");
+            let failure = failure.outline();
+            tracing::info!(failure, "the call is sent again without remembered turns");
             Some(Duration::ZERO)
         } else if self.retries > 0 && failure.is_retryable() {
             self.retries -= 1;
-            tracing::info!(%failure, "the call failed and is sent again");
+            let failure = failure.outline();
+            tracing::info!(failure, "the call failed and is sent again");
             Some(PAUSE)
         } else {
             None
@@ -244,5 +246,14 @@ impl Choice {
             events.finish();
         }
         // Dropping the events of an answer that was cut here cancels the call.
+    }
+}
+
+/// What a fault in the events makes of the call.
+fn of_fault(fault: Fault) -> Failure {
+    match fault {
+        Fault::Reported(report) => Failure::Reported(report),
+        Fault::Damaged => Failure::Damaged("an event is not valid JSON"),
+        Fault::Endless => Failure::Malformed("there is no end of its parts".to_owned()),
     }
 }
