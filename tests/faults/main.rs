@@ -10,17 +10,23 @@
     dead_code
 )]
 
+#[path = "../translation/answer.rs"]
+mod answer;
 #[path = "../it/backend.rs"]
 mod backend;
 #[path = "../it/daemon.rs"]
 mod daemon;
+#[path = "../it/program.rs"]
+mod program;
 
 mod guard;
 mod hostile;
 mod isolation;
 mod leave;
 mod limits;
+mod memory;
 mod outgoing;
 mod queue;
+mod raw;
 mod retry;
 mod shutdown;

@@ -15,5 +15,6 @@ mod corpus;
 mod daemon;
 mod layers;
 mod logs;
+mod program;
 mod recorded_requests;
 mod requests;
