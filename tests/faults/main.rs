@@ -30,3 +30,4 @@ mod queue;
 mod raw;
 mod retry;
 mod shutdown;
+mod tls;

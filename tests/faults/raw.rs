@@ -27,6 +27,11 @@ pub struct Call {
 }
 
 impl Call {
+    /// A connection on which something else than a request came, if anything.
+    pub fn unread(stream: Box<dyn Stream>) -> Self {
+        Self { stream, seen: Seen { head: String::new(), body: Vec::new() } }
+    }
+
     /// Says it, and closes the connection.
     pub async fn say(mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).await;

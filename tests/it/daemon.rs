@@ -27,6 +27,11 @@ impl Daemon {
 
     /// A daemon with more settings, as TOML.
     pub async fn with_settings(base_url: &str, settings: &str) -> Self {
+        Self::trusting(base_url, settings, None).await
+    }
+
+    /// A daemon that trusts more certificates.
+    pub async fn trusting(base_url: &str, settings: &str, roots: Option<&Path>) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();
@@ -37,7 +42,7 @@ impl Daemon {
         let issuer = "http://127.0.0.1:1".parse().unwrap();
         let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
-        let client = Client::new(&config.upstream, store.clone()).unwrap();
+        let client = Client::with_extra_roots(&config.upstream, store.clone(), roots).unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).router();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
