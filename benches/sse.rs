@@ -11,6 +11,8 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _, stream};
 
 const EVENTS: usize = 2000;
 
+const LIMITS: sse::Limits = sse::Limits { event: 16 << 20, body: usize::MAX };
+
 fn event(n: usize) -> String {
     format!(
         "event: response.output_text.delta\n\
@@ -35,7 +37,7 @@ fn compare(c: &mut Criterion, name: &str, reads: &[Bytes], events: usize) {
     let mut group = c.benchmark_group(format!("sse/{name}"));
     group.throughput(Throughput::Elements(events as u64));
     group.bench_function("framed", |b| {
-        b.iter(|| assert_eq!(drain(sse::events(body(reads), 16 << 20)), Some(events)));
+        b.iter(|| assert_eq!(drain(sse::events(body(reads), LIMITS)), Some(events)));
     });
     group.bench_function("raw", |b| {
         b.iter(|| assert_eq!(drain(body(reads).eventsource()), Some(events)));

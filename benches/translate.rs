@@ -85,7 +85,8 @@ fn pipeline(c: &mut Criterion) {
         group.bench_function(name, |b| {
             b.iter(|| {
                 let reads = stream::iter(reads.iter().cloned().map(Ok::<_, Infallible>));
-                let mut events = sse::events(reads, 1 << 20);
+                let mut events =
+                    sse::events(reads, sse::Limits { event: 1 << 20, body: usize::MAX });
                 let mut reader = Reader::new(Arc::new(Plan::default()));
                 let mut chunks = Chunks { writer: writer(), out: Vec::with_capacity(1 << 19) };
                 run_at_once(async {

@@ -65,7 +65,8 @@ pub fn stream(data: &[u8]) {
 
 /// All events up to the first error.
 fn read(pieces: Vec<Vec<u8>>) -> Vec<String> {
-    sse::events(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)), LARGEST)
+    let limits = sse::Limits { event: LARGEST, body: usize::MAX };
+    sse::events(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)), limits)
         .scan((), |(), event| std::future::ready(event.ok()))
         .collect()
         .now_or_never()

@@ -11,6 +11,8 @@ pub use class::Class;
 
 /// The most bytes of a message that are kept.
 const MAX_MESSAGE: usize = 2048;
+/// The largest report that is read: the values of JSON take up far more room than their text.
+const MAX_REPORT: usize = 1 << 20;
 /// The most bytes of a name (`code`, `param`, …) that are kept.
 const MAX_NAME: usize = 256;
 
@@ -53,6 +55,9 @@ impl Report {
     ///
     /// Never fails: of what it does not understand, it reports nothing.
     pub fn from_json(json: &str) -> Self {
+        if json.len() > MAX_REPORT {
+            return Self::default();
+        }
         serde_json::from_str(json).map(|value| Self::from_value(&value)).unwrap_or_default()
     }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::error::Report;
-use super::lax::{Str, U64};
+use super::lax::{Few, Str, U64};
 use super::request::Phase;
 
 /// What happened, so far as a chat client can be told of it.
@@ -134,12 +134,12 @@ impl<'a> Item<'a> {
 
     /// A message's parts, or raw reasoning.
     pub fn content(&self) -> &[Part<'a>] {
-        self.content.0.as_deref().unwrap_or_default()
+        self.content.0.as_ref().map_or(&[], |parts| &parts.0)
     }
 
     /// Summaries of reasoning.
     pub fn summary(&self) -> &[Part<'a>] {
-        self.summary.0.as_deref().unwrap_or_default()
+        self.summary.0.as_ref().map_or(&[], |parts| &parts.0)
     }
 }
 
@@ -164,7 +164,7 @@ pub struct Part<'a> {
 impl<'a> Part<'a> {
     /// Citations.
     pub fn annotations(&self) -> &[Annotation<'a>] {
-        self.annotations.0.as_deref().unwrap_or_default()
+        self.annotations.0.as_ref().map_or(&[], |annotations| &annotations.0)
     }
 }
 
@@ -234,7 +234,7 @@ impl<'a> Response<'a> {
 
     /// The output items, which the backend often leaves out.
     pub fn output(&self) -> &[Item<'a>] {
-        self.output.0.as_deref().unwrap_or_default()
+        self.output.0.as_ref().map_or(&[], |items| &items.0)
     }
 }
 
@@ -278,9 +278,9 @@ macro_rules! lax_field {
     };
 }
 
-lax_field!(Parts, Vec<Part<'a>>);
-lax_field!(Annotations, Vec<Annotation<'a>>);
-lax_field!(Items, Vec<Item<'a>>);
+lax_field!(Parts, Few<Part<'a>>);
+lax_field!(Annotations, Few<Annotation<'a>>);
+lax_field!(Items, Few<Item<'a>>);
 lax_field!(Details, Incomplete<'a>);
 
 #[derive(Debug, Default)]
@@ -324,7 +324,7 @@ impl<'de> Deserialize<'de> for Usage {
 /// All fields that any event of interest has.
 #[derive(Deserialize)]
 struct Wire<'a> {
-    #[serde(rename = "type", borrow)]
+    #[serde(rename = "type", borrow, default)]
     kind: Str<'a>,
     output_index: Option<U64>,
     #[serde(borrow, default)]
@@ -352,10 +352,15 @@ struct Wire<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// Reads the data of one event; `None` if it is not a JSON object with a `type`.
+    /// Reads the data of one event; `None` if it begins like one and cannot be read, so that
+    /// nobody knows what it was to tell.
     pub fn parse(data: &'a str) -> Option<Self> {
+        if !data.trim_start().starts_with('{') {
+            // Hosts send signs of life and a `[DONE]`.
+            return Some(Self::Other);
+        }
         let wire: Wire<'a> = serde_json::from_str(data).ok()?;
-        let kind = wire.kind.0?;
+        let Some(kind) = wire.kind.0 else { return Some(Self::Other) };
         let part = wire.content_index.or(wire.summary_index).and_then(|index| index.0).unwrap_or(0);
         let place = Place {
             output_index: wire.output_index.and_then(|index| index.0),
@@ -486,12 +491,63 @@ mod tests {
     }
 
     #[test]
-    fn junk_is_no_event_and_unknown_kinds_are_other() {
-        for data in ["", "[DONE]", "1", "[]", "{}", r#"{"type":1}"#, r#"{"type":"x""#] {
+    fn what_is_of_no_interest_is_other() {
+        let limits = r#"{"type":"codex.rate_limits","rate_limits":{}}"#;
+        for data in ["", "[DONE]", "1", "[]", "[{", "ping", "{}", r#"{"type":1}"#, limits] {
+            assert!(matches!(Event::parse(data), Some(Event::Other)), "{data}");
+        }
+    }
+
+    #[test]
+    fn what_is_damaged_is_no_event() {
+        for data in [
+            "{",
+            r#"{"type":"x""#,
+            r#"{"type":"x"}}"#,
+            r#" {"type":"x","delta":"a\x"}"#,
+            r#"{"type":"x","item":{"a":}}"#,
+            r#"{"type":"x","type":"y"}"#,
+            "{\"delta\":\"\u{1}\"}",
+        ] {
             assert!(Event::parse(data).is_none(), "{data}");
         }
-        let data = r#"{"type":"codex.rate_limits","rate_limits":{}}"#;
-        assert!(matches!(Event::parse(data), Some(Event::Other)));
+    }
+
+    #[test]
+    fn depth_costs_nothing() {
+        let deep = |open: &str, close: &str| open.repeat(100_000) + "1" + &close.repeat(100_000);
+        for nested in [deep("[", "]"), deep("{\"a\":", "}")] {
+            for field in ["item", "novelty", "delta", "output_index", "item_id"] {
+                let data = format!(r#"{{"type":"response.output_text.delta","{field}":{nested}}}"#);
+                assert!(matches!(Event::parse(&data), Some(Event::Other)), "{field}");
+            }
+            for field in ["type", "content", "summary", "id", "novelty"] {
+                let item = format!(r#"{{"{field}":{nested}}}"#);
+                let data = format!(r#"{{"type":"response.output_item.done","item":{item}}}"#);
+                assert!(matches!(Event::parse(&data), Some(Event::ItemDone(..))), "{field}");
+            }
+            for data in [
+                format!(r#"{{"type":"response.failed","response":{{"error":{nested}}}}}"#),
+                format!(r#"{{"type":"error","error":{nested}}}"#),
+            ] {
+                let Some(Event::Failed(report)) = Event::parse(&data) else { panic!("not failed") };
+                assert!(report.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn lists_that_go_on_and_on_are_overlooked() {
+        let list = |length: usize| format!("[{}]", vec!["{}"; length].join(","));
+        let parts = |length: usize| {
+            let item = format!(r#"{{"type":"message","content":{}}}"#, list(length));
+            let data = format!(r#"{{"type":"response.output_item.done","item":{item}}}"#);
+            match Event::parse(&data) {
+                Some(Event::ItemDone(_, item)) => item.content().len(),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((parts(1000), parts(100_000)), (1000, 0));
     }
 
     #[test]

@@ -5,8 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 /// A string that borrows from the event where it has no escapes; anything else is nothing.
 ///
@@ -24,6 +25,37 @@ impl Str<'_> {
 /// A whole number; floats without a fraction pass, anything else is nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct U64(pub Option<u64>);
+
+/// The items of a list, if there are not too many of them. A list of millions fits into one event,
+/// and would take up far more room than the event.
+#[derive(Debug)]
+pub struct Few<T>(pub Vec<T>);
+
+/// More than any answer needs.
+const MAX_ITEMS: usize = 1024;
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
+            type Value = Few<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a list of at most {MAX_ITEMS} items")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    if items.len() == MAX_ITEMS {
+                        return Err(Error::invalid_length(MAX_ITEMS + 1, &self));
+                    }
+                    items.push(item);
+                }
+                Ok(Few(items))
+            }
+        }
+        deserializer.deserialize_seq(Read(PhantomData))
+    }
+}
 
 macro_rules! overlook {
     ($($method:ident: $type:ty),*) => {
@@ -112,6 +144,17 @@ mod tests {
         assert_eq!(text, "plain");
         let escaped: Str<'_> = serde_json::from_str(r#""a\n""#).unwrap();
         assert_eq!(escaped.as_deref(), Some("a\n"));
+    }
+
+    #[test]
+    fn lists_have_an_end() {
+        let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
+        for length in [0, 1, MAX_ITEMS] {
+            let read: Few<u8> = serde_json::from_str(&list(length)).unwrap();
+            assert_eq!(read.0.len(), length);
+        }
+        assert!(serde_json::from_str::<Few<u8>>(&list(MAX_ITEMS + 1)).is_err());
+        assert!(serde_json::from_str::<Few<u8>>("{}").is_err());
     }
 
     #[test]

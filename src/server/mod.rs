@@ -133,7 +133,8 @@ impl App {
         let fetching = upstream.clone();
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
-            async move { upstream.models().await }
+            // It is told in the log only.
+            async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
         Ok(Self(Arc::new(Shared { config, guard, upstream, catalogue, account, memory })))

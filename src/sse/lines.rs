@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_util::Stream;
 
-use super::Error;
+use super::{Error, Limits};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
@@ -31,7 +31,9 @@ pub(super) struct Lines<S> {
     after_cr: bool,
     /// How many bytes the `data` lines of the current event have, without their ends.
     event_bytes: usize,
-    max_event_bytes: usize,
+    /// How many bytes were read.
+    body_bytes: usize,
+    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +48,7 @@ enum State {
 }
 
 impl<S> Lines<S> {
-    pub(super) fn new(body: S, max_event_bytes: usize) -> Self {
+    pub(super) fn new(body: S, limits: Limits) -> Self {
         Self {
             body,
             state: State::Unopened,
@@ -54,8 +56,19 @@ impl<S> Lines<S> {
             partial: Vec::new(),
             after_cr: false,
             event_bytes: 0,
-            max_event_bytes,
+            body_bytes: 0,
+            limits,
         }
+    }
+
+    /// Takes what was read.
+    fn take<E>(&mut self, read: Bytes) -> Result<(), Error<E>> {
+        self.body_bytes = self.body_bytes.saturating_add(read.len());
+        if self.body_bytes > self.limits.body {
+            return Err(Error::TooLong { max: self.limits.body });
+        }
+        self.unread = read;
+        Ok(())
     }
 
     /// The next complete line, its end made LF; `None` when more must be read.
@@ -68,8 +81,8 @@ impl<S> Lines<S> {
         }
         let end = memchr::memchr2(b'\n', b'\r', &self.unread);
         let length = end.unwrap_or(self.unread.len());
-        if self.event_bytes + self.partial.len() + length > self.max_event_bytes {
-            return Err(Error::TooLarge { max: self.max_event_bytes });
+        if self.event_bytes + self.partial.len() + length > self.limits.event {
+            return Err(Error::TooLarge { max: self.limits.event });
         }
         let Some(end) = end else {
             self.partial.extend_from_slice(&self.unread);
@@ -143,10 +156,10 @@ where
             let next = match this.line() {
                 Ok(Some(line)) => this.keep(line),
                 Ok(None) => match ready!(Pin::new(&mut this.body).poll_next(cx)) {
-                    Some(Ok(read)) => {
-                        this.unread = read.into();
-                        continue;
-                    }
+                    Some(Ok(read)) => match this.take(read.into()) {
+                        Ok(()) => continue,
+                        Err(error) => Err(error),
+                    },
                     Some(Err(error)) => Err(Error::Body(error)),
                     None => this.finish(),
                 },

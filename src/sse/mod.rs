@@ -27,12 +27,27 @@ pub enum Error<E> {
         /// The limit.
         max: usize,
     },
+    /// The whole body outgrew the limit.
+    #[error("it is longer than {max} bytes")]
+    TooLong {
+        /// The limit.
+        max: usize,
+    },
     /// The text of an event is not UTF-8.
     #[error("an event is not valid UTF-8")]
     NotUtf8,
     /// The parser refused a line.
     #[error("an event cannot be parsed")]
     Malformed,
+}
+
+/// How much a body may have, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// One event; no more of it is held.
+    pub event: usize,
+    /// All events together, with everything else in the body.
+    pub body: usize,
 }
 
 /// The `data` of each event of `body`, in order.
@@ -42,13 +57,13 @@ pub enum Error<E> {
 /// fields, which are dropped. A last event without its blank line counts, because backends do
 /// close without one.
 ///
-/// No more than `max_event_bytes` of one event are held; the first error ends the stream.
-pub fn events<S, B, E>(body: S, max_event_bytes: usize) -> Events<S>
+/// The first error ends the stream.
+pub fn events<S, B, E>(body: S, limits: Limits) -> Events<S>
 where
     S: Stream<Item = Result<B, E>> + Unpin,
     B: Into<Bytes>,
 {
-    Events { parser: EventStream::new(Lines::new(body, max_event_bytes)) }
+    Events { parser: EventStream::new(Lines::new(body, limits)) }
 }
 
 /// See [`events`].

@@ -9,6 +9,10 @@ use super::*;
 
 const LIMIT: usize = 1 << 16;
 
+fn limits(event: usize) -> Limits {
+    Limits { event, body: usize::MAX }
+}
+
 type Read = Result<Vec<u8>, Infallible>;
 
 /// Everything that `events` gives for these reads; fails if it ever waits with reads left.
@@ -17,7 +21,7 @@ fn run<'a>(
     max: usize,
 ) -> Vec<Result<String, Error<Infallible>>> {
     let reads: Vec<Read> = reads.into_iter().map(|read| Ok(read.to_vec())).collect();
-    events(stream::iter(reads), max).collect().now_or_never().expect("no read is pending")
+    events(stream::iter(reads), limits(max)).collect().now_or_never().expect("no read is pending")
 }
 
 fn data<'a>(reads: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
@@ -142,6 +146,22 @@ fn comments_do_not_add_up_to_an_event() {
 }
 
 #[test]
+fn a_body_above_the_limit_ends_the_stream_with_an_error() {
+    let reads: Vec<Read> = ["data: 1\n\n", ": hi\n", ": hi\n", ": hi\n", "data: 2\n\n"]
+        .map(|read| Ok(read.as_bytes().to_vec()))
+        .into();
+    let got = |body| -> Vec<_> {
+        let limits = Limits { event: 20, body };
+        events(stream::iter(reads.clone()), limits).collect().now_or_never().expect("all is read")
+    };
+    assert_eq!(got(33), [Ok("1".to_owned()), Ok("2".to_owned())]);
+    for max in [9, 20, 32] {
+        assert_eq!(got(max), [Ok("1".to_owned()), Err(Error::TooLong { max })]);
+    }
+    assert_eq!(got(8), [Err(Error::TooLong { max: 8 })]);
+}
+
+#[test]
 fn data_that_is_not_utf8_ends_the_stream_with_an_error() {
     for bad in [b"data: \xff\n\n".as_slice(), b"data: \xf0\x9f\n\n", b"data: \xe2\x82"] {
         let reads = [b"data: 1\n\n", bad, b"\n\ndata: 2\n\n"];
@@ -152,7 +172,8 @@ fn data_that_is_not_utf8_ends_the_stream_with_an_error() {
 #[test]
 fn a_failing_body_ends_the_stream_without_its_unfinished_event() {
     let body = stream::iter([Ok(b"data: 1\n\ndata: 2\n".as_slice()), Err("cut"), Ok(b"\n")]);
-    let got: Vec<_> = events(body, LIMIT).collect().now_or_never().expect("nothing is pending");
+    let got: Vec<_> =
+        events(body, limits(LIMIT)).collect().now_or_never().expect("nothing is pending");
     assert_eq!(got, [Ok("1".to_owned()), Err(Error::Body("cut"))]);
 }
 
@@ -163,7 +184,7 @@ fn the_events_of_one_read_come_without_waiting_in_between() {
         Some(read) => Poll::Ready(Some(Ok::<_, Infallible>(read))),
         None => Poll::Pending,
     });
-    let mut events = events(body, LIMIT);
+    let mut events = events(body, limits(LIMIT));
     for _ in 0..1000 {
         assert_eq!(events.next().now_or_never(), Some(Some(Ok("x".to_owned()))));
     }
@@ -178,7 +199,7 @@ fn a_huge_line_and_a_huge_number_of_lines_are_handed_over_once() {
     let many_lines = [b"data: x\n".repeat(100_000).as_slice(), b"\n"].concat();
     for body in [huge_line, many_lines] {
         let reads: Vec<Read> = body.chunks(1000).map(|read| Ok(read.to_vec())).collect();
-        let lines: Vec<Bytes> = Lines::new(stream::iter(reads), 8 << 20)
+        let lines: Vec<Bytes> = Lines::new(stream::iter(reads), limits(8 << 20))
             .map(|line| line.expect("a good stream"))
             .collect()
             .now_or_never()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use reqwest::header::{CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -256,7 +256,7 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, 
 async fn accepted(response: Response) -> Result<Response, Failure> {
     let status = response.status();
     if status.is_success() {
-        return Ok(response);
+        return readable(response);
     }
     let headers = response.headers().clone();
     let ray = text(&headers, "cf-ray");
@@ -274,6 +274,17 @@ async fn accepted(response: Response) -> Result<Response, Failure> {
                 .map(Duration::from_secs),
         }))),
         _ => Err(Failure::Blocked { status, ray }),
+    }
+}
+
+/// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
+/// has no limit.
+fn readable(response: Response) -> Result<Response, Failure> {
+    match response.headers().get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Failure::Malformed("it is compressed, which was not asked for".to_owned()))
+        }
+        _ => Ok(response),
     }
 }
 

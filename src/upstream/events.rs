@@ -9,7 +9,7 @@ use http_body_util::BodyDataStream;
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Response};
 
-use crate::sse;
+use crate::sse::{self, Limits};
 
 use super::Failure;
 use super::lanes::Seat;
@@ -18,8 +18,8 @@ use super::watch::Watched;
 /// How long a complete answer may take to come to its end.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// The largest event; generated images come in one.
-const MAX_EVENT: usize = 64 << 20;
+/// Generated images come in one event, and again in the last one.
+const LIMITS: Limits = Limits { event: 64 << 20, body: 256 << 20 };
 
 /// What the headers of an answer say.
 #[derive(Debug, Clone, Default)]
@@ -76,7 +76,7 @@ impl Events {
     pub(super) fn new(response: Response, idle_timeout: Duration, seat: Seat) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
-        let events = sse::events(Watched::new(body, idle_timeout), MAX_EVENT);
+        let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
         Self { head, events, _seat: seat }
     }
 
@@ -112,6 +112,7 @@ impl Stream for Events {
         Poll::Ready(event.map(|event| {
             event.map_err(|error| match error {
                 sse::Error::Body(failure) => failure,
+                sse::Error::NotUtf8 => Failure::Damaged("an event is not valid UTF-8"),
                 error => Failure::Malformed(error.to_string()),
             })
         }))

@@ -75,6 +75,9 @@ pub enum Failure {
         /// What the layers below say; for logs.
         cause: String,
     },
+    /// A part of the answer is not readable, and there is no telling what it was.
+    #[error("The upstream sent an answer that is damaged: {0}.")]
+    Damaged(&'static str),
     /// The answer is not what it has to be.
     #[error("The upstream sent an answer that cannot be read: {0}.")]
     Malformed(String),
@@ -140,6 +143,7 @@ impl Failure {
             Self::Blocked { status, .. } if status.is_server_error() => Retry::Soon,
             Self::Unreachable { .. }
             | Self::Disconnected { .. }
+            | Self::Damaged(_)
             | Self::TimedOut { waiting: Waiting::Connect, .. } => Retry::Soon,
             // Nobody waits for minutes twice.
             Self::TimedOut { waiting: Waiting::Answer, .. }
@@ -169,15 +173,19 @@ impl Failure {
         }
     }
 
-    /// The failure in a few words, none of which are those of the backend's message: for the log.
+    /// The failure in a few words for the log: none of them are those of the backend's message,
+    /// which may quote the conversation.
     pub fn reason(&self) -> String {
         match self {
             Self::Refused(refusal) => {
-                let name = refusal.report.name().map(|name| format!(" {name}"));
-                format!("HTTP {}{}", refusal.status.as_u16(), name.unwrap_or_default())
+                let status = refusal.status.as_u16();
+                name(&refusal.report).map_or_else(
+                    || format!("HTTP {status}"),
+                    |name| format!("HTTP {status} {name}"),
+                )
             }
             Self::Reported(report) => {
-                format!("reported {}", report.name().unwrap_or("without a name"))
+                format!("reported {}", name(report).unwrap_or("without a name"))
             }
             Self::Blocked { status, .. } => format!("blocked, HTTP {}", status.as_u16()),
             Self::Unreachable { cause } => format!("unreachable: {cause}"),
@@ -185,7 +193,8 @@ impl Failure {
             Self::TimedOut { waiting, .. } => format!("timeout: {waiting}"),
             Self::Disconnected { cause } => format!("disconnected: {cause}"),
             Self::Login(_) | Self::UnusableLogin => "no usable login".to_owned(),
-            Self::Malformed(_) => "unreadable answer".to_owned(),
+            Self::Damaged(what) => format!("damaged: {what}"),
+            Self::Malformed(what) => format!("unreadable: {what}"),
         }
     }
 
@@ -212,6 +221,8 @@ impl Failure {
             Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
         } else if error.is_connect() {
             Self::Unreachable { cause: causes(error) }
+        } else if is_not_http(&error) {
+            Self::Malformed(format!("it is not HTTP ({})", causes(error)))
         } else {
             Self::Disconnected { cause: causes(error) }
         }
@@ -249,6 +260,18 @@ fn next_attempt(wait: Option<Duration>) -> String {
     }
 }
 
+/// Whether something else than HTTP came back, or more of it than anybody has to read.
+fn is_not_http(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return error.is_parse();
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// The texts of an error and of what caused it. Without the address, which is the user's own and
 /// may hold a password.
 fn causes(error: reqwest::Error) -> String {
@@ -266,6 +289,14 @@ fn causes(error: reqwest::Error) -> String {
 fn said(report: &Report) -> &str {
     let parts = [&report.message, &report.code, &report.kind];
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
+}
+
+/// What programs match on, if it is a name at all.
+fn name(report: &Report) -> Option<&str> {
+    let is_name = |name: &&String| {
+        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
+    };
+    [&report.code, &report.kind].into_iter().flatten().find(is_name).map(String::as_str)
 }
 
 fn blocked(status: StatusCode, ray: Option<&str>) -> String {
@@ -321,6 +352,7 @@ mod tests {
             Failure::Disconnected { cause: String::new() },
             Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
             Failure::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
+            Failure::Damaged("junk"),
         ] {
             assert_eq!(failure.retry(), Retry::Soon, "{failure:?}");
         }
@@ -337,6 +369,25 @@ mod tests {
             (reported(r#"{"code":"slow_down","message":"Try again in 2 seconds."}"#), 2000),
         ] {
             assert_eq!(failure.retry(), Retry::After(Duration::from_millis(millis)), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn logs_do_not_have_the_backends_own_words() {
+        let said = r#"{"error":{"code":"C","message":"You said: canary","param":"canary"}}"#;
+        let report = |code: &str| Report::from_json(&said.replace('C', code));
+        for (code, reported, refused_as) in [
+            ("invalid_value", "reported invalid_value", "HTTP 400 invalid_value"),
+            ("gpt-5.5", "reported gpt-5.5", "HTTP 400 gpt-5.5"),
+            ("you said canary", "reported without a name", "HTTP 400"),
+            ("can\\nary", "reported without a name", "HTTP 400"),
+            (&"canary".repeat(11), "reported without a name", "HTTP 400"),
+        ] {
+            let failure = Failure::Reported(Box::new(report(code)));
+            assert_eq!(failure.reason(), reported);
+            let Failure::Refused(mut refusal) = refused(400, None) else { unreachable!() };
+            refusal.report = report(code);
+            assert_eq!(Failure::Refused(refusal).reason(), refused_as);
         }
     }
 

@@ -10,10 +10,14 @@
     dead_code
 )]
 
+#[path = "../translation/answer.rs"]
+mod answer;
 #[path = "../it/backend.rs"]
 mod backend;
 #[path = "../it/daemon.rs"]
 mod daemon;
+#[path = "../it/program.rs"]
+mod program;
 
 mod client;
 mod guard;
@@ -21,10 +25,11 @@ mod hostile;
 mod isolation;
 mod leave;
 mod limits;
+mod memory;
 mod outgoing;
-#[cfg(unix)]
-mod program;
 mod queue;
+mod raw;
 mod retry;
 #[cfg(unix)]
 mod shutdown;
+mod tls;

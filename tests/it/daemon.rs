@@ -66,11 +66,7 @@ impl Daemon {
         let issuer = "http://127.0.0.1:1".parse().unwrap();
         let issuer = Issuer::new(reqwest::Client::new(), &issuer, "test", "test");
         let store = Arc::new(Store::new(Location::shared(home.path()), issuer));
-        let client = match roots {
-            None => Client::new(&config.upstream, store.clone()),
-            roots => Client::with_extra_roots(&config.upstream, store.clone(), roots),
-        };
-        let client = client.unwrap();
+        let client = Client::with_extra_roots(&config.upstream, store.clone(), roots).unwrap();
         let router = App::new(config, client, Account::SignedIn(store)).unwrap().router();
         let listener = TcpListener::bind(address).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,81 +1,27 @@
 //! What the program writes to its log: figures and ids, never content, never secrets.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
-
 use serde_json::{Value, json};
 
 use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::FAKE_TOKEN;
+use super::program::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, Program};
 
 const PROMPT: &str = "canary-prompt-4711";
 const ANSWER: &str = "canary-answer-4711";
 
-struct Program {
-    child: Child,
-    url: String,
-    log: BufReader<std::process::ChildStderr>,
-    text: String,
-    _home: tempfile::TempDir,
-}
-
-impl Program {
-    fn start(base_url: &str, arguments: &[&str], rust_log: Option<&str>) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let auth = json!({"tokens": {"access_token": FAKE_TOKEN, "refresh_token": "fake-refresh-canary",
-            "id_token": "", "account_id": "account-canary"}});
-        std::fs::write(home.path().join("auth.json"), auth.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command
-            .args(["--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .env_clear()
-            .env("HOME", home.path())
-            .env("CODEX_HOME", home.path())
-            .env("CODEX_PROXY_UPSTREAM_BASE_URL", base_url)
-            // Nothing listens there: no test may ever ask the real sign-in service.
-            .env("CODEX_PROXY_AUTH_ISSUER", "http://127.0.0.1:1")
-            .stderr(Stdio::piped());
-        if let Some(filter) = rust_log {
-            command.env("RUST_LOG", filter);
-        }
-        let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut text = String::new();
-        let url = loop {
-            let from = text.len();
-            assert!(log.read_line(&mut text).unwrap() > 0, "ended early: {text}");
-            if let Some(at) = text[from..].find("http://127.0.0.1:") {
-                let rest = &text[from + at..];
-                break rest[..rest.find("/v1").unwrap()].to_owned();
-            }
-        };
-        Self { child, url, log, text, _home: home }
-    }
-
-    async fn ask(&self, is_streamed: bool) -> String {
-        let body = json!({"model": "gpt-5.5", "stream": is_streamed,
-            "messages": [{"role": "user", "content": PROMPT}]});
-        let url = format!("{}/v1/chat/completions", self.url);
-        reqwest::Client::new()
-            .post(url)
-            .bearer_auth("client-key-canary")
-            .body(body.to_string())
-            .send()
-            .await
-            .unwrap()
-            .text()
-            .await
-            .unwrap()
-    }
-
-    /// Ends the program and gives all it has said.
-    fn stop(mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.log.read_to_string(&mut self.text).unwrap();
-        self.text
-    }
+async fn ask(program: &Program, is_streamed: bool) -> String {
+    let body = json!({"model": "gpt-5.5", "stream": is_streamed,
+        "messages": [{"role": "user", "content": PROMPT}]});
+    reqwest::Client::new()
+        .post(program.chat())
+        .bearer_auth("client-key-canary")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
 }
 
 async fn backend() -> Backend {
@@ -87,20 +33,20 @@ async fn backend() -> Backend {
     .await
 }
 
-async fn log_of(arguments: &[&str], rust_log: Option<&str>) -> String {
+async fn log_of(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let backend = backend().await;
-    let program = Program::start(&backend.base_url, arguments, rust_log);
+    let program = Program::start(&backend.base_url, arguments, variables);
     for is_streamed in [false, true, true, false] {
-        program.ask(is_streamed).await;
+        ask(&program, is_streamed).await;
     }
     program.stop()
 }
 
 #[tokio::test]
 async fn every_request_has_its_line_and_nothing_of_its_content() {
-    let log = log_of(&[], None).await;
+    let log = log_of(&[], &[]).await;
     for canary in
-        [PROMPT, ANSWER, FAKE_TOKEN, "fake-refresh-canary", "client-key-canary", "account-canary"]
+        [PROMPT, ANSWER, FAKE_TOKEN, FAKE_REFRESH_TOKEN, "client-key-canary", FAKE_ACCOUNT]
     {
         assert!(!log.contains(canary), "{canary} is in {log}");
     }
@@ -124,15 +70,15 @@ async fn every_request_has_its_line_and_nothing_of_its_content() {
 
 #[tokio::test]
 async fn no_level_of_detail_shows_secrets_or_content() {
-    let log = log_of(&[], Some("trace")).await;
-    for canary in [FAKE_TOKEN, "fake-refresh-canary", "client-key-canary", PROMPT, ANSWER] {
+    let log = log_of(&[], &[("RUST_LOG", "trace")]).await;
+    for canary in [FAKE_TOKEN, FAKE_REFRESH_TOKEN, "client-key-canary", PROMPT, ANSWER] {
         assert!(!log.contains(canary), "{canary} is in the log");
     }
 }
 
 #[tokio::test]
 async fn json_lines_can_be_read_by_programs() {
-    let log = log_of(&["--log-format", "json"], None).await;
+    let log = log_of(&["--log-format", "json"], &[]).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 2);
@@ -141,20 +87,20 @@ async fn json_lines_can_be_read_by_programs() {
 
 #[tokio::test]
 async fn a_simulating_daemon_says_so_in_its_log_and_in_every_answer() {
-    let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], None);
-    let response = reqwest::get(format!("{}/v1/models", program.url)).await.unwrap();
+    let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], &[]);
+    let response = reqwest::get(format!("{}/v1/models", program.url())).await.unwrap();
     assert_eq!(response.headers()["x-codex-proxy-simulated"], "true");
-    let answer: Value = serde_json::from_str(&program.ask(false).await).unwrap();
+    let answer: Value = serde_json::from_str(&ask(&program, false).await).unwrap();
     assert_eq!(answer["object"], "chat.completion");
     assert!(program.stop().contains("SIMULATED"));
 }
 
 #[tokio::test]
 async fn a_refusal_has_its_line_and_nothing_of_what_was_sent() {
-    let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], None);
+    let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], &[]);
     let client = reqwest::Client::new();
     for (name, value) in [("host", "host-canary"), ("origin", "https://origin-canary")] {
-        let url = format!("{}/path-canary", program.url);
+        let url = format!("{}/path-canary", program.url());
         let response = client.get(url).header(name, value).send().await.unwrap();
         assert!(response.status().is_client_error());
     }
@@ -175,8 +121,8 @@ async fn every_retry_has_its_line_and_nothing_of_what_the_backend_says() {
         _ => Answer::stream(answer(&[ANSWER])),
     })
     .await;
-    let program = Program::start(&backend.base_url, &[], None);
-    program.ask(false).await;
+    let program = Program::start(&backend.base_url, &[], &[]);
+    ask(&program, false).await;
     let log = program.stop();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("sent again")).collect();
     let [first, second] = lines[..] else { panic!("{log}") };

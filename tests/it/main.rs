@@ -17,5 +17,6 @@ mod corpus;
 mod daemon;
 mod layers;
 mod logs;
+mod program;
 mod recorded_requests;
 mod requests;

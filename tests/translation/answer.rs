@@ -8,7 +8,7 @@ use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, Sink};
 use codex_proxy::responses::error::Report;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Reasoning;
-use codex_proxy::translate::response::{Progress, Reader};
+use codex_proxy::translate::response::{Fault, Progress, Reader};
 use serde_json::{Map, Value, json};
 
 /// What became of a stream of events.
@@ -31,6 +31,8 @@ pub(crate) enum End {
     Finished,
     /// With a failure; whether anything had begun before.
     Failed(Box<Report>, bool),
+    /// With an event that tells nothing true.
+    Broken(Fault),
     /// The events ended first.
     Cut,
 }
@@ -75,8 +77,12 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
                 break;
             }
             Ok(_) => {}
-            Err(report) => {
+            Err(Fault::Reported(report)) => {
                 end = End::Failed(report, reader.has_begun());
+                break;
+            }
+            Err(fault) => {
+                end = End::Broken(fault);
                 break;
             }
         }
@@ -84,7 +90,7 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
     let usage = reader.usage(4000);
     match end {
         End::Finished if plan.include_usage => both.writer.usage(&usage, &mut both.chunks),
-        End::Finished | End::Failed(..) => {}
+        End::Finished | End::Failed(..) | End::Broken(_) => {}
         End::Cut => reader.abandon(&mut both),
     }
     let choices = [both.gatherer];

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// The longest code or message that is repeated.
 const LONGEST: usize = 300;
 
+/// The longest word that is repeated.
+const LONGEST_WORD: usize = 40;
+
 /// How asking the sign-in service fails.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -124,10 +127,14 @@ impl Error {
     }
 }
 
-/// A string for messages.
+/// A string for messages. Words longer than any word are left out: a service that quotes what it
+/// was sent quotes tokens.
 fn short(value: &Value) -> Option<String> {
-    let text = value.as_str()?.trim();
-    (!text.is_empty()).then(|| text.chars().filter(|c| !c.is_control()).take(LONGEST).collect())
+    let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    let word =
+        |word: &str| if word.len() > LONGEST_WORD { "…".to_owned() } else { word.to_owned() };
+    let text = text.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
+    (!text.is_empty()).then_some(text)
 }
 
 fn said(code: Option<&String>, message: Option<&String>) -> String {
@@ -173,6 +180,9 @@ mod tests {
     fn messages_are_told_in_short() {
         let error = refused(400, r#"{"error":{"code":"c","message":"m\u0007\n"}}"#);
         assert_eq!(error.to_string(), "the sign-in service answered HTTP 400: m (c)");
+        let quoting = format!(r#"{{"error":"no such token: '{}' here"}}"#, "x".repeat(60));
+        let told = refused(400, &quoting).to_string();
+        assert_eq!(told, "the sign-in service answered HTTP 400: no such token: … here");
         let long = format!(r#"{{"error":"{}"}}"#, "x".repeat(4000));
         assert!(refused(400, &long).to_string().len() < 400);
         assert!(refused(502, "").to_string().ends_with("no details"));

@@ -14,7 +14,7 @@ use crate::chat::delta::Sink;
 use crate::continuity::Memory;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
-use crate::translate::response::{Progress, Reader};
+use crate::translate::response::{Fault, Progress, Reader};
 use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn};
 
 /// What to send, and how to read the answer.
@@ -171,7 +171,7 @@ impl Choice {
                 Err(failure) => Err(failure),
             },
             Call::Open(events) => match ready!(events.poll_next_unpin(cx)) {
-                Some(Ok(data)) => self.reader.event(&data, sink).map_err(Failure::Reported),
+                Some(Ok(data)) => self.reader.event(&data, sink).map_err(of_fault),
                 Some(Err(failure)) => Err(failure),
                 // The last event of a complete answer would have ended the reading.
                 None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
@@ -268,5 +268,14 @@ impl Choice {
     fn end(&mut self) -> Call {
         self.turn = None;
         std::mem::replace(&mut self.call, Call::Closed)
+    }
+}
+
+/// What a fault in the events makes of the call.
+fn of_fault(fault: Fault) -> Failure {
+    match fault {
+        Fault::Reported(report) => Failure::Reported(report),
+        Fault::Damaged => Failure::Damaged("an event is not valid JSON"),
+        Fault::Endless => Failure::Malformed("there is no end of its parts".to_owned()),
     }
 }

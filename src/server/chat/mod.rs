@@ -41,6 +41,9 @@ use crate::upstream::{Failed, Failure, Places};
 /// can still be told with a status of its own.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The longest name or id of the backend's that is told in a header.
+const MAX_NAME: usize = 256;
+
 /// The handler.
 pub(super) async fn complete(
     State(app): State<App>,
@@ -264,10 +267,13 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     if let Some(etag) = &head.models_etag {
         app.0.catalogue.observe_etag(etag);
     }
-    if let Some(model) = head.model.as_deref().or(choice.reader().upstream_model()) {
+    let is_name =
+        |text: &&str| text.len() <= MAX_NAME && text.bytes().all(|b| b.is_ascii_graphic());
+    let model = head.model.as_deref().or(choice.reader().upstream_model());
+    if let Some(model) = model.filter(is_name) {
         insert(headers, "x-codex-proxy-upstream-model", model);
     }
-    if let Some(id) = &head.request_id {
+    if let Some(id) = head.request_id.as_deref().filter(is_name) {
         insert(headers, "x-codex-proxy-upstream-request-id", id);
     }
 }

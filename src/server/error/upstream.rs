@@ -89,7 +89,7 @@ impl ApiError {
             Failure::Disconnected { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_disconnected")
             }
-            Failure::Malformed(_) => {
+            Failure::Damaged(_) | Failure::Malformed(_) => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_error")
             }
         }

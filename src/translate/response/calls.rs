@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::texts::Text;
 use crate::chat::delta::{CallKind, Delta, Sink};
 use crate::responses::event::Item;
+use crate::responses::lax::Few;
 use crate::translate::plan::Plan;
 
 /// The calls of an answer.
@@ -30,8 +31,8 @@ struct Call {
     name: String,
     form: Form,
     text: Text,
-    /// Pieces that are not told yet.
-    pending: Vec<String>,
+    /// What is not told yet.
+    pending: String,
     /// The client's index, once it knows of the call.
     index: Option<usize>,
     is_complete: bool,
@@ -57,7 +58,7 @@ impl Calls {
             name: String::new(),
             form: Form::Live(CallKind::Function),
             text: Text::default(),
-            pending: Vec::new(),
+            pending: String::new(),
             index: None,
             is_complete: false,
         });
@@ -110,17 +111,14 @@ impl Calls {
             (Form::Live(kind), Some(index)) if is_current => {
                 sink.delta(Delta::Arguments { index, text: delta, kind });
             }
-            _ => call.pending.push(delta.to_owned()),
+            _ => call.pending.push_str(delta),
         }
     }
 
     /// All of a call's arguments.
     pub(super) fn complete_text(&mut self, call: usize, whole: &str) {
         let call = &mut self.list[call];
-        let missing = call.text.complete(whole);
-        if !missing.is_empty() {
-            call.pending.push(missing.to_owned());
-        }
+        call.pending.push_str(call.text.complete(whole));
     }
 
     /// Nothing more comes of the call.
@@ -148,9 +146,10 @@ impl Calls {
                     if call.is_complete && call.text.as_str().is_empty() {
                         // Clients parse the arguments: no arguments are an empty object.
                         call.text.append("{}");
-                        call.pending.push("{}".to_owned());
+                        call.pending.push_str("{}");
                     }
-                    for text in call.pending.drain(..) {
+                    let text = std::mem::take(&mut call.pending);
+                    if !text.is_empty() {
                         sink.delta(Delta::Arguments { index, text: &text, kind });
                     }
                 }
@@ -207,7 +206,7 @@ impl Call {
         #[derive(Deserialize)]
         struct Wrapper<'a> {
             #[serde(borrow)]
-            tool_uses: Vec<Use<'a>>,
+            tool_uses: Few<Use<'a>>,
         }
         #[derive(Deserialize)]
         struct Use<'a> {
@@ -225,9 +224,9 @@ impl Call {
             !uses.is_empty() && uses.iter().all(|inner| !inner.name().is_empty())
         };
         match serde_json::from_str::<Wrapper<'_>>(text.as_str()) {
-            Ok(wrapper) if is_useful(&wrapper.tool_uses) => {
+            Ok(wrapper) if is_useful(&wrapper.tool_uses.0) => {
                 let kind = CallKind::Function;
-                for (number, inner) in wrapper.tool_uses.iter().enumerate() {
+                for (number, inner) in wrapper.tool_uses.0.iter().enumerate() {
                     let name = plan.originals.of(inner.name());
                     let index = *opened;
                     *opened += 1;

@@ -3,6 +3,9 @@
 use crate::chat::delta::{Annotation, UrlCitation};
 use crate::responses::event;
 
+/// More than these are not told: each is compared with all the others.
+const MAX_CITATIONS: usize = 1024;
+
 /// The citations of an answer, each once: the backend tells them up to three times.
 #[derive(Debug, Default)]
 pub(super) struct Citations(Vec<UrlCitation>);
@@ -20,7 +23,7 @@ impl Citations {
             url: annotation.url.as_deref().unwrap_or_default().to_owned(),
             title: annotation.title.as_deref().unwrap_or_default().to_owned(),
         };
-        if !self.0.contains(&citation) {
+        if self.0.len() < MAX_CITATIONS && !self.0.contains(&citation) {
             self.0.push(citation);
         }
     }

@@ -81,6 +81,10 @@ impl IndexMut<usize> for Items {
 }
 
 impl Items {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
         self.0.iter()
     }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod citations;
+mod fault;
 mod items;
 mod reader;
 mod recorder;
@@ -15,5 +16,6 @@ mod thought;
 mod tokens;
 mod usage;
 
+pub use fault::Fault;
 pub use reader::{Progress, Reader};
 pub use usage::add as add_usage;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::calls::Calls;
 use super::citations::Citations;
+use super::fault::Fault;
 use super::items::{Audience, Class, Items, Kind, Message, class_of};
 use super::recorder::{Recorder, Recording};
 use super::speech::Speech;
@@ -11,7 +12,6 @@ use super::thought::{ReasoningItem, Source, Thought, joined};
 use super::usage;
 use crate::chat::delta::{Delta, FinishReason, ServiceTier, Sink};
 use crate::chat::usage::Usage;
-use crate::responses::error::Report;
 use crate::responses::event::{
     self, Ending, Event, Part, Place, Response, TextKind, TokenUsage, repair_surrogates,
 };
@@ -19,6 +19,10 @@ use crate::responses::request::Phase;
 use crate::translate::memory::Turn;
 use crate::translate::plan::Plan;
 use crate::translate::policy::Commentary;
+
+/// The most items of an answer, and the most parts of one. Every event looks for its item among
+/// them, and answers that are meant to be read have a handful.
+const MAX_ITEMS: usize = 1024;
 
 /// Reads the events of one choice's answer.
 #[derive(Debug)]
@@ -118,8 +122,9 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The backend reported a failure. The answer ends without a finish reason.
-    pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, Box<Report>> {
+    /// The backend reported a failure, or what it sends cannot be followed. The answer ends
+    /// without a finish reason.
+    pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, Fault> {
         if self.progress == Progress::Ended {
             return Ok(Progress::Ended);
         }
@@ -129,13 +134,17 @@ impl Reader {
         outcome.map(|()| self.progress)
     }
 
-    fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), Box<Report>> {
+    fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), Fault> {
         // Before it is read: within a nested object they would cost the object and not the event.
         let repaired = repair_surrogates(data);
-        match Event::parse(repaired.as_deref().unwrap_or(data)) {
+        let outcome = match Event::parse(repaired.as_deref().unwrap_or(data)) {
             Some(event) => self.take(event, sink),
-            None => Ok(()),
+            None => Err(Fault::Damaged),
+        };
+        if outcome.is_err() && self.has_begun() {
+            self.abandon(sink);
         }
+        outcome
     }
 
     /// Shows what was held back, before an error ends the answer.
@@ -146,22 +155,25 @@ impl Reader {
         self.progress = Progress::Ended;
     }
 
-    fn take(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), Box<Report>> {
+    fn take(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
         match event {
             Event::Other => return Ok(()),
             Event::Begun(response) => {
                 self.note(&response);
                 return Ok(());
             }
-            Event::Failed(report) => {
-                if self.has_begun() {
-                    self.abandon(sink);
-                }
-                return Err(report);
-            }
+            Event::Failed(report) => return Err(Fault::Reported(report)),
             Event::Ended(response, ending) => {
                 self.end(&response, ending, sink);
                 return Ok(());
+            }
+            Event::Delta(_, Place { part, .. }, _)
+            | Event::Done(_, Place { part, .. }, _)
+            | Event::PartDone(Place { part, .. }, _)
+            | Event::Annotation(Place { part, .. }, _)
+                if part >= MAX_ITEMS as u64 =>
+            {
+                return Err(Fault::Endless);
             }
             Event::ItemAdded(place, item) => self.added(&place, &item, sink),
             Event::ItemDone(place, item) => self.done(&place, &item, sink),
@@ -181,6 +193,8 @@ impl Reader {
         self.progress = Progress::Underway;
         if let Some(reason) = self.speech.cut() {
             self.finish(reason, sink);
+        } else if self.items.len() > MAX_ITEMS {
+            return Err(Fault::Endless);
         }
         Ok(())
     }

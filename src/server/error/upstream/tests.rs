@@ -314,6 +314,7 @@ fn other_failures_are_the_servers() {
             "upstream_timeout",
         ),
         (Failure::Disconnected { cause: "cut".into() }, 502, "upstream_disconnected"),
+        (Failure::Damaged("junk"), 502, "upstream_error"),
         (Failure::Malformed("junk".into()), 502, "upstream_error"),
     ] {
         check(&failure, (status, "server_error", Some(code), None));

@@ -144,10 +144,7 @@ fn a_later_call_waits_for_the_end_of_an_earlier_one() {
     );
     assert_eq!(got[..3], [vec!["Function 0 a f".to_owned()], nothing(), nothing()]);
     assert_eq!(got[3..5], [vec!["arguments 0 {\"a\"".to_owned()], nothing()]);
-    assert_eq!(
-        got[5],
-        ["arguments 0 :1}", "Function 1 b f", "arguments 1 {\"b\"", "arguments 1 :1}"]
-    );
+    assert_eq!(got[5], ["arguments 0 :1}", "Function 1 b f", "arguments 1 {\"b\":1}"]);
 }
 
 #[test]
@@ -174,7 +171,8 @@ fn a_failure_ends_an_answer_without_a_reason_and_shows_what_was_held_back() {
     for event in [given::message(0), given::text(0, "Well ST")] {
         reader.event(&event.to_string(), &mut script).unwrap();
     }
-    let report = reader.event(&given::failed().to_string(), &mut script).unwrap_err();
+    let fault = reader.event(&given::failed().to_string(), &mut script).unwrap_err();
+    let Fault::Reported(report) = fault else { panic!("{fault:?}") };
     assert_eq!(report.code.as_deref(), Some("server_error"));
     assert_eq!(script.0, ["content Well ", "content ST"]);
     let late = reader.event(&given::text(0, "late").to_string(), &mut script);
@@ -189,6 +187,48 @@ fn a_failure_before_anything_leaves_the_answer_unbegun() {
     reader.event(&given::created("auto").to_string(), &mut script).unwrap();
     assert!(reader.event(&given::failed().to_string(), &mut script).is_err());
     assert!(!reader.has_begun() && script.0.is_empty());
+}
+
+#[test]
+fn a_damaged_event_ends_an_answer_and_is_not_left_out() {
+    let mut reader = reader(Plan { stops: vec!["STOP".into()], ..Plan::default() });
+    let mut script = Script::default();
+    let damaged = r#"{"type":"response.output_text.delta","delta":"un"#;
+    assert_eq!(reader.event(damaged, &mut script), Err(Fault::Damaged));
+    assert!(!reader.has_begun());
+    reader.event(&given::text(0, "This is ST").to_string(), &mut script).unwrap();
+    assert_eq!(reader.event(damaged, &mut script), Err(Fault::Damaged));
+    assert_eq!(script.0, ["content This is ", "content ST"]);
+    assert_eq!(reader.event(&given::completed().to_string(), &mut script), Ok(Progress::Ended));
+    assert_eq!(script.0.len(), 2, "no finish");
+}
+
+#[test]
+fn items_and_parts_without_end_end_an_answer() {
+    let added = |kind: &str| {
+        let kind = kind.to_owned();
+        move |n: u64| {
+            json!({"type": "response.output_item.added", "output_index": n,
+                "item": {"type": kind, "content": []}})
+        }
+    };
+    let parts =
+        |n: u64| json!({"type": "response.output_text.delta", "content_index": n, "delta": "x"});
+    let thoughts = |n: u64| json!({"type": "response.reasoning_summary_text.delta", "summary_index": n, "delta": "x"});
+    let forms: [&dyn Fn(u64) -> Value; 6] = [
+        &added("message"),
+        &added("function_call"),
+        &added("tea"),
+        &|n| given::text(n, "x"),
+        &parts,
+        &thoughts,
+    ];
+    for form in forms {
+        let mut reader = reader(Plan::default());
+        let fault = (0..10_000)
+            .find_map(|n| reader.event(&form(n).to_string(), &mut Script::default()).err());
+        assert_eq!(fault, Some(Fault::Endless), "{}", form(0));
+    }
 }
 
 #[test]
