@@ -431,7 +431,7 @@ mod tests {
                 "reported server_error",
             ),
             (reported(r#"{"message":"canary"}"#), "reported without a name"),
-            (Failure::Malformed("canary".to_owned()), "unreadable answer"),
+            (Failure::Malformed("no events".to_owned()), "unreadable: no events"),
         ] {
             assert_eq!(failure.reason(), reason);
         }
