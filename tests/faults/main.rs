@@ -17,6 +17,7 @@ mod daemon;
 
 mod guard;
 mod hostile;
+mod http2;
 mod isolation;
 mod leave;
 mod limits;
