@@ -22,6 +22,7 @@ mod program;
 mod client;
 mod guard;
 mod hostile;
+mod http2;
 mod isolation;
 mod leave;
 mod limits;

@@ -83,11 +83,10 @@ fn at_once(name: &'static str, status: u16, code: &'static str, fault: Answer) -
     Row { calls: (1, 1), ..lasting(name, 0, status, code, fault) }
 }
 
-#[expect(clippy::too_many_lines, reason = "one table")]
-fn table() -> Vec<Row> {
+/// Limits: those of plans, those of speed, and those of the backend itself.
+fn limits() -> Vec<Row> {
     const LIMIT: &str = "rate_limit_exceeded";
     const BUSY: &str = "server_is_overloaded";
-    let part = text(&["Hel"]);
     let quota = r#"{"error":{"type":"usage_limit_reached","message":"Try again in 1s."}}"#;
     vec![
         at_once("429", 429, LIMIT, error(429, LIMIT, "Too many.")),
@@ -120,11 +119,6 @@ fn table() -> Vec<Row> {
             "insufficient_quota",
             reporting(begun(), "insufficient_quota", "Try again in 1s."),
         ),
-        passing("500", 150, Answer::error(500, "")),
-        lasting("500 that lasts", 500, 502, "upstream_error", Answer::error(500, "")),
-        lasting("502 that lasts", 500, 502, "upstream_error", Answer::error(502, "bad gateway")),
-        lasting("503 that lasts", 500, 502, "upstream_error", Answer::error(503, "no host")),
-        lasting("504 that lasts", 500, 502, "upstream_error", Answer::error(504, "")),
         Row {
             told: Some(5000),
             ..lasting("overload", 500, 503, BUSY, error(503, BUSY, "Overloaded."))
@@ -143,6 +137,18 @@ fn table() -> Vec<Row> {
                 with_header(error(503, BUSY, "Overloaded."), "retry-after", "30"),
             )
         },
+    ]
+}
+
+/// Failures of the backend and of the connection, and requests that are wrong.
+fn failures() -> Vec<Row> {
+    let part = text(&["Hel"]);
+    vec![
+        passing("500", 150, Answer::error(500, "")),
+        lasting("500 that lasts", 500, 502, "upstream_error", Answer::error(500, "")),
+        lasting("502 that lasts", 500, 502, "upstream_error", Answer::error(502, "bad gateway")),
+        lasting("503 that lasts", 500, 502, "upstream_error", Answer::error(503, "no host")),
+        lasting("504 that lasts", 500, 502, "upstream_error", Answer::error(504, "")),
         lasting(
             "error in a stream",
             500,
@@ -214,7 +220,7 @@ fn table() -> Vec<Row> {
 
 #[tokio::test]
 async fn every_fault_is_met_with_as_many_calls_as_it_is_worth() {
-    let checks = table().into_iter().map(|row| async move {
+    let checks = limits().into_iter().chain(failures()).map(|row| async move {
         for is_streamed in [false, true] {
             check(&row, is_streamed).await;
         }

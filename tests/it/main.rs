@@ -9,11 +9,12 @@
     unreachable_pub
 )]
 
+// `tests/faults` has these two as well, and uses other parts of them.
+#[allow(dead_code)]
 mod backend;
 mod calls;
 mod continuity;
 mod corpus;
-#[allow(dead_code)] // Shared with the suite of faults.
 mod daemon;
 mod layers;
 mod logs;

@@ -98,7 +98,7 @@ for (const stream of [false, true]) {
     assert.equal(error.status, 503);
     assert.equal(error.code, "server_is_overloaded");
     assert.equal(error.headers.get("retry-after"), "5");
-    assert.equal((await exchanges()).length, 2);
+    assert.equal((await exchanges()).length, 5);
   });
 
   for (const [directive, status, code] of [

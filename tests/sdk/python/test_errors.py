@@ -112,7 +112,7 @@ def test_a_rate_limit(client: OpenAI, scene: Scene) -> None:
     assert (error.type, error.code) == ("rate_limit_error", "rate_limit_exceeded")
     assert error.response.headers["retry-after"] == "1"
     assert error.response.headers["retry-after-ms"] == "500"
-    assert len(scene.exchanges()) == 1
+    assert len(scene.exchanges()) == 5, "as often as the settings allow"
 
 
 @pytest.mark.parametrize("code", ["token_expired", "token_invalidated", "unauthorized"])
@@ -155,7 +155,7 @@ def test_a_lasting_overload(client: OpenAI, scene: Scene, stream: bool) -> None:
         "server_is_overloaded",
     )
     assert error.response.headers["retry-after"] == "5"
-    assert len(scene.exchanges()) == 2
+    assert len(scene.exchanges()) == 5
 
 
 @STREAMING

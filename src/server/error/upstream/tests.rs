@@ -397,3 +397,70 @@ fn failures_in_streams_keep_the_upstreams_words() {
         );
     }
 }
+
+#[test]
+fn whoever_is_not_even_tried_is_told_why_and_when() {
+    for (wait, delay, when) in [
+        (Some(2500), 2500, "The next one is made in 2.5 s."),
+        (None, 1000, "The next one is under way."),
+    ] {
+        let failure = Failure::NotTried {
+            failures: 7,
+            cause: "refused".into(),
+            wait: wait.map(Duration::from_millis),
+        };
+        check(&failure, (502, "server_error", Some("upstream_unreachable"), None));
+        let error = of(&failure);
+        assert_eq!(error.retry_after, Some(Duration::from_millis(delay)));
+        let message = error.error.message;
+        assert!(message.contains("the last 7 attempts to connect failed"), "{message}");
+        assert!(message.contains("refused") && message.contains(when), "{message}");
+    }
+}
+
+#[test]
+fn a_told_delay_is_passed_on_whatever_has_failed() {
+    for status in [500, 503] {
+        let Failure::Refused(mut refusal) = refused(status, "") else { panic!() };
+        refusal.retry_after = Some(Duration::from_secs(90));
+        assert_eq!(of(&Failure::Refused(refusal)).retry_after, Some(Duration::from_secs(90)));
+    }
+    let overload = reported(r#"{"code":"slow_down","message":"Try again in 20s."}"#);
+    assert_eq!(of(&overload).retry_after, Some(Duration::from_secs(20)));
+}
+
+#[test]
+fn the_number_of_tries_is_added_to_our_own_words_only() {
+    let cut = || Failure::Disconnected { cause: String::new() };
+    let boom = || reported(r#"{"code":"server_error","message":"boom"}"#);
+    let resting = || Failure::NotTried { failures: 5, cause: String::new(), wait: None };
+    for (failure, tries, is_added) in [
+        (cut(), 1, false),
+        (cut(), 2, true),
+        (boom(), 5, false),
+        (refused(503, "no host"), 5, false),
+        (resting(), 5, false),
+    ] {
+        let plain = of(&failure);
+        let error = ApiError::from(Failed { failure, tries });
+        if is_added {
+            let expected = format!("{} It was tried {tries} times.", plain.error.message);
+            assert_eq!(error.error.message, expected);
+        } else {
+            assert_eq!(error, plain);
+        }
+    }
+}
+
+#[test]
+fn whoever_finds_the_line_full_may_come_back_soon() {
+    let full = Crowded::FullLine { max_in_flight: 64, max_queued: 256 };
+    let late = Crowded::WaitedTooLong { max_in_flight: 64, waited: Duration::from_secs(60) };
+    for crowded in [full, late] {
+        let error = ApiError::from(crowded);
+        assert_eq!((error.status.as_u16(), error.error.kind), (429, "rate_limit_error"));
+        assert_eq!(error.error.code.as_deref(), Some("too_many_requests"));
+        assert_eq!((error.retry_after, error.should_retry), (Some(CROWDED_DELAY), None));
+        assert!(error.error.message.contains("64"), "{}", error.error.message);
+    }
+}
