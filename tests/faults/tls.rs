@@ -55,11 +55,6 @@ impl Authority {
         self.signed(names, |_| {}, &[b"http/1.1"])
     }
 
-    /// The same over HTTP/2.
-    pub fn server_of_http2(&self, names: &[&str]) -> TlsAcceptor {
-        self.signed(names, |_| {}, &[b"h2", b"http/1.1"])
-    }
-
     fn signed(
         &self,
         names: &[&str],
@@ -244,7 +239,7 @@ async fn an_answer_that_is_cut_within_tls_is_not_whole() {
 
 /// How an answer over HTTP/2 is broken.
 #[derive(Debug, Clone, Copy)]
-enum Break {
+pub enum Break {
     /// The stream is reset in place of a head.
     Reset(Reason),
     /// The stream is reset after the answer has begun.
@@ -289,15 +284,7 @@ async fn calls_over_http2_that_break() {
         (Short, cut("Hel")),
         (WrongLength, cut("Hel")),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let acceptor = authority.server_of_http2(&["127.0.0.1"]);
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(http2(stream, acceptor.clone(), how));
-            }
-        });
+        let port = listen_http2(&authority, how).await;
         let daemon = daemon(port, &authority.file()).await;
         for is_streamed in [false, true] {
             let got = told(&daemon, &attack(), is_streamed).await;
@@ -319,6 +306,20 @@ enum Fate {
     GoAway(Reason),
     Farewell,
     Cut,
+}
+
+/// A backend over HTTP/2 whose answers break in this way; gives its port.
+pub async fn listen_http2(authority: &Authority, how: Break) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let acceptor = authority.signed(&["127.0.0.1"], |_| {}, &[b"h2"]);
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(http2(stream, acceptor.clone(), how));
+        }
+    });
+    port
 }
 
 async fn http2(stream: TcpStream, acceptor: TlsAcceptor, how: Break) {

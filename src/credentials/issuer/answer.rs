@@ -45,8 +45,15 @@ pub(in crate::credentials) struct Approval {
 }
 
 impl Tokens {
+    /// What no header can carry is no token. It must not take the place of one.
     pub(super) fn read(body: &SecretString) -> Result<Self, Error> {
-        parse(body)
+        let tokens: Self = parse(body)?;
+        let is_token = |token: &SecretString| {
+            let text = token.expose_secret();
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        let all = [&tokens.id_token, &tokens.access_token, &tokens.refresh_token];
+        if all.into_iter().flatten().all(is_token) { Ok(tokens) } else { Err(Error::Malformed) }
     }
 }
 
@@ -112,7 +119,14 @@ mod tests {
     fn absent_tokens_are_no_mistake_and_mistakes_do_not_quote_the_body() {
         let tokens = Tokens::read(&r#"{"access_token":"hush","expires_in":1}"#.into()).unwrap();
         assert!(tokens.refresh_token.is_none() && !format!("{tokens:?}").contains("hush"));
-        let error = Tokens::read(&r#"{"access_token":["hush"]}"#.into()).unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("hush"));
+        for body in [
+            r#"{"access_token":["hush"]}"#,
+            r#"{"access_token":"hush\r\nx: y"}"#,
+            r#"{"access_token":"a","refresh_token":"hush \u00e9"}"#,
+            r#"{"access_token":""}"#,
+        ] {
+            let error = Tokens::read(&body.into()).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hush"), "{body}");
+        }
     }
 }
