@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 #[cfg(target_os = "linux")]
@@ -204,6 +204,13 @@ fn failures() -> Vec<Row> {
                 reporting(part.clone(), "server_error", "m"),
             )
         },
+    ]
+}
+
+/// Backends that keep silent for too long.
+fn silences() -> Vec<Row> {
+    let part = text(&["Hel"]);
+    vec![
         at_once("no answer", 504, "upstream_timeout", Answer::stream("").ending(End::Mute)),
         at_once(
             "no event",
@@ -219,30 +226,46 @@ fn failures() -> Vec<Row> {
 }
 
 #[tokio::test]
-async fn every_fault_is_met_with_as_many_calls_as_it_is_worth() {
-    let checks = limits().into_iter().chain(failures()).map(|row| async move {
-        for is_streamed in [false, true] {
-            check(&row, is_streamed).await;
-        }
-    });
-    join_all(checks).await;
+async fn every_limit_is_met_with_as_many_calls_as_it_is_worth() {
+    check_all(limits(), "[upstream]\nmax_retries = 2").await;
 }
 
-async fn check(row: &Row, is_streamed: bool) {
-    let name = format!("{} ({})", row.name, if is_streamed { "streamed" } else { "whole" });
-    let (fault, is_lasting) = (row.fault.clone(), row.is_lasting);
+#[tokio::test]
+async fn every_failure_is_met_with_as_many_calls_as_it_is_worth() {
+    check_all(failures(), "[upstream]\nmax_retries = 2").await;
+}
+
+#[tokio::test]
+async fn nobody_waits_twice_for_a_silent_backend() {
+    check_all(silences(), "[upstream]\nmax_retries = 2\nidle_timeout_secs = 2").await;
+}
+
+async fn check_all(rows: impl IntoIterator<Item = Row>, settings: &str) {
+    // Most of the time they wait, but not so many at once that they wait for each other.
+    stream::iter(rows).for_each_concurrent(10, |row| check(row, settings)).await;
+}
+
+async fn check(row: Row, settings: &str) {
+    let fault = row.fault.clone();
     let backend = Backend::start(&["gpt-5.5"], move |number, _| {
-        if number == 0 || is_lasting { fault.clone() } else { Answer::stream(answer(&["Hello"])) }
+        // The first call for the whole answer, and the first one for the streamed answer.
+        let is_first = number == 0 || number == row.calls.0;
+        if is_first || row.is_lasting { fault.clone() } else { Answer::stream(answer(&["Hello"])) }
     })
     .await;
-    let settings = "[upstream]\nmax_retries = 2\nidle_timeout_secs = 1";
     let daemon = Daemon::with_settings(&backend.base_url, settings).await;
+    check_mode(&row, &backend, &daemon, false).await;
+    check_mode(&row, &backend, &daemon, true).await;
+}
+
+async fn check_mode(row: &Row, backend: &Backend, daemon: &Daemon, is_streamed: bool) {
+    let name = format!("{} ({})", row.name, if is_streamed { "streamed" } else { "whole" });
     let asked = Instant::now();
     let response = daemon.post(with(hello(), json!({"stream": is_streamed})).to_string()).await;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await.unwrap();
 
-    let calls = if is_streamed { row.calls.1 } else { row.calls.0 };
+    let calls = row.calls.0 + if is_streamed { row.calls.1 } else { 0 };
     let seen = backend.seen();
     assert_eq!(seen.len(), calls, "{name}: {text}");
     assert!(seen.iter().all(|call| call.body == seen[0].body), "{name}");
