@@ -188,7 +188,8 @@ impl Stream for Answer {
             match this.poll_choices(cx) {
                 Err(failure) => {
                     let request_id = &this.record.request_id;
-                    tracing::warn!(request_id, %failure, "the answer was cut off");
+                    let reason = failure.failure.reason();
+                    tracing::warn!(request_id, reason, "the answer was cut off");
                     this.fail(&failure.into());
                 }
                 Ok(()) if this.choices.iter().all(Choice::has_ended) => this.finish(),
