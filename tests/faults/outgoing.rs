@@ -300,7 +300,7 @@ async fn a_hostile_sign_in_service_costs_nothing_but_the_renewal() {
     for (name, said) in [
         ("nothing", String::new()),
         ("half a head", "HTTP/1.1 200".to_owned()),
-        ("a page", format!("HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<html>")),
+        ("a page", "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n\r\n<html>".to_owned()),
         ("a page that does not say so", format!("{OK}<html>")),
         ("a body of 8 MiB", format!("{OK}{}", " ".repeat(8 << 20))),
         ("brackets", format!("{OK}{}", "[".repeat(100_000))),
@@ -433,7 +433,7 @@ async fn no_level_of_detail_shows_secrets_or_content() {
     );
     for number in 0..count {
         for is_streamed in [false, true] {
-            let content = format!("{} {PROMPT} <{number}>", ATTACK);
+            let content = format!("{ATTACK} {PROMPT} <{number}>");
             let messages = json!([{"role": "system", "content": PROMPT},
                 {"role": "user", "content": content}]);
             let request = with(hello(), json!({"messages": messages, "stream": is_streamed}));
