@@ -1,15 +1,19 @@
 #!/bin/sh
-# Fuzzes both directions of the translation: fuzz/run.sh SECONDS (per target, 60 if not given).
+# Fuzzes what is read from outside: fuzz/run.sh SECONDS TARGET... (60 seconds for each target, and
+# all of them, if not given). The targets: request and stream, both directions of the translation;
+# sse, the framing of events; auth, the file of the login.
 #
 # With a nightly toolchain cargo-fuzz does it, guided by coverage; without one, the same targets
 # run over seeds that are changed at random. Fails on a finding, which is kept in fuzz/artifacts.
 set -eu
 seconds=${1:-60}
+[ $# -eq 0 ] || shift
+targets=${*:-request stream sse auth}
 cd "$(dirname "$0")"
 
 if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
     cargo fuzz --version >/dev/null 2>&1 || cargo install --locked cargo-fuzz
-    for target in request stream; do
+    for target in $targets; do
         mkdir -p "corpus/$target"
         log=$(mktemp)
         # No sanitizer: the crate has no unsafe code.
@@ -29,7 +33,7 @@ if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
     done
 else
     cargo build --release --example mutate
-    for target in request stream; do
+    for target in $targets; do
         target/release/examples/mutate "$target" "$seconds" "seeds/$target"
     done
 fi

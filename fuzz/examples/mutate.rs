@@ -30,6 +30,11 @@ const WORDS: &[&str] = &[
     "function_call",
     "\"content\":",
     "🌍",
+    ":",
+    "\r\n",
+    "\u{feff}",
+    "\"tokens\":",
+    "hush",
 ];
 
 /// A linear congruential generator: good enough to pick places.
@@ -83,11 +88,13 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().collect();
     let [_, target, seconds, folder] = arguments.as_slice() else {
-        return Err("usage: mutate request|stream SECONDS SEEDS".into());
+        return Err("usage: mutate request|stream|sse|auth SECONDS SEEDS".into());
     };
     let run = match target.as_str() {
         "request" => codex_proxy_fuzz::request,
         "stream" => codex_proxy_fuzz::stream,
+        "sse" => codex_proxy_fuzz::sse,
+        "auth" => codex_proxy_fuzz::auth,
         other => return Err(format!("no target {other}").into()),
     };
     let duration = Duration::from_secs(seconds.parse()?);

@@ -1,4 +1,5 @@
-//! What is fuzzed: both directions of the translation, from bytes to bytes.
+//! What is fuzzed: both directions of the translation, from bytes to bytes; the framing of events;
+//! and what is read and kept of a login.
 //!
 //! The rules are those of the crate's own tests. A broken rule is a panic.
 
@@ -7,9 +8,15 @@ mod answer;
 #[path = "../../tests/translation/upstream.rs"]
 mod upstream;
 
+mod framing;
+mod login;
+
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
+
+pub use self::framing::sse;
+pub use self::login::auth;
 
 use codex_proxy::chat::request::Request;
 use codex_proxy::platform::Platform;

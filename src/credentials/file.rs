@@ -82,9 +82,15 @@ impl File<'_> {
 /// The login in a file's content; `path` is for messages.
 pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Error> {
     let path = || path.to_owned();
-    let file: File<'_> = serde_json::from_slice(content.expose_secret()).map_err(|error| {
-        Error::Malformed { path: path(), line: error.line(), column: error.column() }
+    let malformed = |line, column| Error::Malformed { path: path(), line, column };
+    // All of it, not only what is read: a renewal has to keep the rest.
+    let text = std::str::from_utf8(content.expose_secret()).map_err(|error| {
+        let before = &content.expose_secret()[..error.valid_up_to()];
+        let lines = before.split(|&byte| byte == b'\n');
+        malformed(lines.clone().count(), lines.last().map_or(0, <[u8]>::len) + 1)
     })?;
+    let file: File<'_> =
+        serde_json::from_str(text).map_err(|error| malformed(error.line(), error.column()))?;
     let platform = file.platform().map_err(|mode| Error::UnsupportedMode { path: path(), mode })?;
     if platform == Platform::Public {
         let Some(key) = file.api_key.and_then(secret) else {
@@ -302,6 +308,21 @@ mod tests {
         let error = parse(torn.into(), Path::new("a")).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert!(error.to_string().contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_utf8_is_malformed_even_where_it_is_not_read() {
+        let tokens = br#""tokens": {"access_token": "hush"}"#;
+        for (before, line, column) in [
+            (b"{\"a\": \"\xff\", ".as_slice(), 1, 8),
+            (b"{\n  \"a\": 1,\n  \"\xe2\x82\": 2,", 3, 4),
+            (b"\xff\xfe{", 1, 1),
+        ] {
+            let content = [before, tokens, b"}"].concat();
+            let error = parse(content.into(), Path::new("a")).unwrap_err();
+            let expected = Error::Malformed { path: "a".into(), line, column };
+            assert_eq!(error.to_string(), expected.to_string());
+        }
     }
 
     proptest! {

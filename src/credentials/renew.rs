@@ -234,8 +234,8 @@ impl Shared {
 }
 
 /// The file with new tokens, those that came, and nothing else changed but the time.
-fn with_tokens(file: &[u8], tokens: &Tokens, now: Timestamp) -> Zeroizing<String> {
-    // It was parsed before, so it is an object.
+pub(super) fn with_tokens(file: &[u8], tokens: &Tokens, now: Timestamp) -> Zeroizing<String> {
+    // It was parsed before, so it is an object, all of it.
     let mut document = Document::parse(file).unwrap_or_default();
     document.within("tokens", |members| members.set_tokens(tokens));
     document.set("last_refresh", &now.to_string());

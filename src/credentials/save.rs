@@ -9,6 +9,7 @@ use super::error::Error;
 use super::file::{self, parse};
 use super::issuer::{self, Tokens};
 use super::login::Login;
+use super::renew::with_tokens;
 use super::replace::{self, Slot};
 use super::session::Session;
 use super::store::Store;
@@ -43,6 +44,11 @@ impl NewDocument {
     /// Whose login it is.
     pub fn login(&self) -> &Login {
         &self.0.login
+    }
+
+    /// The text of the document after a renewal at `now` that gave `tokens`.
+    pub fn renewed(&self, tokens: &Tokens, now: Timestamp) -> Zeroizing<String> {
+        with_tokens(self.0.content.expose_secret(), tokens, now)
     }
 }
 
@@ -80,7 +86,7 @@ impl Store {
 
     /// Writes a whole `auth.json` that comes from elsewhere.
     pub async fn save_document(&self, new: &NewDocument) -> Result<(), Error> {
-        // JSON is UTF-8, or it would not have been parsed.
+        // It is UTF-8, or it would not have been parsed.
         let text = String::from_utf8_lossy(new.0.content.expose_secret()).into_owned();
         self.write(|_| Zeroizing::new(text)).await
     }
