@@ -26,6 +26,9 @@ use crate::upstream::Upstream;
 /// The settings file of the daemon: whoever has this variable is one.
 const SETTINGS: &str = "CODEX_PROXY_TEST_LOAD_SETTINGS";
 
+/// A library that the daemon is to be started with: a profiler, or another allocator.
+const PRELOAD: &str = "CODEX_PROXY_TEST_PRELOAD";
+
 /// What stands before each of its answers: the test harness writes to standard output too.
 const ANSWER: &str = "load: ";
 
@@ -67,7 +70,8 @@ pub(crate) struct Daemon {
     /// The base of its API.
     pub(crate) url: String,
     child: Child,
-    questions: ChildStdin,
+    /// Nothing once it is to end.
+    questions: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
     log: Arc<Mutex<Log>>,
     _home: TempDir,
@@ -96,7 +100,11 @@ impl Daemon {
             upstream.base,
         );
         std::fs::write(&file, text).unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if let Some(library) = std::env::var_os(PRELOAD) {
+            command.env("LD_PRELOAD", library);
+        }
+        let mut child = command
             .args(["--exact", "daemon::child", "--nocapture"])
             .env(SETTINGS, &file)
             .stdin(Stdio::piped())
@@ -111,7 +119,7 @@ impl Daemon {
                 kept.lock().unwrap().note(line);
             }
         });
-        let questions = child.stdin.take().unwrap();
+        let questions = child.stdin.take();
         let answers = BufReader::new(child.stdout.take().unwrap());
         let mut daemon = Self { url: String::new(), child, questions, answers, log, _home: home };
         daemon.url = format!("http://{}/v1", daemon.answer());
@@ -124,7 +132,7 @@ impl Daemon {
 
     /// What the process uses up now.
     pub(crate) fn figures(&mut self) -> Figures {
-        self.questions.write_all(b"tasks\n").unwrap();
+        self.questions.as_mut().unwrap().write_all(b"tasks\n").unwrap();
         let tasks = self.answer().parse().unwrap();
         Figures::of(self.pid(), tasks)
     }
@@ -185,6 +193,14 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        // The end of its input ends the daemon, and lets a profiler write what it has.
+        self.questions.take();
+        for _ in 0..20 {
+            if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -19,6 +19,7 @@
 //! | `CODEX_PROXY_TEST_SEED` | what is drawn | 1 |
 //! | `CODEX_PROXY_TEST_STREAMS` | how many streams are held open at once | 200 |
 //! | `CODEX_PROXY_TEST_PAUSED` | how many clients stop reading | 20 |
+//! | `CODEX_PROXY_TEST_PRELOAD` | a library to start the daemon with, such as a profiler | |
 //!
 //! What the daemon uses up is read from `/proc`, so this is for Linux only.
 #![cfg(target_os = "linux")]
