@@ -254,7 +254,7 @@ fn all_fates_are_drawn_and_what_is_said_is_what_is_sent() {
     let mark = Turn { talk: Talk { client: 1, number: 2 }, turn: 0 }.answered(0);
     let mut rng = Rng::with_seed(1);
     let mut drawn = std::collections::BTreeSet::new();
-    for _ in 0..3000 {
+    for _ in 0..1000 {
         let script = Script::drawn(&mut rng, mark, true);
         drawn.insert(script.said.fate);
         let sent: Vec<u8> = script
