@@ -122,8 +122,9 @@ impl Client {
         extra_roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
         let breaker = Breaker::new(settings.connect_timeout);
-        let lanes = Lanes::new(settings.max_in_flight, || {
-            transport::client(&settings.base_url, extra_roots, &breaker)
+        let (service, extra_roots) = (settings.base_url.clone(), extra_roots.map(Path::to_owned));
+        let lanes = Lanes::new(settings.max_in_flight, move || {
+            transport::client(&service, extra_roots.as_deref(), &breaker)
         })?;
         Ok(Self {
             lanes: Arc::new(lanes),

@@ -4,7 +4,7 @@
 //! opens one connection to a server: another call would wait, without a word, for one of them to
 //! end. So there are several clients where more calls may be under way.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,16 +15,17 @@ use super::BuildError;
 const CALLS: usize = 90;
 
 /// HTTP clients; each of them has connections of its own.
-#[derive(Debug)]
 pub(super) struct Lanes {
     /// The one that is always there, and carries what is not a call.
-    first: Lane,
-    others: Vec<Lane>,
+    first: reqwest::Client,
+    lanes: Vec<Lane>,
+    /// Makes another one.
+    client: Box<dyn Fn() -> Result<reqwest::Client, BuildError> + Send + Sync>,
 }
 
-#[derive(Debug)]
 struct Lane {
-    http: reqwest::Client,
+    /// Made when it is needed for the first time.
+    http: OnceLock<reqwest::Client>,
     room: Arc<Semaphore>,
 }
 
@@ -37,33 +38,44 @@ pub(super) struct Seat {
 }
 
 impl Lanes {
-    /// As many clients as `calls` at once need.
+    /// As many clients as `calls` at once need. The first one shows whether they can be made.
     pub(super) fn new(
         calls: usize,
-        client: impl Fn() -> Result<reqwest::Client, BuildError>,
+        client: impl Fn() -> Result<reqwest::Client, BuildError> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
-        let lane = || Ok(Lane { http: client()?, room: Arc::new(Semaphore::new(CALLS)) });
-        let others = (1..calls.div_ceil(CALLS)).map(|_| lane()).collect::<Result<_, BuildError>>();
-        Ok(Self { first: lane()?, others: others? })
+        let first = client()?;
+        let lane = |http| Lane { http, room: Arc::new(Semaphore::new(CALLS)) };
+        let others = (1..calls.div_ceil(CALLS)).map(|_| lane(OnceLock::new()));
+        let lanes = std::iter::once(lane(first.clone().into())).chain(others).collect();
+        Ok(Self { first, lanes, client: Box::new(client) })
     }
 
     /// The client for what is not a call.
     pub(super) fn first(&self) -> &reqwest::Client {
-        &self.first.http
+        &self.first
     }
 
     /// Takes the first client that has room, so that connections are used again and not more of
     /// them are open than it takes.
     pub(super) fn take(&self) -> Seat {
-        let seat = std::iter::once(&self.first).chain(&self.others).find_map(|lane| {
+        let seat = self.lanes.iter().find_map(|lane| {
             let permit = Arc::clone(&lane.room).try_acquire_owned().ok()?;
-            Some(Seat { http: lane.http.clone(), _permit: Some(permit) })
+            Some(Seat { http: self.http(lane), _permit: Some(permit) })
         });
         // Answers that are read to their ends may take up the last room for a moment.
-        seat.unwrap_or_else(|| {
-            let last = self.others.last().unwrap_or(&self.first);
-            Seat { http: last.http.clone(), _permit: None }
-        })
+        seat.unwrap_or_else(|| Seat { http: self.first.clone(), _permit: None })
+    }
+
+    fn http(&self, lane: &Lane) -> reqwest::Client {
+        // It could be made at the start. If it cannot any more, calls may have to wait.
+        let make = || (self.client)().unwrap_or_else(|_| self.first.clone());
+        lane.http.get_or_init(make).clone()
+    }
+}
+
+impl std::fmt::Debug for Lanes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lanes({})", self.lanes.len())
     }
 }
 
@@ -82,8 +94,7 @@ mod tests {
     }
 
     fn room(lanes: &Lanes) -> Vec<usize> {
-        let all = std::iter::once(&lanes.first).chain(&lanes.others);
-        all.map(|lane| lane.room.available_permits()).collect()
+        lanes.lanes.iter().map(|lane| lane.room.available_permits()).collect()
     }
 
     #[test]
@@ -98,6 +109,8 @@ mod tests {
         let lanes = lanes(200);
         let mut seats: Vec<Seat> = (0..100).map(|_| lanes.take()).collect();
         assert_eq!(room(&lanes), [0, 80, 90]);
+        let made = lanes.lanes.iter().map(|lane| lane.http.get().is_some());
+        assert_eq!(made.collect::<Vec<_>>(), [true, true, false]);
         seats.truncate(89);
         assert_eq!(room(&lanes), [1, 90, 90]);
         let _next = lanes.take();
