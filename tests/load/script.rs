@@ -74,12 +74,8 @@ impl Script {
         let answer = Answer::drawn(fate, rng, mark, has_tools);
         let whole: Vec<Bytes> = answer.events.iter().map(events::wire).collect();
         let last = whole.len() - 1;
-        let mut said = Attempt {
-            fate,
-            text: answer.text,
-            calls: answer.calls,
-            finish: Some(answer.finish),
-        };
+        let mut said =
+            Attempt { fate, text: answer.text, calls: answer.calls, finish: Some(answer.finish) };
         let mut sent = whole.clone();
         let mut end = None;
         match fate {

@@ -80,11 +80,13 @@ async fn nothing_leaks_and_nothing_is_mixed_up() {
     assert!(tally.left > 0 && tally.errors.len() > 5 && upstream.recalled() > 0);
 }
 
-/// Memory may not have grown by more than a tenth.
+/// Memory may not have grown by more than a tenth, and what the allocator happens to keep: freed
+/// memory stays with it wherever something in use lies behind.
 fn is_no_larger(warm: Figures, end: Figures) {
-    let limit = warm.rss + warm.rss / 10;
-    let (rss, limit_text) = (Mib(end.rss), Mib(limit));
-    assert!(end.rss <= limit, "{rss} are resident, more than {limit_text}");
+    const KEPT: u64 = 8 << 20;
+
+    let most = warm.rss + warm.rss / 10 + KEPT;
+    assert!(end.rss <= most, "{} are resident, more than {}", Mib(end.rss), Mib(most));
 }
 
 /// The first few of many lines.

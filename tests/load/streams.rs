@@ -21,8 +21,9 @@ use crate::sign_in::SignIn;
 use crate::upstream::Upstream;
 use crate::{alone, millis, number};
 
-/// What a stream may take up in the daemon.
-const MOST_EACH: u64 = 45 << 10;
+/// What a stream may take up in the daemon. With few streams what the allocator takes in advance
+/// is a part of it.
+const MOST_EACH: u64 = 48 << 10;
 
 /// What the daemon may take up as a whole, with 5000 of them.
 const MOST: u64 = 250 << 20;
@@ -83,9 +84,8 @@ impl Streams {
             let mut conversation = Conversation::plain();
             conversation.ask(turn, &mut Rng::with_seed(0));
             upstream.ledger.ask(turn, Mode::Slow);
-            let request = http
-                .post(format!("{}/chat/completions", daemon.url))
-                .body(conversation.body(true));
+            let request =
+                http.post(format!("{}/chat/completions", daemon.url)).body(conversation.body(true));
             let (gate, alive) = (Arc::clone(&gate), Arc::clone(&alive));
             let ledger = Arc::clone(&upstream.ledger);
             streams.spawn(async move {

@@ -200,9 +200,8 @@ impl State {
         let frames = stream::unfold(receive, async |mut receive: mpsc::Receiver<_>| {
             Some((receive.recv().await?, receive))
         });
-        let frames = StreamBody::new(futures_util::StreamExt::map(frames, |said| {
-            said.map(Frame::data)
-        }));
+        let frames =
+            StreamBody::new(futures_util::StreamExt::map(frames, |said| said.map(Frame::data)));
         Response::builder()
             .header("x-oai-request-id", format!("req_{mark}"))
             .header("x-codex-turn-state", format!("state_{mark}"))
@@ -305,12 +304,7 @@ async fn slowly(
 pub(crate) const FLOOD_PIECE: usize = 4 << 10;
 
 /// As much as is taken. What is said is not written down: it can be told from the mark alone.
-async fn flood(
-    wire: Wire,
-    saying: Saying,
-    bytes: usize,
-    flooded: Arc<AtomicUsize>,
-) -> Option<()> {
+async fn flood(wire: Wire, saying: Saying, bytes: usize, flooded: Arc<AtomicUsize>) -> Option<()> {
     let mark = saying.mark;
     saying.say(|attempt| attempt.finish = Some("stop"));
     let mut events = events::beginning(mark);
