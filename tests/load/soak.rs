@@ -120,6 +120,10 @@ impl Clients {
         for (&number, &next) in &self.next {
             if number % (4 * SHARING) == 0 {
                 http2 = connections(true);
+                // Opened by somebody who stays: those who wait for a connection that another one
+                // opens are turned away if that one leaves.
+                let models = format!("{}/models", self.url);
+                assert_eq!(http2.get(models).send().await.unwrap().status(), 200);
             }
             let http = if number % 4 == 0 { http2.clone() } else { http1.clone() };
             let (ledger, tally) = (Arc::clone(&self.ledger), Arc::clone(&tally));
