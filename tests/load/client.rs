@@ -228,8 +228,6 @@ fn cut(error: &reqwest::Error) -> String {
 }
 
 /// The clients' connections; closed when this and its clones are dropped.
-pub(crate) fn connections(is_http2: bool) -> reqwest::Client {
-    let builder = reqwest::Client::builder().no_proxy().tcp_nodelay(true);
-    let builder = if is_http2 { builder.http2_prior_knowledge() } else { builder };
-    builder.build().unwrap()
+pub(crate) fn connections() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().tcp_nodelay(true).build().unwrap()
 }

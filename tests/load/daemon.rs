@@ -148,7 +148,8 @@ impl Daemon {
         expected: Option<Figures>,
     ) -> Figures {
         const PATIENCE: Duration = Duration::from_secs(15);
-        const CALM: u32 = 20;
+        // The daemon gives memory back a second after the last connection has ended.
+        const CALM: u32 = 40;
 
         let start = Instant::now();
         let mut last = self.figures();
@@ -161,7 +162,7 @@ impl Daemon {
             let now = self.figures();
             calm = if now.held() == last.held() { calm + 1 } else { 0 };
             last = now;
-            let is_down = expected.is_none_or(|expected| now.held() == expected.held());
+            let is_down = expected.is_none_or(|expected| now.open() == expected.open());
             if calm >= CALM && is_down || start.elapsed() > PATIENCE {
                 return now;
             }

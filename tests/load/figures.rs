@@ -45,7 +45,12 @@ impl Figures {
         }
     }
 
-    /// What has to be as it was before, once everybody has left.
+    /// What has to be as it was before, once everybody has left: descriptors and sockets.
+    pub(crate) fn open(&self) -> (usize, usize) {
+        (self.descriptors, self.sockets)
+    }
+
+    /// The same, and the tasks.
     pub(crate) fn held(&self) -> (usize, usize, usize) {
         (self.tasks, self.descriptors, self.sockets)
     }

@@ -21,8 +21,9 @@ use crate::sign_in::SignIn;
 use crate::upstream::Upstream;
 use crate::{alone, millis, number};
 
-/// What a stream may take up in the daemon.
-const MOST_EACH: u64 = 45 << 10;
+/// What a stream may take up in the daemon. With few streams what the allocator takes in advance
+/// is a part of it.
+const MOST_EACH: u64 = 48 << 10;
 
 /// What the daemon may take up as a whole, with 5000 of them.
 const MOST: u64 = 250 << 20;
@@ -62,7 +63,9 @@ async fn thousands_of_slow_streams_are_held_at_once() {
     );
     let wrong = [upstream.ledger.wrongs(), daemon.alarms()].concat();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(after.held(), before.held(), "{}", daemon.details());
+    assert_eq!(after.open(), before.open(), "{}", daemon.details());
+    // One for each of the pools that so many calls take.
+    assert!(after.tasks <= before.tasks + count.div_ceil(90), "{}", daemon.details());
     assert!(each <= MOST_EACH, "{each} bytes for each stream");
     assert!(held.rss < MOST, "{} are resident", Mib(held.rss));
 }
@@ -74,7 +77,7 @@ impl Streams {
     /// Opens so many and waits until each has had two deltas.
     async fn open(daemon: &Daemon, upstream: &Upstream, talk: u32, count: usize) -> Self {
         upstream.finish(false);
-        let http = connections(false);
+        let http = connections();
         let alive = Arc::new(AtomicUsize::new(0));
         let gate = Arc::new(Semaphore::new(AT_A_TIME));
         let mut streams = JoinSet::new();

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub(super) use self::closing::Closing;
 use self::closing::{Stage, Stages};
@@ -30,9 +30,13 @@ pub use self::descriptors::raise as raise_descriptor_limit;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 use super::arrival::Arrival;
+use crate::heap;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// After so long without a connection, free memory goes back to the system.
+const REST: Duration = Duration::from_secs(1);
 
 /// How much of a client's patience and of the machine connections may take up.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +108,8 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (Spell::default(), Spell::default());
+    // When the last connection has ended; nothing if there are some, or nothing has happened since.
+    let mut empty_since = None;
     loop {
         if connections.len() >= most && full.begins() {
             tracing::warn!(
@@ -114,7 +120,14 @@ async fn accept_until(
         }
         tokio::select! {
             () = &mut stop => break,
-            Some(ended) = connections.join_next() => note(ended),
+            Some(ended) = connections.join_next() => {
+                note(ended);
+                empty_since = connections.is_empty().then(Instant::now);
+            }
+            () = rest(empty_since), if connections.is_empty() => {
+                empty_since = None;
+                tokio::task::spawn_blocking(heap::give_back);
+            }
             stream = accept(&listener, &mut refused), if connections.len() < most => match stream {
                 Stream::Tcp(stream) => {
                     // Chunks are small and urgent.
@@ -130,6 +143,14 @@ async fn accept_until(
                 }
             },
         }
+    }
+}
+
+/// Ready when there was nothing to do for a while.
+async fn rest(since: Option<Instant>) {
+    match since {
+        Some(since) => sleep_until(since + REST).await,
+        None => std::future::pending().await,
     }
 }
 
