@@ -35,8 +35,9 @@ use crate::heap;
 /// What to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// After so long without a connection, free memory goes back to the system.
-const REST: Duration = Duration::from_secs(1);
+/// After so long without a connection, free memory goes back to the system: at once, and when the
+/// connections to the backend have ended as well, which are kept for 90 seconds.
+const RESTS: &[Duration] = &[Duration::from_secs(1), Duration::from_secs(120)];
 
 /// How much of a client's patience and of the machine connections may take up.
 #[derive(Debug, Clone, Copy)]
@@ -108,8 +109,8 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (Spell::default(), Spell::default());
-    // When the last connection has ended; nothing if there are some, or nothing has happened since.
-    let mut empty_since = None;
+    // When the last connection has ended, and the times of rest to come.
+    let (mut ended_at, mut rests) = (Instant::now(), RESTS.iter());
     loop {
         if connections.len() >= most && full.begins() {
             tracing::warn!(
@@ -122,10 +123,10 @@ async fn accept_until(
             () = &mut stop => break,
             Some(ended) = connections.join_next() => {
                 note(ended);
-                empty_since = connections.is_empty().then(Instant::now);
+                (ended_at, rests) = (Instant::now(), RESTS.iter());
             }
-            () = rest(empty_since), if connections.is_empty() => {
-                empty_since = None;
+            () = rested(ended_at, &rests), if connections.is_empty() => {
+                rests.next();
                 tokio::task::spawn_blocking(heap::give_back);
             }
             stream = accept(&listener, &mut refused), if connections.len() < most => match stream {
@@ -146,10 +147,10 @@ async fn accept_until(
     }
 }
 
-/// Ready when there was nothing to do for a while.
-async fn rest(since: Option<Instant>) {
-    match since {
-        Some(since) => sleep_until(since + REST).await,
+/// Ready at the next time of rest.
+async fn rested(since: Instant, rests: &std::slice::Iter<'_, Duration>) {
+    match rests.as_slice().first() {
+        Some(&rest) => sleep_until(since + rest).await,
         None => std::future::pending().await,
     }
 }
