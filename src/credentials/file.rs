@@ -86,8 +86,9 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
     // All of it, not only what is read: a renewal has to keep the rest.
     let text = std::str::from_utf8(content.expose_secret()).map_err(|error| {
         let before = &content.expose_secret()[..error.valid_up_to()];
-        let lines = before.split(|&byte| byte == b'\n');
-        malformed(lines.clone().count(), lines.last().map_or(0, <[u8]>::len) + 1)
+        let mut lines = before.rsplit(|&byte| byte == b'\n');
+        let column = lines.next().map_or(0, <[u8]>::len) + 1;
+        malformed(lines.count() + 1, column)
     })?;
     let file: File<'_> =
         serde_json::from_str(text).map_err(|error| malformed(error.line(), error.column()))?;

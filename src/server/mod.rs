@@ -116,7 +116,7 @@ impl App {
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
             // It is told in the log only.
-            async move { upstream.models().await.map_err(|failure| failure.outline()) }
+            async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
         Self(Arc::new(Shared { config, upstream, catalogue, account, memory }))

@@ -130,15 +130,24 @@ impl Failure {
             || (message.starts_with("Item ") && message.contains(" not found"))
     }
 
-    /// The failure for a log: without the backend's own words, which may quote the conversation.
-    pub fn outline(&self) -> String {
+    /// The failure in a few words, none of which are those of the backend's message, which may
+    /// quote the conversation: for the log.
+    pub fn reason(&self) -> String {
         match self {
             Self::Refused(refusal) => {
-                let status = refusal.status.as_u16();
-                format!("The upstream answered HTTP {status}{}", named(&refusal.report))
+                let name = named(&refusal.report).map(|name| format!(" {name}"));
+                format!("HTTP {}{}", refusal.status.as_u16(), name.unwrap_or_default())
             }
-            Self::Reported(report) => format!("The upstream reported an error{}", named(report)),
-            _ => self.to_string(),
+            Self::Reported(report) => {
+                format!("reported {}", named(report).unwrap_or("without a name"))
+            }
+            Self::Blocked { status, .. } => format!("blocked, HTTP {}", status.as_u16()),
+            Self::Unreachable { cause } => format!("unreachable: {cause}"),
+            Self::TimedOut { waiting, .. } => format!("timeout: {waiting}"),
+            Self::Disconnected { cause } => format!("disconnected: {cause}"),
+            Self::Login(_) | Self::UnusableLogin => "no usable login".to_owned(),
+            Self::Damaged(what) => format!("damaged: {what}"),
+            Self::Malformed(what) => format!("unreadable: {what}"),
         }
     }
 
@@ -199,13 +208,12 @@ fn said(report: &Report) -> &str {
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
 }
 
-/// What programs match on, in brackets, if it is a name at all.
-fn named(report: &Report) -> String {
-    let is_name = |name: &&String| {
+/// What programs match on, if it is a name at all and not a text in the place of one.
+fn named(report: &Report) -> Option<&str> {
+    let is_name = |name: &&str| {
         name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
     };
-    let name = [&report.code, &report.kind].into_iter().flatten().find(is_name);
-    name.map(|name| format!(" ({name})")).unwrap_or_default()
+    [&report.code, &report.kind].into_iter().flatten().map(String::as_str).find(is_name)
 }
 
 fn blocked(status: StatusCode, ray: Option<&str>) -> String {
@@ -257,25 +265,22 @@ mod tests {
     }
 
     #[test]
-    fn logs_do_not_have_the_backends_own_words() {
+    fn reasons_hold_nothing_of_messages() {
         let said = r#"{"error":{"code":"C","message":"You said: canary","param":"canary"}}"#;
         let report = |code: &str| Report::from_json(&said.replace('C', code));
-        for (code, named) in [
-            ("invalid_value", " (invalid_value)"),
-            ("gpt-5.5", " (gpt-5.5)"),
-            ("you said canary", ""),
-            ("can\\nary", ""),
-            (&"canary".repeat(11), ""),
+        for (code, refused_by, reported_as) in [
+            ("invalid_value", "HTTP 400 invalid_value", "reported invalid_value"),
+            ("gpt-5.5", "HTTP 400 gpt-5.5", "reported gpt-5.5"),
+            ("you said canary", "HTTP 400", "reported without a name"),
+            ("can\\nary", "HTTP 400", "reported without a name"),
+            (&"canary".repeat(11), "HTTP 400", "reported without a name"),
         ] {
             let failure = Failure::Reported(Box::new(report(code)));
-            assert_eq!(failure.outline(), format!("The upstream reported an error{named}"));
+            assert_eq!(failure.reason(), reported_as);
             let Failure::Refused(mut refusal) = refused(400, None) else { unreachable!() };
             refusal.report = report(code);
-            let failure = Failure::Refused(refusal);
-            assert_eq!(failure.outline(), format!("The upstream answered HTTP 400{named}"));
+            assert_eq!(Failure::Refused(refusal).reason(), refused_by);
         }
-        let failure = Failure::Damaged("an event is not valid JSON");
-        assert_eq!(failure.outline(), failure.to_string());
     }
 
     #[test]

@@ -106,7 +106,7 @@ pub async fn listen(host: &Host, acceptor: TlsAcceptor) -> u16 {
 }
 
 async fn daemon(port: u16, roots: &Path) -> Daemon {
-    Daemon::trusting(&format!("https://127.0.0.1:{port}/codex"), ONCE, Some(roots)).await
+    Daemon::with_roots(&format!("https://127.0.0.1:{port}/codex"), ONCE, roots).await
 }
 
 fn well() -> Host {

@@ -27,11 +27,16 @@ impl Daemon {
 
     /// A daemon with more settings, as TOML.
     pub async fn with_settings(base_url: &str, settings: &str) -> Self {
-        Self::trusting(base_url, settings, None).await
+        Self::launch(base_url, settings, None).await
     }
 
-    /// A daemon that trusts more certificates.
-    pub async fn trusting(base_url: &str, settings: &str, roots: Option<&Path>) -> Self {
+    /// A daemon that trusts a backend with these certificates, too.
+    #[allow(dead_code)]
+    pub async fn with_roots(base_url: &str, settings: &str, roots: &Path) -> Self {
+        Self::launch(base_url, settings, Some(roots)).await
+    }
+
+    async fn launch(base_url: &str, settings: &str, roots: Option<&Path>) -> Self {
         let home = tempfile::tempdir().unwrap();
         sign_in(home.path(), "account-1");
         let mut config = Config::from_toml(settings).unwrap();

@@ -13,6 +13,9 @@ use super::daemon::FAKE_TOKEN;
 pub const FAKE_REFRESH_TOKEN: &str = "fake-refresh-canary";
 pub const FAKE_ACCOUNT: &str = "account-canary";
 
+/// What is asked.
+pub const PROMPT: &str = "canary-prompt-4711";
+
 pub struct Program {
     child: Child,
     pub url: String,
@@ -23,9 +26,14 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it in front of the backend, with nothing in its environment but what it needs and
-    /// `variables`.
-    pub fn start(base_url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+    /// Starts it in front of the backend.
+    pub fn start(base_url: &str, arguments: &[&str], rust_log: Option<&str>) -> Self {
+        let variable = rust_log.map(|filter| ("RUST_LOG", filter));
+        Self::with_variables(base_url, arguments, variable.as_slice())
+    }
+
+    /// The same, with nothing in its environment but what it needs and `variables`.
+    pub fn with_variables(base_url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let auth = json!({"tokens": {"access_token": FAKE_TOKEN, "id_token": "",
             "refresh_token": FAKE_REFRESH_TOKEN, "account_id": FAKE_ACCOUNT}});
@@ -61,6 +69,15 @@ impl Program {
         });
         let url = told.recv().unwrap_or_else(|_| panic!("ended early: {}", log.lock().unwrap()));
         Self { child, url, log, listener: Some(listener), _home: home }
+    }
+
+    /// Asks [`PROMPT`], and gives the whole body of the answer.
+    #[allow(dead_code)]
+    pub async fn ask(&self, is_streamed: bool) -> String {
+        let body = json!({"model": "gpt-5.5", "stream": is_streamed,
+            "messages": [{"role": "user", "content": PROMPT}]});
+        let request = reqwest::Client::new().post(self.chat()).bearer_auth("client-key-canary");
+        request.body(body.to_string()).send().await.unwrap().text().await.unwrap()
     }
 
     pub fn chat(&self) -> String {

@@ -177,13 +177,13 @@ impl Choice {
         let pause = if !is_untouched {
             None
         } else if self.send_plainly(&failure) {
-            let failure = failure.outline();
-            tracing::info!(failure, "the call is sent again without remembered turns");
+            let reason = failure.reason();
+            tracing::info!(reason, "the call is sent again without remembered turns");
             Some(Duration::ZERO)
         } else if self.retries > 0 && failure.is_retryable() {
             self.retries -= 1;
-            let failure = failure.outline();
-            tracing::info!(failure, "the call failed and is sent again");
+            let reason = failure.reason();
+            tracing::info!(reason, "the call failed and is sent again");
             Some(PAUSE)
         } else {
             None

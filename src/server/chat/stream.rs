@@ -151,12 +151,8 @@ impl Answer {
 
     /// Ends the stream with an error: nothing else tells a client that the answer is not whole.
     fn fail(&mut self, failure: Failure) {
-        let outline = failure.outline();
-        tracing::warn!(
-            request_id = self.record.request_id,
-            failure = outline,
-            "the answer was cut off"
-        );
+        let (request_id, reason) = (&self.record.request_id, failure.reason());
+        tracing::warn!(request_id, reason, "the answer was cut off");
         for index in 0..self.choices.len() {
             let tier = self.choices[index].reader().service_tier();
             let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
