@@ -17,7 +17,13 @@ if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
         mkdir -p "corpus/$target"
         log=$(mktemp)
         # No sanitizer: the crate has no unsafe code.
-        if ! cargo +nightly fuzz run --sanitizer none --features libfuzzer "$target" \
+        options="--sanitizer none --features libfuzzer"
+        if ! cargo +nightly fuzz build $options "$target" >"$log" 2>&1; then
+            cat "$log"
+            rm -f "$log"
+            exit 1
+        fi
+        if ! cargo +nightly fuzz run $options "$target" \
             "corpus/$target" "seeds/$target" \
             -- -max_total_time="$seconds" -max_len=16384 -timeout=10 -print_final_stats=1 \
             >"$log" 2>&1; then

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use bytes::Bytes;
 use codex_proxy::sse::{self, Error, Limits};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
@@ -13,9 +14,10 @@ pub fn sse(data: &[u8]) {
     let [limits, seed, body @ ..] = data else { return };
     let event = [8, 64, 1 << 10, 1 << 16][usize::from(limits % 4)];
     let expected = decode(body, event);
+    let body = Bytes::copy_from_slice(body);
     let limit = Limits { event, body: usize::MAX };
-    let singly = body.chunks(1).map(<[u8]>::to_vec).collect();
-    for reads in [vec![body.to_vec()], singly, super::split(body, *seed)] {
+    let singly = (0..body.len()).map(|at| body.slice(at..=at)).collect();
+    for reads in [vec![body.clone()], singly, super::split(&body, *seed)] {
         assert_eq!(read(reads, limit), expected);
     }
     for event in expected.iter().flatten() {
@@ -23,7 +25,7 @@ pub fn sse(data: &[u8]) {
     }
     // With a limit on all of it there is a part, and then an error.
     let limit = Limits { event, body: usize::from(limits / 4) * 8 };
-    let mut got = read(super::split(body, *seed), limit);
+    let mut got = read(super::split(&body, *seed), limit);
     if body.len() > limit.body {
         let last = got.pop();
         assert!(matches!(last, Some(Err(_))), "{last:?}");
@@ -35,7 +37,7 @@ pub fn sse(data: &[u8]) {
     }
 }
 
-fn read(reads: Vec<Vec<u8>>, limits: Limits) -> Outcome {
+fn read(reads: Vec<Bytes>, limits: Limits) -> Outcome {
     sse::events(stream::iter(reads.into_iter().map(Ok::<_, Infallible>)), limits)
         .collect()
         .now_or_never()

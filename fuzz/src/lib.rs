@@ -18,6 +18,7 @@ use std::sync::Arc;
 pub use self::framing::sse;
 pub use self::login::auth;
 
+use bytes::Bytes;
 use codex_proxy::chat::request::Request;
 use codex_proxy::platform::Platform;
 use codex_proxy::sse;
@@ -61,8 +62,9 @@ pub fn request(data: &[u8]) {
 /// in which pieces the rest arrives.
 pub fn stream(data: &[u8]) {
     let [choice, pieces, bytes @ ..] = data else { return };
-    let events = read(vec![bytes.to_vec()]);
-    assert_eq!(read(split(bytes, *pieces)), events, "other pieces give other events");
+    let bytes = Bytes::copy_from_slice(bytes);
+    let events = read(vec![bytes.clone()]);
+    assert_eq!(read(split(&bytes, *pieces)), events, "other pieces give other events");
     let plan = Arc::new(plan(*choice));
     let answer = answer::read(&plan, events.iter().map(String::as_str));
     if let Err(why) = answer.check(&plan) {
@@ -71,7 +73,7 @@ pub fn stream(data: &[u8]) {
 }
 
 /// All events up to the first error.
-fn read(pieces: Vec<Vec<u8>>) -> Vec<String> {
+fn read(pieces: Vec<Bytes>) -> Vec<String> {
     let limits = sse::Limits { event: LARGEST, body: usize::MAX };
     sse::events(stream::iter(pieces.into_iter().map(Ok::<_, Infallible>)), limits)
         .scan((), |(), event| std::future::ready(event.ok()))
@@ -81,16 +83,14 @@ fn read(pieces: Vec<Vec<u8>>) -> Vec<String> {
 }
 
 /// The bytes in pieces of varying sizes.
-fn split(bytes: &[u8], seed: u8) -> Vec<Vec<u8>> {
+fn split(bytes: &Bytes, seed: u8) -> Vec<Bytes> {
     let mut state = u32::from(seed);
-    let mut rest = bytes;
+    let mut rest = bytes.clone();
     let mut pieces = Vec::new();
     while !rest.is_empty() {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let size = 1 + (state >> 24) as usize % 40;
-        let (piece, later) = rest.split_at(size.min(rest.len()));
-        pieces.push(piece.to_vec());
-        rest = later;
+        pieces.push(rest.split_to(size.min(rest.len())));
     }
     pieces
 }

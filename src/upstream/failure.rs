@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn logs_do_not_have_the_backends_own_words() {
+    fn reasons_hold_nothing_of_messages() {
         let said = r#"{"error":{"code":"C","message":"You said: canary","param":"canary"}}"#;
         let report = |code: &str| Report::from_json(&said.replace('C', code));
         for (code, reported, refused_as) in [
