@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_hold_nothing_of_messages() {
+    fn reasons_name_the_failure() {
         for (failure, reason) in [
             (refused(503, Some("slow_down")), "HTTP 503 slow_down"),
             (refused(500, None), "HTTP 500"),
