@@ -39,7 +39,7 @@ async fn check(most: usize, head: &str, repeated: &str) {
 
 async fn program(host: &Host) -> Program {
     let retries = ("CODEX_PROXY_UPSTREAM_MAX_RETRIES", "0");
-    Program::with_variables(&host.listen().await, &[], &[retries])
+    Program::start(&host.listen().await, &[], &[retries])
 }
 
 async fn ask(program: &Program, is_streamed: bool) -> reqwest::Response {

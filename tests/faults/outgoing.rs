@@ -255,7 +255,7 @@ async fn no_proxy_sees_what_is_asked_in_plain_text() {
     for base_url in [base_url.clone(), base_url.replace("127.0.0.1", "localhost")] {
         let mut variables = PROXIES.map(|name| (name, address.as_str())).to_vec();
         variables.push(("CODEX_PROXY_AUTH_ISSUER", &issuer_url));
-        let program = Program::with_variables(&base_url, &[], &variables);
+        let program = Program::start(&base_url, &[], &variables);
         assert_eq!(ask(&program, &hello()).await.0, 200);
         assert_ne!(ask(&program, &attack()).await.0, 200);
     }
@@ -274,7 +274,7 @@ async fn a_proxy_learns_no_more_than_the_name_of_the_backend() {
     let roots = authority.file();
     let mut variables = PROXIES.map(|name| (name, address.as_str())).to_vec();
     variables.push(("CODEX_CA_CERTIFICATE", roots.to_str().unwrap()));
-    let program = Program::with_variables("https://backend.example/codex", &[], &variables);
+    let program = Program::start("https://backend.example/codex", &[], &variables);
     assert_eq!(ask(&program, &hello()).await.0, 200);
     let call = host.seen().pop().unwrap();
     assert!(call.head.contains(FAKE_TOKEN));
@@ -322,7 +322,7 @@ async fn a_hostile_sign_in_service_costs_nothing_but_the_renewal() {
         let issuer_url = issuer.listen().await;
         let backend = Host::saying("HTTP/1.1 401 X\r\ncontent-length: 0\r\n\r\n");
         let variables = [("CODEX_PROXY_AUTH_ISSUER", issuer_url.as_str()), ("RUST_LOG", "trace")];
-        let program = Program::with_variables(&backend.listen().await, &[], &variables);
+        let program = Program::start(&backend.listen().await, &[], &variables);
         for is_streamed in [false, true] {
             let request = with(attack(), json!({"stream": is_streamed}));
             let (status, body) = ask(&program, &request).await;
@@ -348,7 +348,7 @@ async fn the_frames_of_http2_are_not_in_the_log() {
         let port = tls::listen_http2(&authority, how).await;
         let variables = [("RUST_LOG", "trace"), ("CODEX_CA_CERTIFICATE", roots.to_str().unwrap())];
         let base_url = format!("https://127.0.0.1:{port}/codex");
-        let program = Program::with_variables(&base_url, &[], &variables);
+        let program = Program::start(&base_url, &[], &variables);
         for is_streamed in [false, true] {
             ask(&program, &with(attack(), json!({"stream": is_streamed}))).await;
         }
@@ -421,7 +421,7 @@ async fn no_level_of_detail_shows_secrets_or_content() {
     let authority = Authority::new("ours");
     let roots = authority.file();
     let port = tls::listen(&host, authority.server(&["127.0.0.1"])).await;
-    let program = Program::with_variables(
+    let program = Program::start(
         &format!("https://127.0.0.1:{port}/codex"),
         &[],
         &[

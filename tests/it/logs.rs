@@ -1,12 +1,28 @@
 //! What the program writes to its log: figures and ids, never content, never secrets.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::backend::{Answer, Backend, End, answer, sse, text};
 use super::daemon::FAKE_TOKEN;
-use super::program::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, PROMPT, Program};
+use super::program::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, Program};
 
+const PROMPT: &str = "canary-prompt-4711";
 const ANSWER: &str = "canary-answer-4711";
+
+async fn ask(program: &Program, is_streamed: bool) -> String {
+    let body = json!({"model": "gpt-5.5", "stream": is_streamed,
+        "messages": [{"role": "user", "content": PROMPT}]});
+    reqwest::Client::new()
+        .post(program.chat())
+        .bearer_auth("client-key-canary")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap()
+}
 
 async fn backend() -> Backend {
     Backend::start(&["gpt-5.5"], |number, _| match number {
@@ -17,18 +33,18 @@ async fn backend() -> Backend {
     .await
 }
 
-async fn log_of(arguments: &[&str], rust_log: Option<&str>) -> String {
+async fn log_of(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let backend = backend().await;
-    let program = Program::start(&backend.base_url, arguments, rust_log);
+    let program = Program::start(&backend.base_url, arguments, variables);
     for is_streamed in [false, true, true, false] {
-        program.ask(is_streamed).await;
+        ask(&program, is_streamed).await;
     }
     program.stop()
 }
 
 #[tokio::test]
 async fn every_request_has_its_line_and_nothing_of_its_content() {
-    let log = log_of(&[], None).await;
+    let log = log_of(&[], &[]).await;
     for canary in
         [PROMPT, ANSWER, FAKE_TOKEN, FAKE_REFRESH_TOKEN, "client-key-canary", FAKE_ACCOUNT]
     {
@@ -54,7 +70,7 @@ async fn every_request_has_its_line_and_nothing_of_its_content() {
 
 #[tokio::test]
 async fn no_level_of_detail_shows_secrets_or_content() {
-    let log = log_of(&[], Some("trace")).await;
+    let log = log_of(&[], &[("RUST_LOG", "trace")]).await;
     for canary in [FAKE_TOKEN, FAKE_REFRESH_TOKEN, "client-key-canary", PROMPT, ANSWER] {
         assert!(!log.contains(canary), "{canary} is in the log");
     }
@@ -62,7 +78,7 @@ async fn no_level_of_detail_shows_secrets_or_content() {
 
 #[tokio::test]
 async fn json_lines_can_be_read_by_programs() {
-    let log = log_of(&["--log-format", "json"], None).await;
+    let log = log_of(&["--log-format", "json"], &[]).await;
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 2);
@@ -74,7 +90,7 @@ async fn a_simulating_daemon_says_so_in_its_log_and_in_every_answer() {
     let program = Program::start("http://127.0.0.1:1/codex", &["serve", "--simulate"], &[]);
     let response = reqwest::get(format!("{}/v1/models", program.url())).await.unwrap();
     assert_eq!(response.headers()["x-codex-proxy-simulated"], "true");
-    let answer: Value = serde_json::from_str(&program.ask(false).await).unwrap();
+    let answer: Value = serde_json::from_str(&ask(&program, false).await).unwrap();
     assert_eq!(answer["object"], "chat.completion");
     assert!(program.stop().contains("SIMULATED"));
 }

@@ -105,15 +105,6 @@ impl Program {
         log[at..at + log[at..].find("/v1").unwrap()].to_owned()
     }
 
-    /// Asks [`PROMPT`], and gives the whole body of the answer.
-    #[allow(dead_code)]
-    pub async fn ask(&self, is_streamed: bool) -> String {
-        let body = json!({"model": "gpt-5.5", "stream": is_streamed,
-            "messages": [{"role": "user", "content": PROMPT}]});
-        let request = reqwest::Client::new().post(self.chat()).bearer_auth("client-key-canary");
-        request.body(body.to_string()).send().await.unwrap().text().await.unwrap()
-    }
-
     pub fn chat(&self) -> String {
         format!("{}/v1/chat/completions", self.url())
     }
