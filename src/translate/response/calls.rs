@@ -31,8 +31,8 @@ struct Call {
     name: String,
     form: Form,
     text: Text,
-    /// What is not told yet.
-    pending: String,
+    /// Pieces that are not told yet.
+    pending: Vec<String>,
     /// The client's index, once it knows of the call.
     index: Option<usize>,
     is_complete: bool,
@@ -58,7 +58,7 @@ impl Calls {
             name: String::new(),
             form: Form::Live(CallKind::Function),
             text: Text::default(),
-            pending: String::new(),
+            pending: Vec::new(),
             index: None,
             is_complete: false,
         });
@@ -111,14 +111,17 @@ impl Calls {
             (Form::Live(kind), Some(index)) if is_current => {
                 sink.delta(Delta::Arguments { index, text: delta, kind });
             }
-            _ => call.pending.push_str(delta),
+            _ => call.pending.push(delta.to_owned()),
         }
     }
 
     /// All of a call's arguments.
     pub(super) fn complete_text(&mut self, call: usize, whole: &str) {
         let call = &mut self.list[call];
-        call.pending.push_str(call.text.complete(whole));
+        let missing = call.text.complete(whole);
+        if !missing.is_empty() {
+            call.pending.push(missing.to_owned());
+        }
     }
 
     /// Nothing more comes of the call.
@@ -146,10 +149,9 @@ impl Calls {
                     if call.is_complete && call.text.as_str().is_empty() {
                         // Clients parse the arguments: no arguments are an empty object.
                         call.text.append("{}");
-                        call.pending.push_str("{}");
+                        call.pending.push("{}".to_owned());
                     }
-                    let text = std::mem::take(&mut call.pending);
-                    if !text.is_empty() {
+                    for text in call.pending.drain(..) {
                         sink.delta(Delta::Arguments { index, text: &text, kind });
                     }
                 }
