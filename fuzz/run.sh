@@ -34,6 +34,13 @@ if rustup toolchain list 2>/dev/null | grep -q '^nightly'; then
         fi
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
         rate=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
+        # Whatever ends a run before its time, it has not found that there is nothing to find.
+        if [ -z "$runs" ]; then
+            tail -n 60 "$log"
+            rm -f "$log"
+            echo "$target: ended early" >&2
+            exit 1
+        fi
         echo "$target: $runs runs, $rate per second"
         rm -f "$log"
     done

@@ -346,7 +346,11 @@ async fn the_frames_of_http2_are_not_in_the_log() {
     let roots = authority.file();
     for how in [Break::Farewell, Break::GiantHead, Break::Reset(h2::Reason::INTERNAL_ERROR)] {
         let port = tls::listen_http2(&authority, how).await;
-        let variables = [("RUST_LOG", "trace"), ("CODEX_CA_CERTIFICATE", roots.to_str().unwrap())];
+        let variables = [
+            ("RUST_LOG", "trace"),
+            ("CODEX_CA_CERTIFICATE", roots.to_str().unwrap()),
+            ("CODEX_PROXY_UPSTREAM_MAX_RETRIES", "0"),
+        ];
         let base_url = format!("https://127.0.0.1:{port}/codex");
         let program = Program::start(&base_url, &[], &variables);
         for is_streamed in [false, true] {
