@@ -93,8 +93,11 @@ impl Store {
         if current != refused.access_token.expose_secret() {
             return Ok(Arc::clone(&self.fresh(session).await?.login));
         }
-        if session.refresh_token.is_none() || session.is_new(Timestamp::now()) {
-            // It was not too old, so a newer one would be refused too.
+        let now = Timestamp::now();
+        // One that ended on its way to the backend was refused for its age.
+        let is_too_old = session.due(now) == Due::Ended || !session.is_new(now);
+        if session.refresh_token.is_none() || !is_too_old {
+            // A newer one would be refused too.
             return Ok(Arc::clone(refused));
         }
         Ok(Arc::clone(&self.renewed(&session).await?.login))

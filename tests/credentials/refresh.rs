@@ -181,6 +181,22 @@ async fn a_login_that_is_refused_again_is_not_renewed_again() {
 }
 
 #[tokio::test]
+async fn a_new_login_that_ended_on_its_way_is_renewed() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let ended = service.handle.sign_in(&account());
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let home = Home::new();
+    home.write(&document(&ended, &jiff::Timestamp::now().to_string()));
+    let store = home.store(&service);
+    let refused = store.status().await.unwrap().login;
+    assert_eq!(bearer(&refused), ended.access_token);
+    let renewed = store.rejected(&refused).await.unwrap();
+    assert!(service.handle.accepts(bearer(&renewed)));
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+#[tokio::test]
 async fn the_catalogue_never_causes_a_renewal() {
     let service = Service::start().await;
     let home = Home::with(&service.handle.sign_in(&account()));

@@ -32,9 +32,7 @@ pub(crate) fn judge(
             return Err(format!("an error that says nothing: {error}"));
         }
         let code = error["code"].as_str().unwrap_or(kind);
-        // The login can end twice within one call: its tokens live for seconds, and any other call
-        // may have them declared expired.
-        if code != "upstream_auth" && !is_explained(code, choices, attempts) {
+        if !is_explained(code, choices, attempts) {
             let fates: Vec<_> = attempts.iter().map(|attempt| attempt.fate).collect();
             return Err(format!("an error for no reason, after {fates:?}: {error}"));
         }
