@@ -22,17 +22,18 @@
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
 //! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses` |
-//! | `heap` | giving memory back | nothing of ours |
+//! | `allocator` | where memory comes from | nothing of ours |
 //! | [`telemetry`] | the log and the start banner | `config`, `credentials` |
 //! | [`cli`] | the command line | all of the above |
 
+#[cfg(not(target_env = "msvc"))]
+mod allocator;
 pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod continuity;
 pub mod credentials;
 pub mod effort;
-mod heap;
 pub mod models;
 pub mod platform;
 pub mod responses;

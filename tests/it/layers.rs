@@ -8,7 +8,7 @@ fn modules_name_only_what_lies_below_them() {
     let allowed: BTreeMap<&str, &[&str]> = [
         ("effort", &[][..]),
         ("platform", &[]),
-        ("heap", &[]),
+        ("allocator", &[]),
         ("chat", &["effort"]),
         ("responses", &["effort"]),
         ("translate", &["chat", "responses", "effort", "platform"]),
@@ -33,7 +33,6 @@ fn modules_name_only_what_lies_below_them() {
                 "upstream",
                 "models",
                 "effort",
-                "heap",
                 "platform",
             ],
         ),

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 pub(super) use self::closing::Closing;
 use self::closing::{Stage, Stages};
@@ -30,14 +30,9 @@ pub use self::descriptors::raise as raise_descriptor_limit;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 use super::arrival::Arrival;
-use crate::heap;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// After so long without a connection, free memory goes back to the system: at once, and when the
-/// connections to the backend have ended as well, which are kept for 90 seconds.
-const RESTS: &[Duration] = &[Duration::from_secs(1), Duration::from_secs(120)];
 
 /// How much of a client's patience and of the machine connections may take up.
 #[derive(Debug, Clone, Copy)]
@@ -109,8 +104,6 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (Spell::default(), Spell::default());
-    // When the last connection has ended, and the times of rest to come.
-    let (mut ended_at, mut rests) = (Instant::now(), RESTS.iter());
     loop {
         if connections.len() >= most && full.begins() {
             tracing::warn!(
@@ -121,14 +114,7 @@ async fn accept_until(
         }
         tokio::select! {
             () = &mut stop => break,
-            Some(ended) = connections.join_next() => {
-                note(ended);
-                (ended_at, rests) = (Instant::now(), RESTS.iter());
-            }
-            () = rested(ended_at, &rests), if connections.is_empty() => {
-                rests.next();
-                tokio::task::spawn_blocking(heap::give_back);
-            }
+            Some(ended) = connections.join_next() => note(ended),
             stream = accept(&listener, &mut refused), if connections.len() < most => match stream {
                 Stream::Tcp(stream) => {
                     // Chunks are small and urgent.
@@ -144,14 +130,6 @@ async fn accept_until(
                 }
             },
         }
-    }
-}
-
-/// Ready at the next time of rest.
-async fn rested(since: Instant, rests: &std::slice::Iter<'_, Duration>) {
-    match rests.as_slice().first() {
-        Some(&rest) => sleep_until(since + rest).await,
-        None => std::future::pending().await,
     }
 }
 
