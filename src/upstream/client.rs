@@ -7,6 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -270,12 +272,28 @@ async fn accepted(response: Response) -> Result<Response, Failure> {
             report,
             head: Head::new(&headers),
             ray,
-            retry_after: text(&headers, RETRY_AFTER.as_str())
-                .and_then(|seconds| seconds.parse().ok())
-                .map(Duration::from_secs),
+            retry_after: retry_after(&headers, Timestamp::now()),
         }))),
         _ => Err(Failure::Blocked { status, ray }),
     }
+}
+
+/// How long the headers ask to wait: in milliseconds, which OpenAI's services give, in seconds, or
+/// until a date.
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let number = |text: String| text.trim().parse::<f64>().ok();
+    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+    let millis = text(headers, "retry-after-ms").and_then(number);
+    if let Some(wait) = millis.and_then(|millis| seconds(millis / 1000.0)) {
+        return Some(wait);
+    }
+    let text = text(headers, RETRY_AFTER.as_str())?;
+    if let Some(wait) = number(text.clone()) {
+        return seconds(wait);
+    }
+    let date = rfc2822::parse(text.trim()).ok()?.timestamp();
+    // One that has passed asks for nothing.
+    Some(date.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 
 /// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
+use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -45,6 +46,16 @@ pub enum Failure {
     )]
     Unreachable {
         /// What the layers below say.
+        cause: String,
+    },
+    /// A connection came about, to somebody who cannot be believed to be the backend.
+    #[error(
+        "The upstream's certificate is not trusted: {cause}. If something on the way decrypts what \
+         you send, as company networks do, name its certificate in CODEX_CA_CERTIFICATE or \
+         SSL_CERT_FILE; otherwise check `[upstream] base_url` and the clock."
+    )]
+    Untrusted {
+        /// What is wrong with the certificate.
         cause: String,
     },
     /// No connection was tried, since the last ones did not come about.
@@ -112,7 +123,7 @@ pub struct Refusal {
     pub head: Head,
     /// The `cf-ray` header.
     pub ray: Option<String>,
-    /// The `retry-after` header, where it gives seconds.
+    /// What the headers `retry-after-ms` or `retry-after` say.
     pub retry_after: Option<Duration>,
 }
 
@@ -150,6 +161,7 @@ impl Failure {
             | Self::Login(_)
             | Self::UnusableLogin
             | Self::Blocked { .. }
+            | Self::Untrusted { .. }
             | Self::NotTried { .. }
             | Self::Malformed(_) => Retry::Never,
         }
@@ -189,6 +201,7 @@ impl Failure {
             }
             Self::Blocked { status, .. } => format!("blocked, HTTP {}", status.as_u16()),
             Self::Unreachable { cause } => format!("unreachable: {cause}"),
+            Self::Untrusted { cause } => format!("not trusted: {cause}"),
             Self::NotTried { .. } => "unreachable, not tried".to_owned(),
             Self::TimedOut { waiting, .. } => format!("timeout: {waiting}"),
             Self::Disconnected { cause } => format!("disconnected: {cause}"),
@@ -219,6 +232,8 @@ impl Failure {
             Self::NotTried { failures: *failures, cause: cause.clone(), wait: *wait }
         } else if error.is_connect() && error.is_timeout() {
             Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
+        } else if let Some(cause) = distrust(&error) {
+            Self::Untrusted { cause }
         } else if error.is_connect() {
             Self::Unreachable { cause: causes(error) }
         } else if is_not_http(&error) {
@@ -249,6 +264,20 @@ fn resting(error: &reqwest::Error) -> Option<&Resting> {
             return Some(resting);
         }
         cause = error.source();
+    }
+    None
+}
+
+/// What is wrong with the certificate, if that is what kept the request from being sent.
+fn distrust(error: &reqwest::Error) -> Option<String> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(wrong)) = error.downcast_ref() {
+            return Some(wrong.to_string());
+        }
+        // What an `io::Error` holds is not its source.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = held.map(|held| held as &dyn Error).or_else(|| error.source());
     }
     None
 }
@@ -413,6 +442,7 @@ mod tests {
             Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
             Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
             Failure::Blocked { status: StatusCode::FORBIDDEN, ray: None },
+            Failure::Untrusted { cause: String::new() },
             Failure::NotTried { failures: 5, cause: String::new(), wait: None },
             Failure::Malformed(String::new()),
         ] {

@@ -152,6 +152,35 @@ async fn nothing_is_said_to_a_backend_that_cannot_be_believed() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_looked_at_once_for_a_request() {
+    let authority = Authority::new("ours");
+    let acceptor = authority.server(&["127.0.0.2"]);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, mut heard) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            tell.send(acceptor.accept(stream).await.is_ok()).unwrap();
+        }
+    });
+    let base = format!("https://127.0.0.1:{port}/codex");
+    let settings = "[upstream]\nmax_retries = 4\n";
+    let daemon = Daemon::with_roots(&base, settings, &authority.file()).await;
+    let (status, body) = daemon.ask(&attack()).await;
+    assert_eq!(status, 502);
+    let message = body["error"]["message"].as_str().unwrap();
+    assert!(message.contains("CODEX_CA_CERTIFICATE"), "{message}");
+    drop(daemon);
+    // One for the catalogue of models, one for the call.
+    let mut attempts = 0;
+    while heard.try_recv().is_ok() {
+        attempts += 1;
+    }
+    assert!((1..=2).contains(&attempts), "{attempts} attempts");
+}
+
+#[tokio::test]
 async fn what_is_no_tls_is_not_spoken_to() {
     let authority = Authority::new("ours");
     for (name, said) in [

@@ -74,10 +74,9 @@ async fn nothing_leaks_and_nothing_is_mixed_up() {
     assert!(tally.left > 0 && tally.errors.len() > 5 && upstream.recalled() > 0);
 }
 
-/// Memory may not have grown by more than a tenth, and what threads that are about to end and the
-/// allocator happen to keep.
+/// Memory may not have grown by more than a tenth, and what threads that are about to end keep.
 fn is_no_larger(warm: Figures, end: Figures) {
-    const KEPT: u64 = 8 << 20;
+    const KEPT: u64 = 2 << 20;
 
     let most = warm.rss + warm.rss / 10 + KEPT;
     assert!(end.rss <= most, "{} are resident, more than {}", Mib(end.rss), Mib(most));

@@ -77,7 +77,7 @@ impl ApiError {
             Failure::Blocked { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_blocked")
             }
-            Failure::Unreachable { .. } => {
+            Failure::Unreachable { .. } | Failure::Untrusted { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_unreachable")
             }
             Failure::NotTried { wait, .. } => Self::server(StatusCode::BAD_GATEWAY, text)

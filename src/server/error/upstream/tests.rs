@@ -303,6 +303,7 @@ fn other_failures_are_the_servers() {
             "upstream_blocked",
         ),
         (Failure::Unreachable { cause: "dns error".into() }, 502, "upstream_unreachable"),
+        (Failure::Untrusted { cause: "expired".into() }, 502, "upstream_unreachable"),
         (
             Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::from_secs(15) },
             504,
