@@ -70,7 +70,9 @@ async fn clients_that_stop_reading_cost_little_and_hurt_nobody() {
     );
     let wrong = [test.upstream.ledger.wrongs(), daemon.alarms()].concat();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    assert_eq!(after.held(), before.held(), "{}", daemon.details());
+    assert_eq!(after.open(), before.open(), "{}", daemon.details());
+    // One for each of the pools that so many calls take.
+    assert!(after.tasks <= before.tasks + count.div_ceil(90), "{}", daemon.details());
     // What the system has buffered towards the client went through the daemon.
     let most = MOST_BUFFERED + COPIES * largest_send_buffer();
     assert!(each <= most, "{each} bytes for each client, more than {most}");
