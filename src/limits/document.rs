@@ -11,9 +11,15 @@ const EVENT: &str = "codex.rate_limits";
 /// The event is far smaller. What is larger is something else, or not worth the memory.
 const MAX_EVENT: usize = 16 << 10;
 
-/// What the data of an event tells; nothing if it is another one, which costs one look at it.
+/// Whether the data of an event may be that of the event that tells of limits. This is asked of
+/// every event, so it is only one look at it.
+pub fn may_be_event(data: &str) -> bool {
+    data.len() <= MAX_EVENT && memchr::memmem::find(data.as_bytes(), EVENT.as_bytes()).is_some()
+}
+
+/// What the data of an event tells; nothing if it is another one.
 pub fn event(data: &str, now: i64) -> Option<Update> {
-    if data.len() > MAX_EVENT || memchr::memmem::find(data.as_bytes(), EVENT.as_bytes()).is_none() {
+    if !may_be_event(data) {
         return None;
     }
     let event: Value = serde_json::from_str(data).ok()?;
