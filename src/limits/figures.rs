@@ -4,8 +4,8 @@
 use super::{Credits, Window};
 
 /// No window lasts longer, in minutes, or begins anew later, in seconds.
-const LONGEST_MINUTES: f64 = 400.0 * 24.0 * 60.0;
-const LONGEST_SECONDS: f64 = LONGEST_MINUTES * 60.0;
+const LONGEST_MINUTES: u64 = 400 * 24 * 60;
+const LONGEST_SECONDS: i64 = 400 * 24 * 60 * 60;
 
 /// Longer names are not kept.
 const MAX_NAME: usize = 64;
@@ -30,7 +30,7 @@ impl Figures {
         Some(Window {
             // What is spent at once may go beyond the limit.
             used_percent: used.min(100.0),
-            minutes: self.minutes.filter(|minutes| *minutes <= LONGEST_MINUTES).and_then(whole),
+            minutes: self.minutes.and_then(whole).filter(|minutes| *minutes <= LONGEST_MINUTES),
             resets_at: self.resets_at(now),
         })
     }
@@ -39,7 +39,7 @@ impl Figures {
     /// clock.
     fn resets_at(&self, now: i64) -> Option<i64> {
         let seconds = |seconds: f64| i64::try_from(whole(seconds)?).ok();
-        let is_ahead = |at: &i64| *at > now && ((*at - now) as f64) <= LONGEST_SECONDS;
+        let is_ahead = |at: &i64| *at > now && *at - now <= LONGEST_SECONDS;
         let told = self.resets_at.and_then(seconds).filter(is_ahead);
         told.or_else(|| now.checked_add(seconds(self.resets_in?)?).filter(is_ahead))
     }
@@ -87,9 +87,8 @@ pub(super) fn credits(
     if has_credits.is_none() && unlimited.is_none() {
         return None;
     }
-    let is_number = |text: &String| {
-        text.len() <= MAX_NAME && text.parse::<f64>().is_ok_and(|number| number.is_finite())
-    };
+    let is_number =
+        |text: &String| text.len() <= MAX_NAME && text.parse::<f64>().is_ok_and(f64::is_finite);
     Some(Credits {
         has_credits: has_credits.unwrap_or(false),
         unlimited: unlimited.unwrap_or(false),
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn figures_that_make_no_sense_are_ignored() {
-        let now = NOW as f64;
+        let now = 1_800_000_000.0;
         for (used, minutes, at, after, expected) in [
             (Some(12.5), Some(300.0), Some(now + 60.0), None, Some((12.5, Some(300), Some(60)))),
             (Some(0.0), None, None, None, Some((0.0, None, None))),

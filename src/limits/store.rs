@@ -20,9 +20,9 @@ pub struct Reporter {
 
 #[derive(Default)]
 struct State {
-    /// Whose limits these are; empty before any answer.
-    account: Option<Option<String>>,
-    /// Counts the accounts, one after the other.
+    /// Whose limits these are.
+    account: Option<String>,
+    /// Counts the accounts, one after the other; 0 before any answer.
     tenure: u64,
     plan: Option<String>,
     windows: BTreeMap<(String, Slot), (Known, Alarm)>,
@@ -42,9 +42,9 @@ impl Store {
     /// what was known is of any use.
     pub fn reporter(&self, account: Option<&str>) -> Reporter {
         let mut state = self.state();
-        if state.account.as_ref().is_none_or(|known| known.as_deref() != account) {
+        if state.tenure == 0 || state.account.as_deref() != account {
             let tenure = state.tenure + 1;
-            let account = Some(account.map(str::to_owned));
+            let account = account.map(str::to_owned);
             *state = State { account, tenure, ..State::default() };
         }
         Reporter { store: self.clone(), tenure: state.tenure }
