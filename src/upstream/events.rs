@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http_body_util::BodyDataStream;
-use reqwest::header::HeaderMap;
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Response};
 
+use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
 use super::Failure;
@@ -33,26 +35,45 @@ pub struct Head {
     pub model: Option<String>,
     /// The token that pins the rest of a turn to a machine (`x-codex-turn-state`).
     pub turn_state: Option<String>,
-    /// The plan's limits: all `x-codex-*` headers as they came, without the turn state.
-    pub limits: HeaderMap,
+    /// The [`RATE_LIMITS`] among them, as they came, if they are from the public API.
+    pub rate_limits: HeaderMap,
 }
+
+/// What the public API tells of its limits. The Codex backend has no such figures.
+pub const RATE_LIMITS: [HeaderName; 6] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 impl Head {
     pub(super) fn new(headers: &HeaderMap) -> Self {
-        const TURN_STATE: &str = "x-codex-turn-state";
-        let limits = headers
-            .iter()
-            .filter(|(name, _)| name.as_str().starts_with("x-codex-") && *name != TURN_STATE)
-            .map(|(name, value)| (name.clone(), value.clone()))
+        let rate_limits = RATE_LIMITS
+            .into_iter()
+            .filter_map(|name| {
+                let value = headers.get(&name).filter(|value| is_figure(value))?.clone();
+                Some((name, value))
+            })
             .collect();
         Self {
             request_id: text(headers, "x-oai-request-id").or_else(|| text(headers, "x-request-id")),
             models_etag: text(headers, "x-models-etag"),
             model: text(headers, "openai-model"),
-            turn_state: text(headers, TURN_STATE),
-            limits,
+            turn_state: text(headers, "x-codex-turn-state"),
+            rate_limits,
         }
     }
+}
+
+/// Whether a value is a number or a time, such as `4999` and `6m0.5s`: nothing else is passed on.
+fn is_figure(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    value.first().is_some_and(u8::is_ascii_digit)
+        && value.len() <= 32
+        && value.iter().all(|b| b.is_ascii_digit() || b"dhmsun.".contains(b))
 }
 
 /// The header's text, unless it is empty.
@@ -68,16 +89,22 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub struct Events {
     head: Head,
     events: sse::Events<Watched<BodyDataStream<Body>>>,
+    reporter: Reporter,
     /// The call's place on its connection.
     _seat: Seat,
 }
 
 impl Events {
-    pub(super) fn new(response: Response, idle_timeout: Duration, seat: Seat) -> Self {
+    pub(super) fn new(
+        response: Response,
+        reporter: Reporter,
+        idle_timeout: Duration,
+        seat: Seat,
+    ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        Self { head, events, _seat: seat }
+        Self { head, events, reporter, _seat: seat }
     }
 
     /// What the headers of the answer say.
@@ -109,6 +136,14 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let event = ready!(Pin::new(&mut self.events).poll_next(cx));
+        if let Some(Ok(data)) = &event
+            && document::may_be_event(data)
+        {
+            let now = Timestamp::now().as_second();
+            if let Some(update) = document::event(data, now) {
+                self.reporter.note(update, Source::Event, now);
+            }
+        }
         Poll::Ready(event.map(|event| {
             event.map_err(|error| match error {
                 sse::Error::Body(failure) => failure,
