@@ -228,6 +228,7 @@ impl Failure {
             Self::Reported(report) => Cow::Borrowed(name(report).unwrap_or("unnamed")),
             Self::Blocked { .. } => Cow::Borrowed("blocked"),
             Self::Unreachable { .. } | Self::NotTried { .. } => Cow::Borrowed("unreachable"),
+            Self::Untrusted { .. } => Cow::Borrowed("untrusted"),
             Self::TimedOut { .. } => Cow::Borrowed("timeout"),
             Self::Disconnected { .. } => Cow::Borrowed("disconnected"),
             Self::Login(_) | Self::UnusableLogin | Self::NoPlan => Cow::Borrowed("login"),
