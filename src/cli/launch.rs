@@ -282,6 +282,8 @@ fn stop_this_process() {
 mod signals {
     use std::io::{self, IsTerminal as _};
 
+    use futures_util::FutureExt as _;
+    use futures_util::future::select_all;
     use rustix::process::{Pid, Signal, kill_process};
     use tokio::process::Child;
     use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
@@ -308,15 +310,14 @@ mod signals {
         /// The next one to pass on. What is typed at a terminal goes to the command as well as to
         /// this process, and must not come twice.
         pub(super) async fn next(&mut self) -> Option<Signal> {
-            let [(a, term), (b, hup), (c, one), (d, two), (e, int), (f, quit)] = &mut self.streams;
-            let signal = tokio::select! {
-                _ = a.recv() => *term,
-                _ = b.recv() => *hup,
-                _ = c.recv() => *one,
-                _ = d.recv() => *two,
-                _ = e.recv() => *int,
-                _ = f.recv() => *quit,
-            };
+            let waits = self.streams.iter_mut().map(|(stream, signal)| {
+                async {
+                    stream.recv().await;
+                    *signal
+                }
+                .boxed()
+            });
+            let (signal, ..) = select_all(waits).await;
             let is_typed = matches!(signal, Signal::INT | Signal::QUIT);
             (!is_typed || !io::stdin().is_terminal()).then_some(signal)
         }

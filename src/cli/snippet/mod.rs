@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
 
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use self::table::{CLIENTS, Client};
@@ -23,6 +24,7 @@ const ANY: &str = "any";
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The client; without one, all are listed
+    #[arg(value_parser = names(), hide_possible_values = true)]
     client: Option<String>,
     /// The model that it is to use [default: `default`, which the daemon understands]
     #[arg(long, value_name = "NAME")]
@@ -34,10 +36,9 @@ pub(super) struct Arguments {
 
 /// Prints the settings for a client, or which clients there are.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
-    let Some(name) = &arguments.client else {
+    let Some(client) = arguments.client.as_deref().and_then(find) else {
         return output::print(list());
     };
-    let client = find(name)?;
     let place = Place::of(&config.server.listen).ok_or_else(|| {
         let message =
             "the settings have the system choose the daemon's port; name it with --listen";
@@ -62,13 +63,13 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     Ok(())
 }
 
-fn find(name: &str) -> Result<&'static Client, Failure> {
-    CLIENTS.iter().find(|client| client.name == name).ok_or_else(|| {
-        let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
-        let message =
-            format!("there is no snippet for \"{name}\"; there is for {}", names.join(", "));
-        Failure::new(Exit::Usage, message)
-    })
+/// Those that there is something for: the shell completes them, too.
+fn names() -> PossibleValuesParser {
+    CLIENTS.iter().map(|client| client.name).into()
+}
+
+fn find(name: &str) -> Option<&'static Client> {
+    CLIENTS.iter().find(|client| client.name == name)
 }
 
 fn list() -> String {

@@ -133,14 +133,14 @@ mod tests {
 
     #[test]
     fn either_window_may_be_missing() {
-        let window = |used, seconds| json!({"used_percent": used, "limit_window_seconds": seconds});
+        let window = |used: f64, seconds: u64| json!({"used_percent": used, "limit_window_seconds": seconds});
         let read = |primary, secondary| {
             let usage = json!({"rate_limit":
                 {"primary_window": primary, "secondary_window": secondary}});
             windows(&usage).iter().map(|window| window.used_percent).collect::<Vec<_>>()
         };
-        assert_eq!(read(window(4, 60), window(5.5, 70)), [4.0, 5.5]);
-        assert_eq!(read(Value::Null, window(5, 70)), [5.0]);
+        assert_eq!(read(window(4.0, 60), window(5.5, 70)), [4.0, 5.5]);
+        assert_eq!(read(Value::Null, window(5.0, 70)), [5.0]);
         assert_eq!(read(Value::Null, Value::Null), [0.0; 0]);
         assert!(windows(&json!([])).is_empty());
     }

@@ -86,10 +86,15 @@ fn proxy(clients: &Clients) -> Option<Finding> {
         let found = names.into_iter().find_map(|name| clients.variables.get(name));
         found.cloned().unwrap_or_default()
     };
+    let exceptions = value(["NO_PROXY", "no_proxy"]);
+    // Clients take it for everything; the matcher takes it for every name.
+    if exceptions.trim() == "*" {
+        return None;
+    }
     let matcher = Matcher::builder()
         .all(value(["ALL_PROXY", "all_proxy"]))
         .http(value(["http_proxy", "HTTP_PROXY"]))
-        .no(value(["NO_PROXY", "no_proxy"]))
+        .no(exceptions)
         .build();
     matcher.intercept(&target)?;
     let text = "HTTP_PROXY or ALL_PROXY is set without an exception for this machine: clients look \

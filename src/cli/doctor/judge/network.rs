@@ -69,7 +69,8 @@ fn route(route: &Route) -> Vec<Finding> {
     let addresses = match &route.resolved {
         Ok(addresses) => addresses,
         Err(cause) => {
-            let text = format!("the name of {via} cannot be looked up: {cause}");
+            let host = via.rsplit_once(':').map_or(via, |(host, _)| host);
+            let text = format!("the name {host} cannot be looked up: {cause}");
             let mend = "check the network and its name server (on Linux /etc/resolv.conf)";
             return vec![problem("network.dns", text).mend(mend)];
         }
