@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 /// Asks, and prints the answer.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let daemon = Daemon::of(&config.server)?;
-    let request = request(arguments, question(&arguments.texts)?);
+    let request = request(arguments, &question(&arguments.texts)?);
     let shows_reasoning = arguments.reasoning && io::stderr().is_terminal();
     runtime()?.block_on(async {
         let silent = |_| {
@@ -63,7 +63,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     })
 }
 
-fn request(arguments: &Arguments, question: String) -> Value {
+fn request(arguments: &Arguments, question: &str) -> Value {
     let mut messages = Vec::new();
     if let Some(system) = &arguments.system {
         messages.push(json!({"role": "system", "content": system}));
@@ -278,10 +278,10 @@ mod tests {
         let asked = question(&arguments.texts).unwrap();
         let expected = json!({"model": "default", "stream": true,
             "messages": [{"role": "user", "content": "Hi\n\nthere"}]});
-        assert_eq!(request(&arguments, asked), expected);
+        assert_eq!(request(&arguments, &asked), expected);
         arguments.effort = Some("low".to_owned());
         arguments.system = Some("Be brief.".to_owned());
-        let full = request(&arguments, "Hi".to_owned());
+        let full = request(&arguments, "Hi");
         assert_eq!(full["reasoning_effort"], "low");
         assert_eq!(full["messages"][0], json!({"role": "system", "content": "Be brief."}));
         assert_eq!(question(&[" ".to_owned()]).unwrap_err().exit, Exit::Usage);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -479,7 +479,7 @@ mod tests {
             (both.as_str(), Some("kx3-09Zqv_T1bWm4RsYd7A")),
         ] {
             let daemon = Daemon::of(&server(settings)).unwrap();
-            let key = daemon.key().unwrap().map(|key| key.expose_secret());
+            let key = daemon.key().unwrap().map(ExposeSecret::expose_secret);
             assert_eq!(key, expected, "{settings}");
             assert!(expected.is_none_or(|key| !format!("{daemon:?}").contains(key)));
         }

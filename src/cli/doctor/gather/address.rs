@@ -1,6 +1,7 @@
 //! The daemon's address: who is there, or whether one could be.
 
 use std::net::TcpListener;
+use std::path::Path;
 
 use super::super::facts::{Address, Found};
 use super::process;
@@ -43,12 +44,19 @@ fn vacant(listen: &Listen) -> Found {
             if path.symlink_metadata().is_ok_and(|file| !is_socket(&file)) {
                 return Found::Unusable("there is something else at this place".to_owned());
             }
-            if path.parent().is_some_and(|folder| folder.is_dir()) {
+            if folder_of(path).is_dir() {
                 Found::Free
             } else {
                 Found::Unusable("its folder does not exist".to_owned())
             }
         }
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
     }
 }
 

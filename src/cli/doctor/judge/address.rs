@@ -14,7 +14,7 @@ pub(super) fn judge(address: &Address) -> Vec<Finding> {
     let taken =
         |code, text: String| Finding::problem(TOPIC, Exit::Unavailable, code, text).mend(another);
     match found {
-        Found::Daemon(health) => return daemon(place, health, &by),
+        Found::Daemon(health) => daemon(place, health, &by),
         Found::Stranger(what) => {
             vec![taken("address.taken", format!("{place} is taken by another program{by}: {what}"))]
         }

@@ -56,7 +56,6 @@ fn key(clients: &Clients) -> Option<Finding> {
     let mend = "export OPENAI_API_KEY with one of the daemon's keys (`codex-proxy snippet env \
                 --show-key`)";
     match (clients.key, clients.keys_are_needed) {
-        (ClientKey::Known, _) => None,
         (ClientKey::Absent, true) => {
             let text = "OPENAI_API_KEY is not set, and this daemon wants one of its keys";
             Some(Finding::warning(TOPIC, "clients.no-key", text).mend(mend))
@@ -74,7 +73,8 @@ fn key(clients: &Clients) -> Option<Finding> {
                         nobody";
             Some(Finding::note(TOPIC, "clients.unneeded-key", text))
         }
-        (ClientKey::Unknown, false) => None,
+        // To the platform it may be the daemon's own.
+        (ClientKey::Known, _) | (ClientKey::Unknown, false) => None,
     }
 }
 

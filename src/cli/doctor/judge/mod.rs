@@ -25,7 +25,8 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.extend(login::judge(login));
     findings.extend(address::judge(address));
     if let Some(network) = network {
-        findings.extend(network::judge(network));
+        let is_accepted = backend.as_ref().is_some_and(|backend| backend.models.is_ok());
+        findings.extend(network::judge(network, is_accepted));
     }
     if let Some(backend) = backend {
         findings.extend(backend::judge(backend, login.now));

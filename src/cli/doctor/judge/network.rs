@@ -11,20 +11,19 @@ const ODD: u64 = 30;
 /// and by more than this logins are renewed too late, and certificates may not count.
 const WRONG: u64 = 5 * 60;
 
-pub(super) fn judge(network: &Network) -> Vec<Finding> {
+/// Strangers may be turned away where the login `is_accepted`: then nothing is in the way.
+pub(super) fn judge(network: &Network, is_accepted: bool) -> Vec<Finding> {
     let mut findings: Vec<Finding> = network.roots.iter().map(roots).collect();
     findings.extend(proxy(&network.backend));
-    findings.extend(route(&network.backend));
+    findings.extend(route(&network.backend, is_accepted));
     findings.extend(clock(&network.backend));
     if let Some(issuer) = &network.issuer {
-        // A login lives without it for days.
-        findings.extend(route(issuer).into_iter().filter_map(|finding| match finding.level {
-            Level::Problem(_) => {
-                let text = format!("sign-in service: {}", finding.text);
-                Some(Finding { level: Level::Warning, code: "network.issuer", text, ..finding })
-            }
-            Level::Warning => Some(finding),
-            Level::Good | Level::Note => None,
+        // A login lives without it for days; and it has pages for browsers, as it should.
+        let problems = route(issuer, true).into_iter();
+        let problems = problems.filter(|finding| matches!(finding.level, Level::Problem(_)));
+        findings.extend(problems.map(|finding| {
+            let text = format!("sign-in service: {}", finding.text);
+            Finding { level: Level::Warning, code: "network.issuer", text, ..finding }
         }));
     }
     findings
@@ -63,7 +62,7 @@ fn proxy(route: &Route) -> Option<Finding> {
 }
 
 /// The first step that did not come about, or that all did.
-fn route(route: &Route) -> Vec<Finding> {
+fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
     let (target, via) = (&route.target, via(route));
     let problem = |code, text: String| Finding::problem(TOPIC, Exit::Unavailable, code, text);
     let addresses = match &route.resolved {
@@ -91,7 +90,8 @@ fn route(route: &Route) -> Vec<Finding> {
     };
     match &route.answered {
         None => Vec::new(),
-        Some(Ok(answer)) => vec![answered(route, answer, took.as_millis())],
+        Some(Ok(answer)) if answer.is_page && !may_be_a_page => vec![blocked(target, answer)],
+        Some(Ok(_)) => vec![answers(route, took.as_millis())],
         Some(Err(NoAnswer { while_connecting: true, cause })) if route.proxy.is_some() => {
             let text = format!("the proxy gives no way to {target}: {cause}");
             let mend = "check what the proxy allows and whether it wants a password; if it breaks \
@@ -116,18 +116,19 @@ fn via(route: &Route) -> &str {
     route.proxy.as_ref().map_or(&route.target, |proxy| &proxy.place)
 }
 
-fn answered(route: &Route, answer: &Answer, milliseconds: u128) -> Finding {
+fn blocked(target: &str, answer: &Answer) -> Finding {
+    let text = format!(
+        "{target} answers HTTP {} with a page for browsers: something in front of it wants none \
+         of this network",
+        answer.status
+    );
+    let mend = "try again later or from another network; those of data centres and VPNs are often \
+                turned away";
+    Finding::warning(TOPIC, "network.blocked", text).mend(mend)
+}
+
+fn answers(route: &Route, milliseconds: u128) -> Finding {
     let Route { target, is_encrypted, .. } = route;
-    if answer.is_page {
-        let text = format!(
-            "{target} answers HTTP {} with a page for browsers: something in front \
-                            of it wants none of this network",
-            answer.status
-        );
-        let mend = "try again later or from another network; networks of data centres and VPNs \
-                    are often turned away";
-        return Finding::warning(TOPIC, "network.blocked", text).mend(mend);
-    }
     let encrypted = if *is_encrypted { ", encrypted," } else { "" };
     let text = format!("{target} answers{encrypted} and is {milliseconds} ms away");
     Finding::good(TOPIC, "network.answers", text)

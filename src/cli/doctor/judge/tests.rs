@@ -125,12 +125,16 @@ fn clients(variables: &'static [(&'static str, &'static str)], key: ClientKey) -
     })
 }
 
-fn no_answer(while_connecting: bool) -> Option<Result<Answer, NoAnswer>> {
-    Some(Err(NoAnswer { while_connecting, cause: "cause".to_owned() }))
+fn no_answer(while_connecting: bool) -> Result<Answer, NoAnswer> {
+    Err(NoAnswer { while_connecting, cause: "cause".to_owned() })
 }
 
-fn clocks(ours: i64) -> Option<Result<Answer, NoAnswer>> {
-    Some(Ok(Answer { status: 401, is_page: false, clocks: Some((at(NOW), at(ours))) }))
+fn clocks(ours: i64) -> Answer {
+    Answer { status: 401, is_page: false, clocks: Some((at(NOW), at(ours))) }
+}
+
+fn turn_away(route: &mut Route) {
+    route.answered = Some(Ok(Answer { status: 403, is_page: true, clocks: None }));
 }
 
 const OURS: (&str, &str) = ("OPENAI_BASE_URL", "http://localhost:10455/v1/");
@@ -234,11 +238,11 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
                 network.roots = Some(Roots { variable, path, problem });
             }),
         ),
-        ("network.proxy", Note, network(|network| network.backend.proxy = proxy("http"))),
+        ("network.proxy", Note, network(|network| network.backend.proxy = Some(proxy("http")))),
         (
             "network.socks",
             Problem(Exit::Config),
-            network(|network| network.backend.proxy = proxy("socks5")),
+            network(|network| network.backend.proxy = Some(proxy("socks5"))),
         ),
         (
             "network.dns",
@@ -250,22 +254,26 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
             down,
             network(|network| network.backend.connected = Some(Err("refused".to_owned()))),
         ),
-        ("network.tls", down, network(|network| network.backend.answered = no_answer(true))),
+        ("network.tls", down, network(|network| network.backend.answered = Some(no_answer(true)))),
         (
             "network.tunnel",
             down,
             network(|network| {
-                network.backend.proxy = proxy("http");
-                network.backend.answered = no_answer(true);
+                network.backend.proxy = Some(proxy("http"));
+                network.backend.answered = Some(no_answer(true));
             }),
         ),
-        ("network.http", down, network(|network| network.backend.answered = no_answer(false))),
+        (
+            "network.http",
+            down,
+            network(|network| network.backend.answered = Some(no_answer(false))),
+        ),
         (
             "network.blocked",
             Warning,
-            network(|network| {
-                let answer = Answer { status: 403, is_page: true, clocks: None };
-                network.backend.answered = Some(Ok(answer));
+            rest(|rest| {
+                rest.backend = None;
+                turn_away(&mut rest.network.as_mut().unwrap().backend);
             }),
         ),
         ("network.answers", Good, rest(|_| {})),
@@ -273,12 +281,12 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
         (
             "network.clock-odd",
             Warning,
-            network(|network| network.backend.answered = clocks(NOW + 31)),
+            network(|network| network.backend.answered = Some(Ok(clocks(NOW + 31)))),
         ),
         (
             "network.clock-wrong",
             Problem(Exit::Internal),
-            network(|network| network.backend.answered = clocks(NOW - 301)),
+            network(|network| network.backend.answered = Some(Ok(clocks(NOW - 301)))),
         ),
         (
             "network.issuer",
@@ -351,8 +359,8 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
     ]
 }
 
-fn proxy(scheme: &str) -> Option<Proxy> {
-    Some(Proxy { scheme: scheme.to_owned(), place: "proxy.example:3128".to_owned() })
+fn proxy(scheme: &str) -> Proxy {
+    Proxy { scheme: scheme.to_owned(), place: "proxy.example:3128".to_owned() }
 }
 
 fn with(change: &Change) -> Vec<Finding> {
@@ -474,6 +482,16 @@ fn the_sign_in_service_is_told_from_the_backend() {
     assert_eq!(worst(&findings), Exit::Ok, "a login lives without it for days");
     let finding = findings.iter().find(|finding| finding.code == "network.issuer").unwrap();
     assert!(finding.text.starts_with("sign-in service: "), "{finding:?}");
+}
+
+#[test]
+fn pages_for_strangers_are_no_matter_where_the_login_is_accepted() {
+    let change = network(|network| {
+        turn_away(&mut network.backend);
+        turn_away(network.issuer.as_mut().unwrap());
+    });
+    let findings = with(&change);
+    assert!(findings.iter().all(|finding| finding.level == Level::Good), "{findings:#?}");
 }
 
 #[test]
