@@ -29,7 +29,7 @@ fn file(settings: &Settings) -> Finding {
     if settings.file_exists {
         Finding::good(TOPIC, "settings.file", format!("read from {}", file.display()))
     } else {
-        let text = format!("none in {}: the defaults are in force", file.display());
+        let text = format!("{} does not exist: the defaults are in force", file.display());
         Finding::good(TOPIC, "settings.defaults", text)
     }
 }
