@@ -3,16 +3,16 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
-use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::client_keys::{self, KeyError};
 use super::exit::{Exit, Failure};
 use crate::config::{self, Listen};
 
@@ -61,33 +61,6 @@ pub(super) struct Details {
     pub(super) credentials: bool,
     /// Whether the backend is made up.
     pub(super) simulated: bool,
-}
-
-/// Why there is no key to send.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum KeyError {
-    /// The file is not there, or not for this user.
-    #[error(
-        "cannot read the file of `[server] api_key_file`, {}: {source}; put a key of it into \
-         CODEX_PROXY_SERVER_API_KEYS, or run this as the user of the daemon",
-        path.display()
-    )]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// No line of it is a key.
-    #[error(
-        "there is no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` \
-         makes one",
-        path.display()
-    )]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
 }
 
 /// Why the daemon has not done what it was asked for.
@@ -174,7 +147,7 @@ impl Daemon {
         let place = Place::of(&settings.listen).ok_or(Error::AnyPort)?;
         let http = client(&place)
             .map_err(|error| Error::Client { place: place.clone(), cause: causes(&error) })?;
-        Ok(Self { place, http, key: key(settings) })
+        Ok(Self { place, http, key: client_keys::first(settings) })
     }
 
     /// Where it is.
@@ -379,39 +352,6 @@ fn client(place: &Place) -> reqwest::Result<reqwest::Client> {
         Place::Unix(path) => builder.unix_socket(path.as_path()).build(),
         _ => builder.build(),
     }
-}
-
-/// The first key that the settings know; the daemon takes any of them.
-fn key(settings: &config::Server) -> Result<Option<SecretString>, KeyError> {
-    match settings.api_keys.first() {
-        Some(key) => Ok(Some(key.clone())),
-        None => Ok(keys(settings)?.into_iter().next()),
-    }
-}
-
-/// All keys that the daemon of these settings takes; none if it asks for none.
-pub(super) fn keys(settings: &config::Server) -> Result<Vec<SecretString>, KeyError> {
-    let mut keys = settings.api_keys.clone();
-    if let Some(path) = &settings.api_key_file {
-        keys.extend(of_file(path)?);
-    }
-    Ok(keys)
-}
-
-/// The keys of the file, as the daemon reads it: one on a line, `#` before comments.
-fn of_file(path: &Path) -> Result<Vec<SecretString>, KeyError> {
-    let text = std::fs::read_to_string(path)
-        .map(Zeroizing::new)
-        .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
-    let lines = text.lines().map(str::trim);
-    let keys: Vec<_> = lines
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .map(SecretString::from)
-        .collect();
-    if keys.is_empty() {
-        return Err(KeyError::Empty { path: path.to_owned() });
-    }
-    Ok(keys)
 }
 
 fn is_not_http(error: &reqwest::Error) -> bool {

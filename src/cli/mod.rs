@@ -1,8 +1,18 @@
 //! The command line: what was typed, and which command that runs.
 //!
-//! A command is a variant of `Command` and an arm of `Cli::run`.
+//! A command is a variant of `Command` and an arm of `Cli::run`; `launch/` is `run`, and `run.rs`
+//! is what runs until it is told to stop. Of use to several of them:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `daemon.rs`, `client_keys.rs` | how a command reaches the running daemon |
+//! | `sign.rs` | whose login a command uses that asks the backend itself |
+//! | `output.rs` | printing, with and without colours |
+//! | `exit.rs`, `signals.rs` | how the program ends |
+//! | `examples.rs` | what stands below the options in every command's help |
 
 mod chat;
+mod client_keys;
 mod completions;
 mod daemon;
 mod doctor;

@@ -13,7 +13,8 @@ use secrecy::ExposeSecret as _;
 
 use super::facts::{ClientKey, Clients, Facts, Keys, Rest, Settings, State};
 use crate::cli::Options;
-use crate::cli::daemon::{self, Place};
+use crate::cli::client_keys;
+use crate::cli::daemon::Place;
 use crate::config::{self, Config, Effective, Origin};
 use crate::platform::Platform;
 
@@ -80,7 +81,7 @@ fn keys(server: &config::Server, effective: &Effective) -> Keys {
         are_in_settings_file: effective.changed().any(|(name, origin)| {
             name == "[server] api_keys" && matches!(origin, Origin::File { .. })
         }),
-        problem: daemon::keys(server).err().map(|error| error.to_string()),
+        problem: client_keys::all(server).err().map(|error| error.to_string()),
         open_file: server.api_key_file.as_ref().filter(is_open).cloned(),
     }
 }
@@ -99,7 +100,7 @@ fn clients(server: &config::Server, platform: Platform) -> Clients {
     let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let variables: BTreeMap<_, _> =
         NAMES.into_iter().filter_map(|name| Some((name, value(name)?))).collect();
-    let known = daemon::keys(server).unwrap_or_default();
+    let known = client_keys::all(server).unwrap_or_default();
     let key = match value("OPENAI_API_KEY") {
         None => ClientKey::Absent,
         Some(key) if known.iter().any(|known| known.expose_secret() == key) => ClientKey::Known,
