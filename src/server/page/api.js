@@ -9,7 +9,7 @@ export function setKey(value) {
 
 export const hasKey = () => key !== "";
 
-/** How long the daemon may take for anything but an answer of a model. */
+/** How long the daemon may take for what it knows itself. */
 const PATIENCE_MS = 5000;
 
 /** Why there is no answer, in words for people. */
@@ -57,8 +57,8 @@ async function ask(path, options) {
 }
 
 /** The JSON at `path`. */
-export async function get(path) {
-  const response = await ask(path, { signal: AbortSignal.timeout(PATIENCE_MS) });
+export async function get(path, patienceMs = PATIENCE_MS) {
+  const response = await ask(path, { signal: AbortSignal.timeout(patienceMs) });
   try {
     return await response.json();
   } catch {

@@ -12,6 +12,8 @@ import * as snippets from "./snippets.js";
 const EVERY_MS = 2000;
 /** The limits change with answers; now and then is enough if there are none. */
 const LIMITS_EVERY_MS = 20_000;
+/** How long the daemon may take where it may ask the backend. */
+const BACKEND_MS = 20_000;
 
 /** What is known of the daemon that answered last. */
 const known = {
@@ -62,7 +64,7 @@ async function lookOnce() {
     await meet(activity);
     return;
   }
-  await showActivity(activity);
+  showActivity(activity);
 }
 
 /** Another daemon than before, or the first one: what was known of that one is of no use. */
@@ -70,10 +72,10 @@ async function meet(activity) {
   figures.clearRequests();
   const whole = known.seq === 0 ? activity : await get("/v1/activity?after=0");
   Object.assign(known, { startedAt: whole.started_at, seq: 0, limitsAt: -Infinity, models: false });
-  await showActivity(whole);
+  showActivity(whole);
 }
 
-async function showActivity(activity) {
+function showActivity(activity) {
   const requests = activity.requests.filter(({ seq }) => seq > known.seq);
   figures.addRequests(requests);
   figures.showInFlight(activity.in_flight);
@@ -82,29 +84,34 @@ async function showActivity(activity) {
     known.seq = requests.at(-1).seq;
     known.limitsAt = -Infinity;
   }
-  await Promise.all([lookAtLimits(), lookAtModels()]);
+  // Both may have to wait for the backend, and nothing else is to wait for them.
+  if (performance.now() - known.limitsAt >= LIMITS_EVERY_MS) lookAtLimits();
+  if (!known.models) lookAtModels();
 }
 
 async function lookAtLimits() {
-  if (performance.now() - known.limitsAt < LIMITS_EVERY_MS) return;
+  known.limitsAt = performance.now();
   try {
-    const usage = await get("/v1/usage");
+    const usage = await get("/v1/usage", BACKEND_MS);
     say(byId("plan"), usage.plan ? title(usage.plan) : "not known");
     figures.showLimits(usage);
   } catch (error) {
-    if (isGone(error)) throw error;
-    say(byId("plan"), "not known");
-    figures.showNoLimits(error.message);
+    if (!(error instanceof Failure)) throw error;
+    // Of a daemon that is gone, what was known last stays, and the next look tells of it.
+    if (!error.isSilence && !error.wantsKey) figures.showNoLimits(error.message);
   }
-  known.limitsAt = performance.now();
 }
 
 async function lookAtModels() {
-  if (known.models) return;
-  const { data } = await get("/v1/models");
-  chat.offer(data);
-  snippets.fill(data.map(({ id }) => id), hasKey());
   known.models = true;
+  try {
+    const { data } = await get("/v1/models", BACKEND_MS);
+    chat.offer(data);
+    snippets.fill(data.map(({ id }) => id), hasKey());
+  } catch (error) {
+    known.models = false;
+    if (!(error instanceof Failure)) throw error;
+  }
 }
 
 function showHealth({ version, credentials, simulated }) {
@@ -117,8 +124,6 @@ function showHealth({ version, credentials, simulated }) {
   say(byId("version"), isOther ? `${version}; reload this page` : version);
   pulse("good", "Running");
 }
-
-const isGone = (error) => !(error instanceof Failure) || error.isSilence || error.wantsKey;
 
 function missing(error) {
   if (error.wantsKey) {
@@ -145,6 +150,7 @@ function lock() {
   setKey("");
   if (known.isLocked !== true) {
     known.isLocked = true;
+    known.models = false;
     show();
     snippets.fill([], true);
     for (const id of ["login", "plan", "version"]) say(byId(id), "needs a key");

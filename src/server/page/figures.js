@@ -31,9 +31,9 @@ export function showNoLimits(message) {
   say(byId("limits-note"), "");
 }
 
-function creditsText({ unlimited, balance }) {
+function creditsText({ has_credits: hasCredits, unlimited, balance }) {
   if (unlimited) return "Credits: unlimited";
-  return balance === null || balance === undefined ? "" : `Credits: ${balance}`;
+  return hasCredits && balance ? `Credits: ${balance}` : "";
 }
 
 function limit(each) {
@@ -99,7 +99,6 @@ export function showInFlight(count) {
 }
 
 const OUTCOMES = { answered: "answered", failed: "failed", cancelled: "cancelled" };
-const MEMORY = { hit: "remembered", miss: "none", off: "off" };
 
 function row(request) {
   const outcome = OUTCOMES[request.outcome] ?? String(request.outcome);
@@ -117,7 +116,7 @@ function row(request) {
     ["number in", short(request.tokens_in)],
     ["number cached", share(request.tokens_cached, request.tokens_in)],
     ["number out", short(request.tokens_out), out],
-    ["memory", MEMORY[request.continuity] ?? String(request.continuity)],
+    ["continuity", String(request.continuity)],
   ];
   return element(
     "tr",

@@ -45,10 +45,10 @@ export function sum(buckets) {
   return total;
 }
 
-/** The least round number that is not below: 1, 2 or 5 with zeros. */
+/** The least number with one digit and zeros that is not below and has a round half. */
 export function ceiling(number) {
   const power = 10 ** Math.floor(Math.log10(Math.max(number, 10)));
-  return [1, 2, 5, 10].map((step) => step * power).find((round) => round >= number);
+  return [1, 2, 3, 4, 5, 6, 8, 10].map((step) => step * power).find((round) => round >= number);
 }
 
 /** Draws what `/v1/activity` says, in text too. */

@@ -13,7 +13,10 @@ const SNIPPETS = [
     name: "Python",
     text: (model, key) => `from openai import OpenAI
 
-client = OpenAI(base_url="${BASE}", api_key="${key}")
+client = OpenAI(
+    base_url="${BASE}",
+    api_key="${key}",
+)
 answer = client.chat.completions.create(
     model="${model}",
     messages=[{"role": "user", "content": "Hello!"}],
@@ -26,7 +29,10 @@ print(answer.choices[0].message.content)
     name: "Node",
     text: (model, key) => `import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "${BASE}", apiKey: "${key}" });
+const client = new OpenAI({
+  baseURL: "${BASE}",
+  apiKey: "${key}",
+});
 const answer = await client.chat.completions.create({
   model: "${model}",
   messages: [{ role: "user", content: "Hello!" }],
