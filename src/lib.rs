@@ -13,11 +13,12 @@
 //! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | nothing of ours |
 //! | [`responses`] | what the backend speaks: requests, events, models, errors | nothing of ours |
 //! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
+//! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
 //! | [`effort`], [`platform`] | words that several of the others share | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
 //! | [`credentials`] | the login that the Codex CLI keeps | `config` |
-//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials` |
+//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits` |
 //! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
@@ -33,6 +34,7 @@ pub mod continuity;
 pub mod credentials;
 pub mod effort;
 mod heap;
+pub mod limits;
 pub mod models;
 pub mod platform;
 pub mod responses;

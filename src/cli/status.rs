@@ -5,13 +5,14 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::{Timestamp, Unit};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::exit::{Exit, Failure};
 use super::run::{runtime, store};
 use crate::config::{Config, Keeper};
 use crate::credentials::{Location, Status, Store, Summary};
+use crate::limits::{self, Credits, Limits, Told, Window};
 use crate::platform::Platform;
 use crate::upstream::Client;
 
@@ -53,27 +54,25 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         other => other?,
     };
     let location = store.location();
+    let now = Timestamp::now();
     let text = if arguments.json {
-        format!("{:#}\n", report.to_json(location, arguments.show))
+        format!("{:#}\n", report.to_json(location, arguments.show, now))
     } else {
-        report.to_text(location, arguments.show, Timestamp::now())
+        report.to_text(location, arguments.show, now)
     };
     print(&text);
     Ok(())
 }
 
-async fn limits(config: &Config, store: &Store) -> Result<Value, Failure> {
+async fn limits(config: &Config, store: &Store) -> Result<Limits, Failure> {
     let client = Client::new(&config.upstream, Arc::new(store.clone()))
         .map_err(|error| Failure::new(Exit::Config, error))?;
-    let body = client.usage().await.map_err(|failure| Failure::new(Exit::Unavailable, failure))?;
-    serde_json::from_slice(&body).map_err(|_| {
-        Failure::new(Exit::Unavailable, "the upstream sent limits that cannot be read")
-    })
+    client.usage().await.map_err(|failure| Failure::new(Exit::Unavailable, failure))
 }
 
 struct Report {
     status: Status,
-    limits: Option<Value>,
+    limits: Option<Limits>,
 }
 
 impl Report {
@@ -85,7 +84,7 @@ impl Report {
         }
     }
 
-    fn to_json(&self, location: &Location, show: bool) -> Value {
+    fn to_json(&self, location: &Location, show: bool, now: Timestamp) -> Value {
         let login = &self.status.login;
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut report = json!({
@@ -106,7 +105,7 @@ impl Report {
             report["account_id"] = json!(login.account_id);
         }
         if let Some(limits) = &self.limits {
-            report["limits"] = limits.clone();
+            report["limits"] = json!(limits::Report::new(limits.clone(), now.as_second()));
         }
         report
     }
@@ -131,8 +130,9 @@ impl Report {
         if show {
             rows.insert(1, ("id", login.account_id.clone().unwrap_or_else(unknown)));
         }
-        for limit in self.limits.iter().flat_map(windows) {
-            rows.push(("limit", limit));
+        if let Some(limits) = &self.limits {
+            rows.extend(limits.windows.iter().map(|known| ("limit", window(&known.told, now))));
+            rows.extend(limits.credits.as_ref().and_then(credits).map(|text| ("credits", text)));
         }
         let mut text = String::new();
         for (name, value) in rows {
@@ -188,27 +188,33 @@ fn span(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// The windows of the plan's limits, told by their length: either may stand in either place, and
-/// one may be missing.
-fn windows(usage: &Value) -> Vec<String> {
-    let now = Timestamp::now();
-    ["primary_window", "secondary_window"]
-        .into_iter()
-        .filter_map(|name| {
-            let window = &usage["rate_limit"][name];
-            let used = window["used_percent"].as_f64()?;
-            let length = match window["limit_window_seconds"].as_i64()? {
-                seconds if seconds < 172_800 => format!("{} hours", seconds / 3600),
-                seconds => format!("{} days", seconds / 86_400),
-            };
-            let reset = window["reset_at"].as_i64().and_then(|at| Timestamp::from_second(at).ok());
-            let reset = reset
-                .and_then(|at| at.round(Unit::Second).ok())
-                .map(|at| format!(", begins anew in {}", span(now, at)))
-                .unwrap_or_default();
-            Some(format!("{used:.0} % of {length} used{reset}"))
-        })
-        .collect()
+/// A window of the plan's limits, told by its length: either may stand in either place.
+fn window(told: &Told, now: Timestamp) -> String {
+    let Window { used_percent, minutes, resets_at } = told.window;
+    let length = match minutes {
+        None => told.slot.as_str().to_owned(),
+        Some(minutes) if minutes % 60 != 0 => format!("{minutes} minutes"),
+        Some(minutes) if minutes < 2880 => format!("{} hours", minutes / 60),
+        Some(minutes) => format!("{} days", minutes / 1440),
+    };
+    let reset = resets_at
+        .and_then(|at| Timestamp::from_second(at).ok())
+        .map(|at| format!(", begins anew in {}", span(now, at)))
+        .unwrap_or_default();
+    let of = if told.is_main() {
+        String::new()
+    } else {
+        format!("{}: ", told.name.as_ref().unwrap_or(&told.id))
+    };
+    format!("{of}{used_percent:.0} % of {length} used{reset}")
+}
+
+/// What can be used beyond the limits, if anything.
+fn credits(credits: &Credits) -> Option<String> {
+    if credits.unlimited {
+        return Some("unlimited".to_owned());
+    }
+    credits.has_credits.then(|| credits.balance.clone().unwrap_or_else(|| "some".to_owned()))
 }
 
 fn print(text: &str) {
@@ -221,6 +227,12 @@ mod tests {
     use super::*;
     use crate::credentials::Login;
 
+    const NOW: i64 = 1_000_000_000;
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(NOW).unwrap()
+    }
+
     fn report() -> Report {
         let login = Login {
             platform: Platform::Codex,
@@ -232,10 +244,18 @@ mod tests {
             expires_at: Some(1_000_003_600),
         };
         let last_refresh = Timestamp::from_second(1_000_000_000 - 200_000).ok();
-        let limits = json!({"rate_limit": {
-            "primary_window": null,
-            "secondary_window": {"used_percent": 4, "limit_window_seconds": 604_800},
-        }});
+        let usage = json!({"rate_limit": {
+                "primary_window": null,
+                "secondary_window": {"used_percent": 4, "limit_window_seconds": 604_800},
+            },
+            "additional_rate_limits": [{"limit_name": "Spark", "metered_feature": "codex_spark",
+                "rate_limit": {"primary_window": {"used_percent": 70.4,
+                    "limit_window_seconds": 18_000, "reset_after_seconds": 9000}}}],
+            "credits": {"has_credits": true, "unlimited": false, "balance": "12.5"}});
+        let update = limits::document::usage(usage.to_string().as_bytes(), NOW).unwrap();
+        let store = limits::Store::default();
+        store.reporter(None).note(update, limits::Source::Usage, NOW);
+        let limits = store.current(NOW);
         let status = Status { login: Arc::new(login), last_refresh, is_renewable: true };
         Report { status, limits: Some(limits) }
     }
@@ -243,8 +263,7 @@ mod tests {
     #[test]
     fn the_text_is_short_and_masked_unless_asked() {
         let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
-        let now = Timestamp::from_second(1_000_000_000).unwrap();
-        let text = report().to_text(&location, false, now);
+        let text = report().to_text(&location, false, now());
         let expected = "\
 account  j***@example.com
 plan     plus
@@ -252,9 +271,11 @@ token    ends in 60 min; renewed by itself
 renewed  2 days ago
 login    /home/jo/.codex/auth.json (shared with the Codex CLI)
 limit    4 % of 7 days used
+limit    Spark: 70 % of 5 hours used, begins anew in 2 h
+credits  12.5
 ";
         assert_eq!(text, expected);
-        let text = report().to_text(&location, true, now);
+        let text = report().to_text(&location, true, now());
         assert!(text.contains("jo@example.com") && text.contains("account-1"), "{text}");
     }
 
@@ -270,7 +291,7 @@ limit    4 % of 7 days used
             "account  an API key of the OpenAI platform\n\
              login    /home/jo/.codex/auth.json (shared with the Codex CLI)\n"
         );
-        let json = report.to_json(&location, true);
+        let json = report.to_json(&location, true, now());
         assert_eq!(json["kind"], "api_key");
         assert!(!json.to_string().contains("hush"));
     }
@@ -278,10 +299,11 @@ limit    4 % of 7 days used
     #[test]
     fn the_json_holds_no_token() {
         let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
-        let json = report().to_json(&location, true);
+        let json = report().to_json(&location, true, now());
         assert_eq!(json["expires_at"], "2001-09-09T02:46:40Z");
         assert_eq!(json["account_id"], "account-1");
         assert!(!json.to_string().contains("hush"));
-        assert!(report().to_json(&location, false).get("account_id").is_none());
+        assert_eq!(json["limits"]["limits"][1]["name"], "Spark");
+        assert!(report().to_json(&location, false, now()).get("account_id").is_none());
     }
 }

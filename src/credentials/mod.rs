@@ -38,5 +38,6 @@ pub use self::error::{Error, Mode};
 pub use self::issuer::Issuer;
 pub use self::location::Location;
 pub use self::login::{Login, Summary};
+pub use self::renew::Renewals;
 pub use self::save::{NewDocument, NewLogin};
 pub use self::store::{Status, Store};

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretSlice};
 use super::document::Document;
 use super::error::Error;
 use super::file::parse;
-use super::issuer::{Ended, Tokens};
+use super::issuer::{self, Ended, Tokens};
 use super::location::Places;
 use super::lock::{Lock, NoLock};
 use super::reader::{Outcome, look_patiently};
@@ -32,6 +33,45 @@ const LOOKS: [Duration; 6] = [
     Duration::from_millis(400),
     Duration::from_millis(800),
 ];
+
+/// How many times the sign-in service was asked for new tokens since the start, by what came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Renewals {
+    /// It gave them.
+    pub renewed: u64,
+    /// It refused to: the login has ended, or another program was first.
+    pub refused: u64,
+    /// It could not be asked, or failed.
+    pub failed: u64,
+}
+
+/// Counts them.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    renewed: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl Tally {
+    fn count<T>(&self, answer: &Result<T, issuer::Error>) {
+        let counter = match answer {
+            Ok(_) => &self.renewed,
+            Err(error) if error.ended().is_some() => &self.refused,
+            Err(_) => &self.failed,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn sum(&self) -> Renewals {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Renewals {
+            renewed: read(&self.renewed),
+            refused: read(&self.refused),
+            failed: read(&self.failed),
+        }
+    }
+}
 
 impl Shared {
     /// Gets a session that is newer than the set `stale`: from the file or from the service.
@@ -53,7 +93,9 @@ impl Shared {
         let slot = blocking(move || Slot::prepare(places))
             .await
             .map_err(|error| self.unwritable(error))?;
-        match self.issuer.refresh(refresh_token).await {
+        let answer = self.issuer.refresh(refresh_token).await;
+        self.tally.count(&answer);
+        match answer {
             Ok(tokens) => self.keep(slot, &disk, tokens).await,
             Err(error) => {
                 slot.abandon();

@@ -13,6 +13,7 @@ use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
 use super::reader::{Outcome, Reader};
+use super::renew::{Renewals, Tally};
 use super::session::{Due, Fingerprint, REST, Session};
 use crate::platform::Platform;
 
@@ -38,6 +39,7 @@ pub struct Status {
 pub(super) struct Shared {
     pub(super) reader: Reader,
     pub(super) issuer: Issuer,
+    pub(super) tally: Tally,
     state: Mutex<State>,
 }
 
@@ -69,7 +71,14 @@ impl Store {
     /// A store of the login at `location`, renewed by `issuer`.
     pub fn new(location: Location, issuer: Issuer) -> Self {
         let reader = Reader::new(location);
-        Self { shared: Arc::new(Shared { reader, issuer, state: Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared {
+                reader,
+                issuer,
+                tally: Tally::default(),
+                state: Mutex::default(),
+            }),
+        }
     }
 
     /// The current login. One that is about to end is renewed first; if that fails, it is used
@@ -126,6 +135,11 @@ impl Store {
     /// What may be shown of the login. Does not wait.
     pub fn summary(&self) -> Summary {
         self.shared.reader.peek().map(|session| Summary::from(&*session.login)).unwrap_or_default()
+    }
+
+    /// How many renewals there were.
+    pub fn renewals(&self) -> Renewals {
+        self.shared.tally.sum()
     }
 
     /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off

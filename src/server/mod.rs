@@ -11,18 +11,22 @@
 //! | `body.rs` | the body of a request, within limits |
 //! | `listen/` | connections, from accepting them to letting them end |
 //! | `arrival.rs` | what is known of the connection that a request came over |
-//! | `record.rs` | one log line per request |
+//! | `record.rs` | what is told of a request to a model when it ends |
+//! | `figures/` | what goes on: activity and metrics |
+//! | `usage.rs` | what is left of the plan |
 
 mod arrival;
 mod body;
 mod chat;
 pub mod error;
+mod figures;
 mod guard;
 mod health;
 mod listen;
 mod models;
 mod page;
 mod record;
+mod usage;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -37,12 +41,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::Config;
 use crate::continuity::Memory;
-use crate::credentials::Summary;
+use crate::credentials::{Renewals, Summary};
 use crate::models::Catalogue;
 use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
+use figures::Figures;
 use guard::Guard;
+use usage::Inquiry;
 
 pub use arrival::Arrival;
 pub use guard::{KeyFileError, Refusal};
@@ -61,6 +67,8 @@ struct Shared {
     account: Account,
     /// Nothing if turns are not to be remembered.
     memory: Option<Memory>,
+    figures: Figures,
+    inquiry: Inquiry,
 }
 
 /// Whose plan answers.
@@ -106,6 +114,14 @@ impl Account {
         }
     }
 
+    /// How often the login was renewed.
+    fn renewals(&self) -> Renewals {
+        match self {
+            Self::Simulated | Self::ApiKey => Renewals::default(),
+            Self::SignedIn(store) => store.renewals(),
+        }
+    }
+
     /// Which API answers, as far as that can be told without waiting.
     pub fn platform(&self) -> Platform {
         match self {
@@ -139,7 +155,17 @@ impl App {
             async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
-        Ok(Self(Arc::new(Shared { config, guard, upstream, catalogue, account, memory })))
+        let (figures, inquiry) = (Figures::new(), Inquiry::default());
+        Ok(Self(Arc::new(Shared {
+            config,
+            guard,
+            upstream,
+            catalogue,
+            account,
+            memory,
+            figures,
+            inquiry,
+        })))
     }
 
     /// The API's index. All routes stand with and without `/v1`, since clients differ in what
@@ -148,20 +174,25 @@ impl App {
         let api = Router::new()
             .route("/chat/completions", post(chat::complete))
             .route("/models", get(models::list))
-            .route("/models/{*id}", get(models::retrieve));
+            .route("/models/{*id}", get(models::retrieve))
+            .route("/usage", get(usage::usage))
+            .route("/activity", get(figures::routes::activity));
         let is_simulated = self.0.account.is_simulated();
         let guard = Arc::clone(&self.0.guard);
+        let figures = self.0.figures.clone();
         let router = Router::new()
             .merge(api.clone())
             .nest("/v1/v1", api.clone())
             .nest("/v1", api)
             .route("/health", get(health::health))
+            .route("/metrics", get(figures::routes::metrics))
             .merge(page::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)
             // Outermost but for the header: one panic is one request's failure.
-            .layer(CatchPanicLayer::custom(panicked));
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(figures.clone(), figures::observe));
         // Routing has happened before a layer of the router runs; a slash at the end must be gone
         // by then.
         let trimmed = Router::new().fallback_service(tower::util::MapRequest::new(
@@ -170,7 +201,7 @@ impl App {
         ));
         let marked =
             if is_simulated { trimmed.layer(middleware::from_fn(mark_simulated)) } else { trimmed };
-        guard.before(marked)
+        guard.before(marked).layer(middleware::from_fn_with_state(figures, figures::count_refusals))
     }
 }
 

@@ -1,47 +1,60 @@
-//! One log line per request: figures and ids, never content.
+//! One log line per request to a model, and its figures: ids and counts, never content.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
+use super::error::ApiError;
+use super::figures::{Continuity, Ended, Outcome, Visit, millis};
 use super::listen::Closing;
 use crate::chat::usage::Usage;
 
-/// What is known of a request; logged when it is dropped, however the request ends.
+/// What is known of a request; told when it is dropped, however the request ends.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) request_id: String,
     pub(super) model: String,
+    /// The model's own name, once it is known.
+    pub(super) slug: Option<String>,
     pub(super) stream: bool,
+    visit: Visit,
+    at: SystemTime,
     started: Instant,
     first_chunk: Option<Duration>,
     upstream_request_id: Option<String>,
     usage: Usage,
     /// How many turns of the request were remembered, of how many; nothing if none is looked for.
     recalled: Option<(usize, usize)>,
-    outcome: Outcome,
+    end: End,
     closing: Closing,
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum End {
     /// Not yet; if it stays so, the client has left, or the request was ended from outside.
     Open,
     Answered,
-    Failed(u16),
+    Failed {
+        status: u16,
+        code: String,
+    },
 }
 
 impl Record {
-    pub(super) fn new(request_id: String, closing: Closing) -> Self {
+    pub(super) fn new(request_id: String, visit: Visit, closing: Closing) -> Self {
+        visit.begun();
         Self {
             request_id,
             model: String::new(),
+            slug: None,
             stream: false,
+            visit,
+            at: SystemTime::now(),
             started: Instant::now(),
             first_chunk: None,
             upstream_request_id: None,
             usage: Usage::default(),
             recalled: None,
-            outcome: Outcome::Open,
+            end: End::Open,
             closing,
         }
     }
@@ -69,56 +82,77 @@ impl Record {
     /// The whole answer has gone out.
     pub(super) fn answered(&mut self, usage: Usage) {
         self.usage = usage;
-        self.outcome = Outcome::Answered;
+        self.end = End::Answered;
     }
 
-    /// The request failed, with the status that the client got or would have got.
-    pub(super) fn failed(&mut self, status: u16, upstream_request_id: Option<&str>) {
-        self.outcome = Outcome::Failed(status);
+    /// The request failed, with what the client got or would have got.
+    pub(super) fn failed(&mut self, error: &ApiError, upstream_request_id: Option<&str>) {
+        let code = error.error.code.as_deref().unwrap_or(error.error.kind).to_owned();
+        self.end = End::Failed { status: error.status.as_u16(), code };
         if self.upstream_request_id.is_none() {
             self.upstream_request_id = upstream_request_id.map(str::to_owned);
+        }
+    }
+
+    /// All that is to be told of it.
+    fn ended(&mut self) -> Ended {
+        let (outcome, status, error) = match std::mem::replace(&mut self.end, End::Open) {
+            End::Open if std::thread::panicking() => {
+                (Outcome::Failed, 500, Some("internal_error".to_owned()))
+            }
+            End::Open if self.closing.is_cut() => {
+                (Outcome::Failed, 503, Some("server_shutting_down".to_owned()))
+            }
+            End::Open => (Outcome::Cancelled, 499, None),
+            End::Answered => (Outcome::Answered, 200, None),
+            End::Failed { status, code } => (Outcome::Failed, status, Some(code)),
+        };
+        Ended {
+            request_id: std::mem::take(&mut self.request_id),
+            at: self.at,
+            asked: std::mem::take(&mut self.model),
+            slug: self.slug.take(),
+            stream: self.stream,
+            status,
+            outcome,
+            error,
+            first_chunk: self.first_chunk,
+            total: self.started.elapsed(),
+            usage: self.usage,
+            continuity: match self.recalled {
+                None => Continuity::Off,
+                Some((0, _)) => Continuity::Miss,
+                Some(_) => Continuity::Hit,
+            },
         }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let (outcome, status) = match self.outcome {
-            Outcome::Open if std::thread::panicking() => ("failed", 500),
-            Outcome::Open if self.closing.is_cut() => ("failed", 503),
-            Outcome::Open => ("cancelled", 499),
-            Outcome::Answered => ("answered", 200),
-            Outcome::Failed(status) => ("failed", status),
-        };
-        let usage = &self.usage;
-        let continuity = match self.recalled {
-            None => "off",
-            Some((0, _)) => "miss",
-            Some(_) => "hit",
-        };
+        let ended = self.ended();
+        let usage = &ended.usage;
         let (recalled, turns) = self.recalled.unwrap_or_default();
         let cached = usage.prompt_tokens_details.cached_tokens;
         tracing::info!(
-            request_id = self.request_id,
-            model = self.model,
-            stream = self.stream,
-            status,
-            first_chunk_ms = self.first_chunk.map(millis),
-            total_ms = millis(self.started.elapsed()),
+            request_id = ended.request_id,
+            model = ended.asked,
+            stream = ended.stream,
+            status = ended.status,
+            first_chunk_ms = ended.first_chunk.map(millis),
+            total_ms = millis(ended.total),
             tokens_in = usage.prompt_tokens,
             tokens_cached = cached,
             tokens_out = usage.completion_tokens,
             tokens_reasoning = usage.completion_tokens_details.reasoning_tokens,
             cached_percent = (cached * 100).checked_div(usage.prompt_tokens),
-            continuity,
+            continuity = ended.continuity.as_str(),
             turns,
             turns_recalled = recalled,
             upstream_request_id = self.upstream_request_id,
-            "{outcome}"
+            "{}",
+            ended.outcome.as_str()
         );
+        self.visit.ended(&ended);
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

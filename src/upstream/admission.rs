@@ -78,6 +78,11 @@ impl Admission {
         Ok(Arc::new(Places { turns: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
     }
 
+    /// How many requests wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.max_queued - self.line.available_permits()
+    }
+
     async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, Crowded> {
         let Self { max_in_flight, max_queued, .. } = *self;
         let full = Crowded::FullLine { max_in_flight, max_queued };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use jiff::Timestamp;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
@@ -15,6 +16,8 @@ use uuid::Uuid;
 
 use crate::config;
 use crate::credentials::{self, Login, Store};
+use crate::limits::{self, Limits, Reporter, Source};
+use crate::platform::Platform;
 use crate::responses::error::{Body, Report};
 
 use super::admission::Admission;
@@ -87,6 +90,7 @@ pub struct Client {
     admission: Arc<Admission>,
     logins: Arc<dyn Logins>,
     requests: Arc<Requests>,
+    limits: limits::Store,
     max_retries: u32,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -131,6 +135,7 @@ impl Client {
             admission: Arc::new(Admission::new(settings)),
             logins,
             requests: Arc::new(Requests::new(settings)?),
+            limits: limits::Store::default(),
             max_retries: settings.max_retries,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
@@ -141,6 +146,16 @@ impl Client {
     /// line.
     pub async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {
         self.admission.enter(calls).await
+    }
+
+    /// How many requests wait in [`Client::enter`].
+    pub fn waiting(&self) -> usize {
+        self.admission.waiting()
+    }
+
+    /// What is known of the plan's limits: every answer tells of them, and every refusal.
+    pub fn limits(&self) -> &limits::Store {
+        &self.limits
     }
 
     /// The tries of a call that begins now.
@@ -162,7 +177,7 @@ impl Client {
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
         let seat = self.lanes.take();
-        let response = self
+        let (response, reporter) = self
             .signed(seat.http(), self.idle_timeout, Remedy::Renew, |login| {
                 let url = self.requests.addresses(login).responses.clone();
                 let mut request = Request::new(reqwest::Method::POST, url);
@@ -171,13 +186,13 @@ impl Client {
                 Ok(request)
             })
             .await?;
-        Ok(Events::new(response, self.idle_timeout, seat))
+        Ok(Events::new(response, reporter, self.idle_timeout, seat))
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
-            let response = self
+            let (response, _) = self
                 .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, |login| {
                     let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
@@ -196,55 +211,74 @@ impl Client {
         within(MODELS_TIMEOUT, fetch).await?
     }
 
-    /// Fetches the plan's limits: JSON that changes over time.
-    pub async fn usage(&self) -> Result<Bytes, Failure> {
+    /// Asks for the plan's limits, and gives all that is known of them then.
+    pub async fn usage(&self) -> Result<Limits, Failure> {
         let fetch = async {
-            let response = self
+            let (response, reporter) = self
                 .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, |login| {
+                    // A key is not for the address that knows of plans.
+                    if login.platform == Platform::Public {
+                        return Err(Failure::NoPlan);
+                    }
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
                     *request.headers_mut() = self.requests.catalogue(login)?;
                     Ok(request)
                 })
                 .await?;
-            read_up_to(response, MAX_DOCUMENT).await.map(Bytes::from).map_err(Failure::reading)
+            let body = read_up_to(response, MAX_DOCUMENT).await.map_err(Failure::reading)?;
+            let now = Timestamp::now().as_second();
+            let update = limits::document::usage(&body, now)
+                .ok_or_else(|| Failure::Malformed("the plan's limits are unreadable".to_owned()))?;
+            reporter.note(update, Source::Usage, now);
+            Ok(self.limits.current(now))
         };
         within(MODELS_TIMEOUT * 2, fetch).await?
     }
 
     /// Sends a request with the current login. If the backend does not accept that login and
     /// there is another one by the `remedy`, sends it once more.
+    ///
+    /// What the answer tells of limits is noted; the reporter is for what else it may tell.
     async fn signed(
         &self,
         http: &reqwest::Client,
         patience: Duration,
         remedy: Remedy,
         request: impl Fn(&Login) -> Result<Request, Failure>,
-    ) -> Result<Response, Failure> {
+    ) -> Result<(Response, Reporter), Failure> {
         let login = self.logins.login().await?;
-        let response = self.send(http, patience, request(&login)?).await?;
+        let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            return accepted(response).await;
+            return Ok((accepted(response).await?, reporter));
         }
         let fresh = match remedy {
             Remedy::Renew => self.logins.rejected(&login).await?,
             Remedy::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return accepted(response).await;
+            return Ok((accepted(response).await?, reporter));
         }
-        accepted(self.send(http, patience, request(&fresh)?).await?).await
+        let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
+        Ok((accepted(response).await?, reporter))
     }
 
     async fn send(
         &self,
         http: &reqwest::Client,
         patience: Duration,
+        login: &Login,
         request: Request,
-    ) -> Result<Response, Failure> {
-        within(patience, http.execute(request))
+    ) -> Result<(Response, Reporter), Failure> {
+        let response = within(patience, http.execute(request))
             .await?
-            .map_err(|error| Failure::sending(error, self.connect_timeout))
+            .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+        let reporter = self.limits.reporter(login.account_id.as_deref());
+        let headers = response.headers().iter();
+        let texts = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let now = Timestamp::now().as_second();
+        reporter.note(limits::headers::read(texts, now), Source::Headers, now);
+        Ok((response, reporter))
     }
 }
 

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http_body_util::BodyDataStream;
-use reqwest::header::HeaderMap;
+use jiff::Timestamp;
+use reqwest::header::{HeaderMap, HeaderName};
 use reqwest::{Body, Response};
 
+use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
 use super::Failure;
@@ -33,24 +35,35 @@ pub struct Head {
     pub model: Option<String>,
     /// The token that pins the rest of a turn to a machine (`x-codex-turn-state`).
     pub turn_state: Option<String>,
-    /// The plan's limits: all `x-codex-*` headers as they came, without the turn state.
-    pub limits: HeaderMap,
+    /// The [`RATE_LIMITS`] among them, as they came.
+    pub rate_limits: HeaderMap,
 }
+
+/// What the public API tells of its limits. The Codex backend has none of these.
+pub const RATE_LIMITS: [HeaderName; 6] = [
+    HeaderName::from_static("x-ratelimit-limit-requests"),
+    HeaderName::from_static("x-ratelimit-limit-tokens"),
+    HeaderName::from_static("x-ratelimit-remaining-requests"),
+    HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    HeaderName::from_static("x-ratelimit-reset-requests"),
+    HeaderName::from_static("x-ratelimit-reset-tokens"),
+];
 
 impl Head {
     pub(super) fn new(headers: &HeaderMap) -> Self {
-        const TURN_STATE: &str = "x-codex-turn-state";
-        let limits = headers
-            .iter()
-            .filter(|(name, _)| name.as_str().starts_with("x-codex-") && *name != TURN_STATE)
-            .map(|(name, value)| (name.clone(), value.clone()))
+        let rate_limits = RATE_LIMITS
+            .into_iter()
+            .filter_map(|name| {
+                let value = headers.get(&name)?.clone();
+                Some((name, value))
+            })
             .collect();
         Self {
             request_id: text(headers, "x-oai-request-id").or_else(|| text(headers, "x-request-id")),
             models_etag: text(headers, "x-models-etag"),
             model: text(headers, "openai-model"),
-            turn_state: text(headers, TURN_STATE),
-            limits,
+            turn_state: text(headers, "x-codex-turn-state"),
+            rate_limits,
         }
     }
 }
@@ -68,16 +81,22 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub struct Events {
     head: Head,
     events: sse::Events<Watched<BodyDataStream<Body>>>,
+    reporter: Reporter,
     /// The call's place on its connection.
     _seat: Seat,
 }
 
 impl Events {
-    pub(super) fn new(response: Response, idle_timeout: Duration, seat: Seat) -> Self {
+    pub(super) fn new(
+        response: Response,
+        reporter: Reporter,
+        idle_timeout: Duration,
+        seat: Seat,
+    ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        Self { head, events, _seat: seat }
+        Self { head, events, reporter, _seat: seat }
     }
 
     /// What the headers of the answer say.
@@ -109,6 +128,14 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let event = ready!(Pin::new(&mut self.events).poll_next(cx));
+        if let Some(Ok(data)) = &event
+            && document::may_be_event(data)
+        {
+            let now = Timestamp::now().as_second();
+            if let Some(update) = document::event(data, now) {
+                self.reporter.note(update, Source::Event, now);
+            }
+        }
         Poll::Ready(event.map(|event| {
             event.map_err(|error| match error {
                 sse::Error::Body(failure) => failure,

@@ -1,5 +1,6 @@
 //! How a call to the backend fails.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,6 +25,9 @@ pub enum Failure {
          login`."
     )]
     UnusableLogin,
+    /// The login is a key, and what was asked for is of plans; nothing was sent.
+    #[error("An API key has no plan whose limits could be asked for.")]
+    NoPlan,
     /// The backend answered with another status than success.
     #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), said(&.0.report))]
     Refused(Box<Refusal>),
@@ -149,6 +153,7 @@ impl Failure {
             Self::TimedOut { waiting: Waiting::Answer, .. }
             | Self::Login(_)
             | Self::UnusableLogin
+            | Self::NoPlan
             | Self::Blocked { .. }
             | Self::NotTried { .. }
             | Self::Malformed(_) => Retry::Never,
@@ -193,8 +198,28 @@ impl Failure {
             Self::TimedOut { waiting, .. } => format!("timeout: {waiting}"),
             Self::Disconnected { cause } => format!("disconnected: {cause}"),
             Self::Login(_) | Self::UnusableLogin => "no usable login".to_owned(),
+            Self::NoPlan => "no plan".to_owned(),
             Self::Damaged(what) => format!("damaged: {what}"),
             Self::Malformed(what) => format!("unreadable: {what}"),
+        }
+    }
+
+    /// What programs match on, for figures: the backend's own name of the failure, or one for the
+    /// kind that it is of.
+    pub fn code(&self) -> Cow<'_, str> {
+        match self {
+            Self::Refused(refusal) => name(&refusal.report).map_or_else(
+                || Cow::Owned(format!("http_{}", refusal.status.as_u16())),
+                Cow::Borrowed,
+            ),
+            Self::Reported(report) => Cow::Borrowed(name(report).unwrap_or("unnamed")),
+            Self::Blocked { .. } => Cow::Borrowed("blocked"),
+            Self::Unreachable { .. } | Self::NotTried { .. } => Cow::Borrowed("unreachable"),
+            Self::TimedOut { .. } => Cow::Borrowed("timeout"),
+            Self::Disconnected { .. } => Cow::Borrowed("disconnected"),
+            Self::Login(_) | Self::UnusableLogin | Self::NoPlan => Cow::Borrowed("login"),
+            Self::Damaged(_) => Cow::Borrowed("damaged"),
+            Self::Malformed(_) => Cow::Borrowed("unreadable"),
         }
     }
 

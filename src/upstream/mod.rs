@@ -1,7 +1,8 @@
 //! The Codex backend as a client sees it.
 //!
 //! [`Client::respond`] starts a call and gives its [`Events`]; [`Client::models`] fetches the
-//! catalogue; [`Client::enter`] takes the places of a request among those that may be under way. The
+//! catalogue; [`Client::usage`] asks for the plan's limits, which every answer tells of as well and
+//! [`Client::limits`] knows; [`Client::enter`] takes the places of a request among those that may be under way. The
 //! bearer goes to the configured base address of its kind of login only: no other
 //! address is ever built, and redirects are not followed.
 
@@ -19,6 +20,6 @@ mod watch;
 pub use admission::{Crowded, Places, Turn};
 pub use backoff::{Failed, Tries};
 pub use client::{Client, Logins, ModelsAnswer};
-pub use events::{Events, Head};
+pub use events::{Events, Head, RATE_LIMITS};
 pub use failure::{Failure, Refusal, Retry, Waiting};
 pub use transport::{BuildError, http_client};

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::chat::delta::Sink;
 use crate::continuity::Memory;
+use crate::server::figures::Figures;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Fault, Progress, Reader};
@@ -21,6 +22,7 @@ use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) client: Client,
+    pub(super) figures: Figures,
     pub(super) body: Bytes,
     pub(super) conversation: Uuid,
     /// What pins the tool loop that goes on to a machine of the backend.
@@ -186,7 +188,12 @@ impl Choice {
                 }
                 Ok(Step::Read(progress))
             }
-            Err(failure) => self.fail(failure, shown),
+            Err(failure) => {
+                let code = failure.code().into_owned();
+                let outcome = self.fail(failure, shown);
+                self.order.figures.call_failed(&code, outcome.is_ok());
+                outcome
+            }
         })
     }
 

@@ -22,6 +22,7 @@ use self::choice::{Choice, Continuation, Order};
 use super::App;
 use super::body::Whole;
 use super::error::ApiError;
+use super::figures::Visit;
 use super::listen::Closing;
 use super::record::Record;
 use crate::chat;
@@ -47,11 +48,12 @@ const MAX_NAME: usize = 256;
 /// The handler.
 pub(super) async fn complete(
     State(app): State<App>,
+    visit: Visit,
     closing: Closing,
     body: Result<Whole, ApiError>,
 ) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
-    let record = Record::new(request_id.clone(), closing.clone());
+    let record = Record::new(request_id.clone(), visit, closing.clone());
     let answer = tokio::select! {
         biased;
         answer = respond(&app, body, record, &closing) => answer,
@@ -77,7 +79,7 @@ async fn respond(
             answer(app, Arc::new(order), places, &notes, record, closing).await
         }
         Err(error) => {
-            record.failed(error.status.as_u16(), None);
+            record.failed(&error, None);
             Err(error)
         }
     }
@@ -131,6 +133,7 @@ async fn translate(
     chat.model.clone_into(&mut record.model);
     record.stream = chat.stream;
     let model = model(&app.resolve(chat.model).await?);
+    record.slug = Some(model.slug.clone());
     let policy = app.0.config.policy(app.0.account.platform());
     // Of several answers the client goes on with one, and there is no telling which.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
@@ -162,7 +165,8 @@ async fn translate(
     let client = app.0.upstream.clone();
     let turn_state = recollection.turn_state;
     let plan = Arc::new(plan);
-    Ok((Order { client, body, conversation, turn_state, plan, continuation }, notes))
+    let figures = app.0.figures.clone();
+    Ok((Order { client, figures, body, conversation, turn_state, plan, continuation }, notes))
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then
@@ -217,7 +221,7 @@ async fn streamed(
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
         let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
-        answer.record().failed(error.status.as_u16(), upstream_request_id.as_deref());
+        answer.record().failed(&error, upstream_request_id.as_deref());
         return Err(error);
     }
     let upstream_request_id =
@@ -241,7 +245,7 @@ async fn whole(
     let answers = whole::gather(order, places).await.map_err(|failure| {
         let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
-        record.failed(error.status.as_u16(), upstream_request_id.as_deref());
+        record.failed(&error, upstream_request_id.as_deref());
         error
     })?;
     let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
@@ -276,6 +280,9 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     if let Some(id) = head.request_id.as_deref().filter(is_name) {
         insert(headers, "x-codex-proxy-upstream-request-id", id);
     }
+    // The public API's own. Of a plan nothing can be told by these: they count requests and tokens,
+    // and a plan has only percentages, which `GET /v1/usage` tells.
+    headers.extend(head.rate_limits.clone());
 }
 
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {

@@ -167,7 +167,7 @@ impl Answer {
             let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
             self.choices[index].abandon(&mut chunks);
         }
-        self.record.failed(error.status.as_u16(), None);
+        self.record.failed(error, None);
         self.out.buffer.extend_from_slice(error.into_sse().as_bytes());
         self.close();
     }

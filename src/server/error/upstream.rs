@@ -70,6 +70,7 @@ impl ApiError {
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, text).code("login_not_renewed")
             }
             Failure::Login(_) | Failure::UnusableLogin => Self::login(text),
+            Failure::NoPlan => Self::invalid_request(text),
             Failure::Refused(refusal) => {
                 Self::of_report(&refusal.report, Some(refusal), failure.told_delay(), clock)
             }

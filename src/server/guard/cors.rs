@@ -5,6 +5,8 @@ use std::time::Duration;
 use axum::http::{HeaderName, HeaderValue, Method};
 use tower_http::cors::{AllowHeaders, AllowOrigin, AllowPrivateNetwork, CorsLayer};
 
+use crate::upstream::RATE_LIMITS;
+
 /// The headers of answers that pages may read, besides those that they always may.
 const EXPOSED: [HeaderName; 10] = [
     HeaderName::from_static("x-request-id"),
@@ -36,7 +38,7 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
         .allow_private_network(AllowPrivateNetwork::predicate(move |origin, _| {
             allowed.contains(origin)
         }))
-        .expose_headers(EXPOSED)
+        .expose_headers([&EXPOSED[..], &RATE_LIMITS].concat())
         .max_age(MAX_AGE);
     Some(layer)
 }

@@ -143,5 +143,7 @@ fn refuse(refusal: Refusal) -> Response {
     if refusal == Refusal::NoKey {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    // For those who count them.
+    response.extensions_mut().insert(refusal);
     response
 }

@@ -234,7 +234,8 @@ async fn the_head_of_an_answer_is_read() {
             .header("x-codex-turn-state", "opaque")
             .header("x-codex-plan-type", "plus")
             .header("x-codex-primary-used-percent", "42")
-            .header("x-codex-credits-balance", "")
+            .header("x-ratelimit-remaining-requests", "4999")
+            .header("x-ratelimit-of-another-kind", "1")
             .body("data: 1\n\ndata: 2\n\n".into())
             .unwrap()
     })
@@ -245,10 +246,9 @@ async fn the_head_of_an_answer_is_read() {
     assert_eq!(head.models_etag.as_deref(), Some("W/\"abc\""));
     assert_eq!(head.model.as_deref(), Some("gpt-5.5"));
     assert_eq!(head.turn_state.as_deref(), Some("opaque"));
-    let mut limits: Vec<_> = head.limits.keys().map(reqwest::header::HeaderName::as_str).collect();
-    limits.sort_unstable();
-    let expected = ["x-codex-credits-balance", "x-codex-plan-type", "x-codex-primary-used-percent"];
-    assert_eq!(limits, expected);
+    let limits: Vec<_> = head.rate_limits.iter().collect();
+    let remaining: HeaderName = "x-ratelimit-remaining-requests".parse().unwrap();
+    assert_eq!(limits, [(&remaining, &HeaderValue::from_static("4999"))]);
     let data: Vec<_> = events.map(Result::unwrap).collect().await;
     assert_eq!(data, ["1", "2"]);
 }
@@ -334,7 +334,7 @@ async fn a_refusal_carries_what_body_and_headers_say() {
             .header("x-request-id", "req_2")
             .header("cf-ray", "abc-FRA")
             .header("retry-after", "17")
-            .header("x-codex-active-limit", "premium")
+            .header("x-ratelimit-limit-tokens", "9")
             .body("{\"error\":{\"type\":\"usage_limit_reached\",\"resets_in_seconds\":9}}".into())
             .unwrap()
     })
@@ -344,7 +344,7 @@ async fn a_refusal_carries_what_body_and_headers_say() {
     assert_eq!(refusal.report.kind.as_deref(), Some("usage_limit_reached"));
     assert_eq!(refusal.report.resets_in, Some(Duration::from_secs(9)));
     assert_eq!(refusal.head.request_id.as_deref(), Some("req_2"));
-    assert_eq!(refusal.head.limits["x-codex-active-limit"], "premium");
+    assert_eq!(refusal.head.rate_limits["x-ratelimit-limit-tokens"], "9");
     assert_eq!(refusal.ray.as_deref(), Some("abc-FRA"));
     assert_eq!(refusal.retry_after, Some(Duration::from_secs(17)));
 }

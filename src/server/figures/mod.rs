@@ -1,0 +1,163 @@
+//! What goes on in the daemon, in figures: counts, times, names of models and codes of errors, and
+//! nothing of what is said. They are kept in memory, and all of them are taken once per request,
+//! when it ends.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | what the figures are made of |
+//! | `visit.rs` | requests to any endpoint |
+//! | `names.rs` | names that others choose, of which there is an end |
+//! | `activity.rs` | the last requests, and the tokens of the last hours |
+//! | `metrics.rs` | counters and histograms in the text format of Prometheus |
+//! | `routes.rs` | `GET /v1/activity` and `GET /metrics` |
+
+mod activity;
+mod metrics;
+mod names;
+pub(super) mod routes;
+mod visit;
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use self::activity::Activity;
+use self::metrics::Metrics;
+use self::names::Names;
+pub(super) use self::visit::{Visit, count_refusals, observe};
+use crate::chat::usage::Usage;
+
+/// The figures of one daemon. Clones share them.
+#[derive(Clone)]
+pub(super) struct Figures(Arc<Inner>);
+
+struct Inner {
+    started: SystemTime,
+    in_flight: AtomicUsize,
+    models: Names,
+    codes: Names,
+    metrics: Metrics,
+    activity: Mutex<Activity>,
+}
+
+/// A request to a model, at its end.
+#[derive(Debug, Clone)]
+pub(super) struct Ended {
+    pub(super) request_id: String,
+    pub(super) at: SystemTime,
+    /// The model as the client called it; empty if the request could not be read.
+    pub(super) asked: String,
+    /// The model's own name, if there is such a model.
+    pub(super) slug: Option<String>,
+    pub(super) stream: bool,
+    /// What the client got or would have got.
+    pub(super) status: u16,
+    pub(super) outcome: Outcome,
+    /// What programs match on.
+    pub(super) error: Option<String>,
+    pub(super) first_chunk: Option<Duration>,
+    pub(super) total: Duration,
+    pub(super) usage: Usage,
+    pub(super) continuity: Continuity,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Answered,
+    Failed,
+    /// The client has left.
+    Cancelled,
+}
+
+/// Whether a turn of the conversation was remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Continuity {
+    Hit,
+    Miss,
+    /// None was looked for.
+    Off,
+}
+
+impl Outcome {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl Continuity {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Off => "off",
+        }
+    }
+}
+
+impl Figures {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Inner {
+            started: SystemTime::now(),
+            in_flight: AtomicUsize::new(0),
+            models: Names::default(),
+            codes: Names::default(),
+            metrics: Metrics::new(),
+            activity: Mutex::default(),
+        }))
+    }
+
+    /// A request to a model begins. For each there is one [`Figures::ended`].
+    pub(super) fn begun(&self) {
+        self.0.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn ended(&self, ended: &Ended) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.metrics.ended(ended, &self.model(ended));
+        self.activity().push(ended);
+    }
+
+    /// A call to the backend has failed, with this code, and is sent again or not.
+    pub(super) fn call_failed(&self, code: &str, is_sent_again: bool) {
+        self.0.metrics.call_failed(&self.0.codes.bounded(code), is_sent_again);
+    }
+
+    /// The model's name as a label: clients may ask for any, and only those that there are count.
+    fn model<'e>(&self, ended: &'e Ended) -> Cow<'e, str> {
+        match &ended.slug {
+            Some(slug) => self.0.models.bounded(slug),
+            None if ended.asked.is_empty() => Cow::Borrowed(""),
+            None => Cow::Borrowed(names::OTHER),
+        }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.0.in_flight.load(Ordering::Relaxed)
+    }
+
+    fn activity(&self) -> MutexGuard<'_, Activity> {
+        self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Figures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Figures").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+/// A time in unix seconds.
+fn unix(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,55 @@
+//! Names that others choose, of which there is an end: each is kept for as long as the daemon runs,
+//! and so is every series of figures with it.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// What stands for all names that are too many, too long or none.
+pub(super) const OTHER: &str = "other";
+
+/// Far more than anybody has models, or the backend has codes.
+const MOST: usize = 64;
+
+/// The longest name.
+const LONGEST: usize = 64;
+
+/// The names that have been seen.
+#[derive(Debug, Default)]
+pub(super) struct Names(Mutex<HashSet<String>>);
+
+impl Names {
+    /// The name itself, as long as there are not too many.
+    pub(super) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.contains(name) {
+            return Cow::Borrowed(name);
+        }
+        let is_name = !name.is_empty()
+            && name.len() <= LONGEST
+            && name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+        if !is_name || seen.len() >= MOST {
+            return Cow::Borrowed(OTHER);
+        }
+        seen.insert(name.to_owned());
+        Cow::Borrowed(name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_end_of_names() {
+        let names = Names::default();
+        for name in ["", "two words", "a\nb", "\"", "ä", &"a".repeat(LONGEST + 1)] {
+            assert_eq!(names.bounded(name), OTHER, "{name:?}");
+        }
+        for n in 0..MOST {
+            assert_eq!(names.bounded(&format!("gpt-{n}")), format!("gpt-{n}"));
+        }
+        assert_eq!(names.bounded("gpt-one-too-many"), OTHER);
+        assert_eq!(names.bounded("gpt-0"), "gpt-0");
+    }
+}

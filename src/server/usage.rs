@@ -1,0 +1,67 @@
+//! `GET /v1/usage`: what is left of the plan.
+//!
+//! Every answer of the backend tells that. The backend is asked only if nobody has had an answer for
+//! a while.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use jiff::Timestamp;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+
+use super::App;
+use crate::limits::Report;
+use crate::platform::Platform;
+use crate::upstream::Client;
+
+/// What is older is asked for anew, in seconds.
+const FRESH: i64 = 60;
+
+/// How long the backend may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to leave the backend alone after it was asked, whatever came of it.
+const REST: Duration = Duration::from_secs(30);
+
+/// Asks the backend for all who want to know: one after the other, and not often.
+#[derive(Debug, Default)]
+pub(super) struct Inquiry {
+    last: Mutex<Option<Instant>>,
+}
+
+pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
+    let client = &app.0.upstream;
+    // A key has no plan.
+    if app.0.account.platform() == Platform::Codex && !is_fresh(client) {
+        // Who waits for somebody else's question waits no longer than for an own one.
+        if timeout(PATIENCE, app.0.inquiry.ask(client)).await.is_err() {
+            tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");
+        }
+    }
+    let now = Timestamp::now().as_second();
+    let report = Report::new(client.limits().current(now), now);
+    ([(CACHE_CONTROL, "no-store")], Json(report))
+}
+
+fn is_fresh(client: &Client) -> bool {
+    let now = Timestamp::now().as_second();
+    client.limits().current(now).age(now).is_some_and(|age| age <= FRESH)
+}
+
+impl Inquiry {
+    async fn ask(&self, client: &Client) {
+        let mut last = self.last.lock().await;
+        if is_fresh(client) || last.is_some_and(|last| last.elapsed() < REST) {
+            return;
+        }
+        *last = Some(Instant::now());
+        if let Err(failure) = client.usage().await {
+            let reason = failure.reason();
+            tracing::info!(reason, "the backend does not tell the plan's limits");
+        }
+    }
+}
