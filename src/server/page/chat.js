@@ -152,16 +152,13 @@ function shownAnswer(model) {
 
   const paint = () => {
     frame = 0;
-    const talk = byId("talk");
-    const follows = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40;
     const [tagged, said] = parted(content);
     grow(thought, reasoning + tagged);
     grow(text, said);
     folded.hidden = thought.textContent === "";
-    if (follows) talk.scrollTop = talk.scrollHeight;
   };
   const schedule = () => {
-    frame ||= requestAnimationFrame(paint);
+    frame ||= requestAnimationFrame(() => following(paint));
   };
   return {
     turn: shown,
@@ -183,15 +180,26 @@ function shownAnswer(model) {
     },
     fail(error) {
       const code = error.code ? element("code", {}, error.code) : "";
-      shown.insertBefore(element("p", { class: "failure bad" }, error.message, " ", code), foot);
+      const failure = element("p", { class: "failure bad" }, error.message, " ", code);
+      following(() => shown.insertBefore(failure, foot));
     },
     end() {
       cancelAnimationFrame(frame);
-      paint();
-      foot.classList.remove("waiting");
-      foot.textContent = notes.join(" · ");
+      following(() => {
+        paint();
+        foot.classList.remove("waiting");
+        foot.textContent = notes.join(" · ");
+      });
     },
   };
+}
+
+/** Changes what is shown; whoever was at its end stays there, and others are left in peace. */
+function following(change) {
+  const talk = byId("talk");
+  const follows = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40;
+  change();
+  if (follows) talk.scrollTop = talk.scrollHeight;
 }
 
 /** Makes `node` hold `text`, by adding what is missing where that is enough. */
