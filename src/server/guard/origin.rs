@@ -45,8 +45,7 @@ fn is_own_page(origin: &HeaderValue, headers: &HeaderMap, standing: Standing) ->
     };
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
-    let is_same =
-        |scheme: &&[u8]| origin.as_bytes().strip_prefix(*scheme) == Some(host.as_bytes());
+    let is_same = |scheme: &&[u8]| origin.as_bytes().strip_prefix(*scheme) == Some(host.as_bytes());
     // Where TLS ends elsewhere, this tells a page that came without it from one that came with it.
     let mut sites = headers.get_all("sec-fetch-site").iter();
     schemes.iter().any(is_same) && sites.all(|site| site == "same-origin")

@@ -132,8 +132,7 @@ fn over_a_socket_file_only_a_good_name_makes_a_page_the_daemon_s_own() {
 #[test]
 fn links_of_other_sites_lead_to_the_page_and_nowhere_else() {
     let guard = guard(SETTINGS);
-    let (mode, dest) =
-        (("sec-fetch-mode", &b"navigate"[..]), ("sec-fetch-dest", &b"document"[..]));
+    let (mode, dest) = (("sec-fetch-mode", &b"navigate"[..]), ("sec-fetch-dest", &b"document"[..]));
     for site in [&b"cross-site"[..], b"same-site"] {
         let site = ("sec-fetch-site", site);
         for line in ["GET /", "GET /?x=y", "GET http://localhost/", "GET http://localhost"] {
