@@ -28,13 +28,15 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: what the official SDKs do regardless of the status.
     pub should_retry: Option<bool>,
+    /// What the public API tells of its limits, as it came.
+    pub rate_limits: Option<Box<HeaderMap>>,
 }
 
 impl ApiError {
     /// A failure of the class `kind`, without a code.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let error = ErrorObject { message: message.into(), kind, param: None, code: None };
-        Self { status, error, retry_after: None, should_retry: None }
+        Self { status, error, retry_after: None, should_retry: None, rate_limits: None }
     }
 
     /// 400: the request is wrong.
@@ -90,6 +92,13 @@ impl ApiError {
         self
     }
 
+    /// With what the public API tells of its limits.
+    #[must_use]
+    pub fn rate_limits(mut self, limits: &HeaderMap) -> Self {
+        self.rate_limits = (!limits.is_empty()).then(|| Box::new(limits.clone()));
+        self
+    }
+
     /// The event that reports the failure in a stream: `data: {"error":{…}}` and a blank line.
     pub fn into_sse(&self) -> String {
         format!("data: {}\n\n", self.json())
@@ -105,7 +114,7 @@ impl ApiError {
         const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
         const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-        let mut headers = HeaderMap::new();
+        let mut headers = self.rate_limits.as_deref().cloned().unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(delay) = self.retry_after {
             let fraction = delay.subsec_nanos() > 0;

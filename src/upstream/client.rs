@@ -27,7 +27,8 @@ use super::lanes::Lanes;
 use super::request::Requests;
 use super::watch::MAX_DOCUMENT;
 use super::{
-    BuildError, Crowded, Events, Failure, Head, Places, Refusal, Tries, Waiting, transport,
+    BuildError, Crowded, Events, Failure, Head, Places, RATE_LIMITS, Refusal, Tries, Waiting,
+    transport,
 };
 
 /// How long the catalogue may take, as in the Codex CLI.
@@ -270,9 +271,15 @@ impl Client {
         login: &Login,
         request: Request,
     ) -> Result<(Response, Reporter), Failure> {
-        let response = within(patience, http.execute(request))
+        let mut response = within(patience, http.execute(request))
             .await?
             .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+        if login.platform == Platform::Codex {
+            // They would not be what clients take them for.
+            for name in &RATE_LIMITS {
+                response.headers_mut().remove(name);
+            }
+        }
         let reporter = self.limits.reporter(login.account_id.as_deref());
         let headers = response.headers().iter();
         let texts = headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use http_body_util::BodyDataStream;
 use jiff::Timestamp;
-use reqwest::header::{HeaderMap, HeaderName};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Response};
 
 use crate::limits::{Reporter, Source, document};
@@ -35,11 +35,11 @@ pub struct Head {
     pub model: Option<String>,
     /// The token that pins the rest of a turn to a machine (`x-codex-turn-state`).
     pub turn_state: Option<String>,
-    /// The [`RATE_LIMITS`] among them, as they came.
+    /// The [`RATE_LIMITS`] among them, as they came, if they are from the public API.
     pub rate_limits: HeaderMap,
 }
 
-/// What the public API tells of its limits. The Codex backend has none of these.
+/// What the public API tells of its limits. The Codex backend has no such figures.
 pub const RATE_LIMITS: [HeaderName; 6] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-limit-tokens"),
@@ -54,7 +54,7 @@ impl Head {
         let rate_limits = RATE_LIMITS
             .into_iter()
             .filter_map(|name| {
-                let value = headers.get(&name)?.clone();
+                let value = headers.get(&name).filter(|value| is_figure(value))?.clone();
                 Some((name, value))
             })
             .collect();
@@ -66,6 +66,14 @@ impl Head {
             rate_limits,
         }
     }
+}
+
+/// Whether a value is a number or a time, such as `4999` and `6m0.5s`: nothing else is passed on.
+fn is_figure(value: &HeaderValue) -> bool {
+    let value = value.as_bytes();
+    value.first().is_some_and(u8::is_ascii_digit)
+        && value.len() <= 32
+        && value.iter().all(|b| b.is_ascii_digit() || b"dhmsun.".contains(b))
 }
 
 /// The header's text, unless it is empty.

@@ -94,6 +94,15 @@ impl Daemon {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    /// How often the login was renewed, with this result.
+    async fn renewals(&self, result: &str) -> String {
+        let text = reqwest::get(format!("{}/metrics", self.base)).await.unwrap();
+        let text = text.text().await.unwrap();
+        let start = format!("codex_proxy_login_renewals_total{{result=\"{result}\"}} ");
+        let line = text.lines().find_map(|line| line.strip_prefix(&start));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    }
+
     fn log(mut self) -> String {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -132,6 +141,9 @@ async fn a_running_daemon_uses_and_renews_whatever_login_there_is() {
     let (status, body) = daemon.complete().await;
     assert_eq!(status, 401, "{body}");
     said.push_str(&body);
+    for (result, count) in [("renewed", "1"), ("refused", "1"), ("failed", "0")] {
+        assert_eq!(daemon.renewals(result).await, count, "{result}");
+    }
 
     let log = daemon.log();
     assert!(log.contains("TRACE") && log.contains("renewed the login"), "logs are on");

@@ -187,23 +187,24 @@ async fn a_key_has_no_plan_and_its_own_limits_are_passed_on() {
         ("x-ratelimit-remaining-tokens", "799981"),
         ("x-ratelimit-reset-tokens", "1ms"),
     ];
-    let backend = Backend::start(&["gpt-5.5"], move |_, seen| {
+    let backend = Backend::start(&["gpt-5.5"], move |number, seen| {
         assert!(!asks_for_usage(seen), "the key is not for that address");
         let headers = own.map(|(name, value)| (name, value.to_owned())).into();
-        Answer { headers, ..Answer::stream(answer(&["Hi"])) }
+        let answer = match number {
+            0 | 1 => Answer::stream(answer(&["Hi"])),
+            _ => Answer::error(429, r#"{"error":{"type":"tokens","code":"rate_limit_exceeded"}}"#),
+        };
+        Answer { headers, ..answer }
     })
     .await;
     let url = backend.base_url.as_str();
-    let variables = [
-        ("CODEX_PROXY_UPSTREAM_MODE", "api_key"),
-        ("OPENAI_API_KEY", "sk-key-canary"),
-    ];
+    let variables = [("CODEX_PROXY_UPSTREAM_MODE", "api_key"), ("OPENAI_API_KEY", "sk-key-canary")];
     let program = Program::start(url, &[], &variables);
     let client = reqwest::Client::new();
-    for is_streamed in [false, true] {
+    for (is_streamed, status) in [(false, 200), (true, 200), (false, 429), (true, 429)] {
         let request = with(hello(), json!({"stream": is_streamed})).to_string();
         let response = client.post(program.chat()).body(request).send().await.unwrap();
-        assert_eq!(response.status(), 200);
+        assert_eq!(response.status(), status);
         for (name, value) in own {
             assert_eq!(response.headers()[name], value);
         }

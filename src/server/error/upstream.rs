@@ -73,6 +73,7 @@ impl ApiError {
             Failure::NoPlan => Self::invalid_request(text),
             Failure::Refused(refusal) => {
                 Self::of_report(&refusal.report, Some(refusal), failure.told_delay(), clock)
+                    .rate_limits(&refusal.head.rate_limits)
             }
             Failure::Reported(report) => Self::of_report(report, None, failure.told_delay(), clock),
             Failure::Blocked { .. } => {

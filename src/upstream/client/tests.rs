@@ -235,22 +235,53 @@ async fn the_head_of_an_answer_is_read() {
             .header("x-codex-plan-type", "plus")
             .header("x-codex-primary-used-percent", "42")
             .header("x-ratelimit-remaining-requests", "4999")
-            .header("x-ratelimit-of-another-kind", "1")
             .body("data: 1\n\ndata: 2\n\n".into())
             .unwrap()
     })
     .await;
-    let events = respond(&client(&backend.base)).await.unwrap();
+    let client = client(&backend.base);
+    let events = respond(&client).await.unwrap();
     let head = events.head().clone();
     assert_eq!(head.request_id.as_deref(), Some("req_1"));
     assert_eq!(head.models_etag.as_deref(), Some("W/\"abc\""));
     assert_eq!(head.model.as_deref(), Some("gpt-5.5"));
     assert_eq!(head.turn_state.as_deref(), Some("opaque"));
-    let limits: Vec<_> = head.rate_limits.iter().collect();
-    let remaining: HeaderName = "x-ratelimit-remaining-requests".parse().unwrap();
-    assert_eq!(limits, [(&remaining, &HeaderValue::from_static("4999"))]);
+    let known = client.limits().current(0);
+    assert_eq!((known.plan.as_deref(), known.windows.len()), (Some("plus"), 1));
+    assert!(head.rate_limits.is_empty(), "these are not the backend's to tell");
     let data: Vec<_> = events.map(Result::unwrap).collect().await;
     assert_eq!(data, ["1", "2"]);
+}
+
+#[tokio::test]
+async fn the_public_api_tells_limits_of_its_own() {
+    let backend = Backend::start(|number| {
+        ServerResponse::builder()
+            .status(if number == 0 { 200 } else { 429 })
+            .header("x-ratelimit-limit-tokens", "800000")
+            .header("x-ratelimit-reset-tokens", "6m0.5s")
+            .header("x-ratelimit-remaining-tokens", "of somebody")
+            .header("x-ratelimit-of-another-kind", "1")
+            .body("{}".into())
+            .unwrap()
+    })
+    .await;
+    let key = Arc::new(Login::api_key("fake-key".into()));
+    let client = Client::with_extra_roots(&settings(&backend.base), Arc::new(key), None).unwrap();
+    let answer = respond(&client).await.unwrap().head().clone();
+    for head in [answer, refusal(respond(&client).await).head] {
+        let mut limits: Vec<_> = head
+            .rate_limits
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+            .collect();
+        limits.sort_unstable();
+        let expected =
+            [("x-ratelimit-limit-tokens", "800000"), ("x-ratelimit-reset-tokens", "6m0.5s")];
+        assert_eq!(limits, expected);
+    }
+    assert!(matches!(client.usage().await, Err(Failure::NoPlan)));
+    assert_eq!(backend.seen().len(), 2, "the key has gone nowhere else");
 }
 
 #[tokio::test]
@@ -334,7 +365,6 @@ async fn a_refusal_carries_what_body_and_headers_say() {
             .header("x-request-id", "req_2")
             .header("cf-ray", "abc-FRA")
             .header("retry-after", "17")
-            .header("x-ratelimit-limit-tokens", "9")
             .body("{\"error\":{\"type\":\"usage_limit_reached\",\"resets_in_seconds\":9}}".into())
             .unwrap()
     })
@@ -344,7 +374,6 @@ async fn a_refusal_carries_what_body_and_headers_say() {
     assert_eq!(refusal.report.kind.as_deref(), Some("usage_limit_reached"));
     assert_eq!(refusal.report.resets_in, Some(Duration::from_secs(9)));
     assert_eq!(refusal.head.request_id.as_deref(), Some("req_2"));
-    assert_eq!(refusal.head.rate_limits["x-ratelimit-limit-tokens"], "9");
     assert_eq!(refusal.ray.as_deref(), Some("abc-FRA"));
     assert_eq!(refusal.retry_after, Some(Duration::from_secs(17)));
 }
