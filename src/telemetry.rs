@@ -99,8 +99,8 @@ pub fn banner(banner: &Banner<'_>) {
         Listen::Tcp(address) => {
             let page = format!("http://{}/", callable(*address));
             let base_url = format!("{page}v1");
-            tracing::info!(page, "see what goes on, and try it, with a browser: {page}");
             tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
+            tracing::info!(page, "see what goes on, and try it, with a browser: {page}");
         }
         Listen::Unix(path) => {
             let (path, base_url) = (path.display(), "http://localhost/v1");
