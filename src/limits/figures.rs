@@ -98,6 +98,8 @@ pub(super) fn credits(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const NOW: i64 = 1_800_000_000;
@@ -173,6 +175,25 @@ mod tests {
             let credits = credits(Some(true), None, Some(balance.to_owned())).unwrap();
             assert_eq!((credits.has_credits, credits.unlimited), (true, false));
             assert_eq!(credits.balance.as_deref(), expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_makes_sense_whatever_is_told(
+            used_percent: Option<f64>,
+            minutes: Option<f64>,
+            resets_at: Option<f64>,
+            resets_in: Option<f64>,
+            now in 0..4_000_000_000_i64,
+        ) {
+            let figures = Figures { used_percent, minutes, resets_at, resets_in };
+            if let Some(window) = figures.window(now) {
+                prop_assert!((0.0..=100.0).contains(&window.used_percent));
+                prop_assert!(window.minutes.is_none_or(|m| (1..=LONGEST_MINUTES).contains(&m)));
+                let after = window.resets_at.map(|at| at - now);
+                prop_assert!(after.is_none_or(|after| (1..=LONGEST_SECONDS).contains(&after)));
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::App;
-use crate::limits::Report;
+use crate::limits::{Limits, Report};
 use crate::platform::Platform;
 use crate::upstream::Client;
 
@@ -36,7 +36,7 @@ pub(super) struct Inquiry {
 pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     let client = &app.0.upstream;
     // A key has no plan.
-    if app.0.account.platform() == Platform::Codex && !is_fresh(client) {
+    if app.0.account.platform() == Platform::Codex && !knows_enough(client) {
         // Who waits for somebody else's question waits no longer than for an own one.
         if timeout(PATIENCE, app.0.inquiry.ask(client)).await.is_err() {
             tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");
@@ -47,21 +47,40 @@ pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     ([(CACHE_CONTROL, "no-store")], Json(report))
 }
 
-fn is_fresh(client: &Client) -> bool {
+fn knows_enough(client: &Client) -> bool {
     let now = Timestamp::now().as_second();
-    client.limits().current(now).age(now).is_some_and(|age| age <= FRESH)
+    is_fresh(&client.limits().current(now), now)
+}
+
+fn is_fresh(limits: &Limits, now: i64) -> bool {
+    limits.age(now).is_some_and(|age| age <= FRESH)
 }
 
 impl Inquiry {
     async fn ask(&self, client: &Client) {
         let mut last = self.last.lock().await;
-        if is_fresh(client) || last.is_some_and(|last| last.elapsed() < REST) {
+        if knows_enough(client) || last.is_some_and(|last| last.elapsed() < REST) {
             return;
         }
         *last = Some(Instant::now());
         if let Err(failure) = client.usage().await {
             let reason = failure.reason();
             tracing::info!(reason, "the backend does not tell the plan's limits");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Source;
+
+    #[test]
+    fn what_was_told_a_minute_ago_is_good_enough() {
+        assert!(!is_fresh(&Limits::default(), 1000));
+        let limits = Limits { updated: Some((1000, Source::Headers)), ..Limits::default() };
+        for (now, expected) in [(1000, true), (1060, true), (1061, false), (900, true)] {
+            assert_eq!(is_fresh(&limits, now), expected, "{now}");
         }
     }
 }

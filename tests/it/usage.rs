@@ -187,12 +187,13 @@ async fn a_key_has_no_plan_and_its_own_limits_are_passed_on() {
         ("x-ratelimit-remaining-tokens", "799981"),
         ("x-ratelimit-reset-tokens", "1ms"),
     ];
-    let backend = Backend::start(&["gpt-5.5"], move |number, seen| {
+    let backend = Backend::start(&["gpt-5.5"], move |_, seen| {
         assert!(!asks_for_usage(seen), "the key is not for that address");
         let headers = own.map(|(name, value)| (name, value.to_owned())).into();
-        let answer = match number {
-            0 | 1 => Answer::stream(answer(&["Hi"])),
-            _ => Answer::error(429, r#"{"error":{"type":"tokens","code":"rate_limit_exceeded"}}"#),
+        let answer = if String::from_utf8_lossy(&seen.body).contains("too fast") {
+            Answer::error(429, r#"{"error":{"type":"tokens","code":"rate_limit_exceeded"}}"#)
+        } else {
+            Answer::stream(answer(&["Hi"]))
         };
         Answer { headers, ..answer }
     })
@@ -202,8 +203,10 @@ async fn a_key_has_no_plan_and_its_own_limits_are_passed_on() {
     let program = Program::start(url, &[], &variables);
     let client = reqwest::Client::new();
     for (is_streamed, status) in [(false, 200), (true, 200), (false, 429), (true, 429)] {
-        let request = with(hello(), json!({"stream": is_streamed})).to_string();
-        let response = client.post(program.chat()).body(request).send().await.unwrap();
+        let text = if status == 200 { "Hello" } else { "too fast" };
+        let messages = json!([{"role": "user", "content": text}]);
+        let request = with(hello(), json!({"stream": is_streamed, "messages": messages}));
+        let response = client.post(program.chat()).body(request.to_string()).send().await.unwrap();
         assert_eq!(response.status(), status);
         for (name, value) in own {
             assert_eq!(response.headers()[name], value);
