@@ -97,8 +97,10 @@ pub fn banner(banner: &Banner<'_>) {
     let key = if *needs_key { "one of the daemon's API keys" } else { "any API key" };
     match address {
         Listen::Tcp(address) => {
-            let base_url = format!("http://{}/v1", callable(*address));
+            let page = format!("http://{}/", callable(*address));
+            let base_url = format!("{page}v1");
             tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
+            tracing::info!(page, "see what goes on, and try it, with a browser: {page}");
         }
         Listen::Unix(path) => {
             let (path, base_url) = (path.display(), "http://localhost/v1");
@@ -170,6 +172,7 @@ mod tests {
             concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
             "address=127.0.0.1:10455",
             "account=\"j***@example.com\" plan=\"pro\"",
+            "with a browser: http://127.0.0.1:10455/",
             "base_url = \"http://127.0.0.1:10455/v1\" and any API key",
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");

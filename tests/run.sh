@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Runs every test: formatting, lints, the Rust tests, then the daemon under the official OpenAI
-# SDKs for Python and Node. Needs Rust; for the SDKs also Python 3 with venv, and Node with npm.
+# SDKs for Python and Node, and its page in Chromium. Needs Rust; for the SDKs also Python 3 with
+# venv, and Node with npm; for the page Node and Chromium, without which it is skipped.
 #
 #   tests/run.sh            everything
-#   tests/run.sh --no-sdk   without the SDKs (nothing is downloaded but crates)
+#   tests/run.sh --no-sdk   without the SDKs and the page (nothing is downloaded but crates)
 #
-# What the SDK tests need is installed below target/sdk once, and again when its version changes.
+# What these tests need is installed below target/sdk and target/page once, and again when its
+# version changes. Pictures of the page are left in target/page.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -18,10 +20,12 @@ sdk=true
 for argument in "$@"; do
     case $argument in
         --no-sdk) sdk=false ;;
-        -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit ;;
+        -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit ;;
         *) echo "unknown argument: $argument; try --help" >&2; exit 64 ;;
     esac
 done
+
+has_chromium() { [[ -x /usr/bin/chromium || -x /usr/bin/chromium-browser ]]; }
 
 step() { printf '\n== %s\n' "$*"; }
 
@@ -50,6 +54,17 @@ installed() {
     done
 }
 
+# Installs into $2 what the package.json in $1 asks for, unless it is there.
+install_packages() {
+    local files=("$1/package.json" "$1/package-lock.json")
+    if outdated "$2" "${files[@]}"; then
+        mkdir -p "$2"
+        cp "${files[@]}" "$2"
+        npm ci --prefix "$2" --no-audit --no-fund --loglevel=error
+        installed "$2" "${files[@]}"
+    fi
+}
+
 if $sdk; then
     # Better to learn it now than after the Rust tests.
     command -v python3 >/dev/null || missing "Python 3"
@@ -63,7 +78,7 @@ step "Lints"
 cargo clippy --quiet --all-targets -- -D warnings
 
 step "Rust tests"
-if ! [[ -x /usr/bin/chromium || -x /usr/bin/chromium-browser ]]; then
+if ! has_chromium; then
     echo "SKIPPED: the sign-in with a real browser, since there is no Chromium"
 fi
 if cargo nextest --version >/dev/null 2>&1; then
@@ -86,12 +101,7 @@ if outdated "$python" tests/sdk/python/requirements.txt; then
     installed "$python" tests/sdk/python/requirements.txt
 fi
 node=$target/sdk/node
-if outdated "$node" tests/sdk/node/package.json tests/sdk/node/package-lock.json; then
-    mkdir -p "$node"
-    cp tests/sdk/node/package.json tests/sdk/node/package-lock.json "$node"
-    npm ci --prefix "$node" --no-audit --no-fund --loglevel=error
-    installed "$node" tests/sdk/node/package.json tests/sdk/node/package-lock.json
-fi
+install_packages tests/sdk/node "$node"
 "$python/bin/pip" list --format=freeze --disable-pip-version-check | grep '^openai=='
 echo "openai@$(node -p "require('$node/node_modules/openai/package.json').version") for Node $(node --version)"
 
@@ -103,8 +113,16 @@ step "SDK tests: Python"
 step "SDK tests: Node"
 node --test --test-reporter=spec --test-timeout=60000 tests/sdk/node/*.test.js || failed=true
 
+step "Page tests"
+if has_chromium; then
+    install_packages tests/page "$target/page"
+    node --test --test-reporter=spec --test-timeout=300000 tests/page/*.test.js || failed=true
+else
+    echo "SKIPPED: the page in a real browser, since there is no Chromium"
+fi
+
 if $failed; then
-    step "SDK tests failed"
+    step "SDK or page tests failed"
     exit 1
 fi
 step "All passed"

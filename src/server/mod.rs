@@ -5,6 +5,7 @@
 //! | `mod.rs` | the application and its routes |
 //! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
 //! | `models.rs`, `health.rs` | the other endpoints |
+//! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
 //! | `guard/` | who gets in |
 //! | `body.rs` | the body of a request, within limits |
@@ -23,6 +24,7 @@ mod guard;
 mod health;
 mod listen;
 mod models;
+mod page;
 mod record;
 mod usage;
 
@@ -184,6 +186,7 @@ impl App {
             .nest("/v1", api)
             .route("/health", get(health::health))
             .route("/metrics", get(figures::routes::metrics))
+            .merge(page::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)

@@ -25,6 +25,13 @@ allowed_origins = ["https://chat.example.com", "app://obsidian.md"]
 const PAGE: &str = "origin: https://chat.example.com";
 const CHAT: &str = "POST /v1/chat/completions";
 
+/// What browsers say of a request: for a page of the same origin, or for somebody who follows a
+/// link of another site.
+const SAME: &str = "sec-fetch-site: same-origin";
+const CROSS: &str = "sec-fetch-site: cross-site";
+const NAVIGATE: &str = "sec-fetch-mode: navigate";
+const DOCUMENT: &str = "sec-fetch-dest: document";
+
 /// An answer, as its bytes say.
 #[derive(Debug)]
 struct Reply {
@@ -167,7 +174,36 @@ async fn nothing_that_a_web_page_can_send_is_read_or_spends_anything() {
         (CHAT, &[origin, "content-type: application/json"], 403, page),
         (CHAT, &["origin: null", "content-type: application/json"], 403, page),
         (CHAT, &["origin: http://localhost:3000"], 403, page),
-        (CHAT, &["origin: http://localhost"], 403, page),
+        (CHAT, &["origin: https://localhost"], 403, page),
+        (CHAT, &["origin: http://127.0.0.1"], 403, page),
+        // What comes close to the daemon's own page: another port, scheme, spelling or site.
+        (CHAT, &["host: localhost:10455", "origin: http://localhost:10456"], 403, page),
+        (CHAT, &["host: localhost:10455", "origin: http://localhost"], 403, page),
+        (CHAT, &["host: localhost:10455", "origin: https://localhost:10455"], 403, page),
+        (CHAT, &["host: localhost:10455", "origin: http://LOCALHOST:10455"], 403, page),
+        (CHAT, &["host: localhost:10455", "origin: http://127.0.0.1:10455"], 403, page),
+        (CHAT, &["host: localhost", "origin: http://localhost:80"], 403, page),
+        (CHAT, &["origin: http://localhost", "sec-fetch-site: cross-site"], 403, page),
+        (CHAT, &["origin: http://localhost", "sec-fetch-site: same-site"], 403, page),
+        (CHAT, &["origin: http://localhost", "origin: http://localhost"], 403, page),
+        (CHAT, &["origin: http://localhost", "content-type: text/plain"], 415, form),
+        (CHAT, &["host: evil.example", "origin: http://evil.example"], 421, host),
+        (CHAT, &["host: evil.example:10455", "origin: http://evil.example:10455", SAME], 421, host),
+        // Links and the like, of which only those to the page are followed.
+        ("GET /v1/models", &[CROSS, NAVIGATE, DOCUMENT], 403, page),
+        ("GET /health", &[CROSS, NAVIGATE, DOCUMENT], 403, page),
+        ("GET /ui/app.js", &[CROSS, NAVIGATE, DOCUMENT], 403, page),
+        (
+            "GET /ui/app.js",
+            &[CROSS, "sec-fetch-mode: no-cors", "sec-fetch-dest: script"],
+            403,
+            page,
+        ),
+        ("GET /", &[CROSS, NAVIGATE, "sec-fetch-dest: iframe"], 403, page),
+        ("GET /", &[CROSS, "sec-fetch-mode: cors", "sec-fetch-dest: empty"], 403, page),
+        ("GET /", &[origin], 403, page),
+        ("POST /", &[CROSS, NAVIGATE, DOCUMENT], 403, page),
+        ("GET /", &["host: evil.example", NAVIGATE, DOCUMENT], 421, host),
         (CHAT, &["sec-fetch-site: cross-site"], 403, page),
         (CHAT, &["sec-fetch-site: same-site", "content-type: application/json"], 403, page),
         ("GET /v1/models", &[origin], 403, page),
@@ -227,6 +263,11 @@ async fn what_programs_send_is_answered() {
         &["host: 127.0.0.1:1", "sec-fetch-mode: cors"],
         &["host: [::1]", "sec-fetch-site: none"],
         &["host: LOCALHOST.:10455", "sec-fetch-site: same-origin"],
+        // The daemon's own page.
+        &["host: 127.0.0.1:10455", "origin: http://127.0.0.1:10455", SAME],
+        &["host: localhost:10455", "origin: http://localhost:10455", SAME],
+        &["host: [::1]:10455", "origin: http://[::1]:10455", SAME],
+        &["origin: http://localhost"],
     ];
     for headers in cases {
         let reply = send(address, &with_body(CHAT, headers, &body)).await;
@@ -383,7 +424,7 @@ async fn without_a_key_nothing_is_answered_read_or_spent() {
         ],
     ];
     for headers in wrong {
-        for line in [CHAT, "GET /v1/models", "GET /v1/models/gpt-5.5", "GET /", "PUT /v1/nope"] {
+        for line in [CHAT, "GET /v1/models", "GET /v1/models/gpt-5.5", "POST /", "GET /ui/nope"] {
             let announced = [headers, &["content-length: 100000000"][..]].concat();
             for headers in [&announced[..], headers] {
                 let reply = guarded.send(&head(line, headers)).await;
@@ -410,6 +451,56 @@ async fn without_a_key_nothing_is_answered_read_or_spent() {
     let reply = guarded.send(&head(CHAT, &[&key, text, "content-length: 9"])).await;
     reply.refused(415, "unsupported_content_type");
     guarded.has_asked_nobody().await;
+}
+
+#[tokio::test]
+async fn the_page_is_for_everybody_and_tells_nothing() {
+    let guarded = Guarded::start(ALLOWED).await;
+    let paths = ["/", "/ui/app.js", "/ui/style.css", "/ui/icon.svg"];
+    for path in paths {
+        for headers in [
+            &[][..],
+            &["authorization: Bearer wrong"],
+            &["sec-fetch-site: none", NAVIGATE, DOCUMENT],
+            &["host: 127.0.0.1:10455", SAME, "sec-fetch-mode: no-cors"],
+            &["host: ai.example.com"],
+        ] {
+            let reply = guarded.send(&head(&format!("GET {path}"), headers)).await;
+            assert_eq!(reply.status, 200, "{path} {headers:?}");
+            assert_eq!(reply.header("access-control-allow-origin"), None, "{}", reply.head);
+            assert!(reply.header("content-security-policy").unwrap().contains("frame-ancestors"));
+            reply.tells_nothing();
+        }
+    }
+    let reply = guarded.send(&head("GET /", &[CROSS, NAVIGATE, DOCUMENT])).await;
+    assert_eq!((reply.status, reply.header("access-control-allow-origin")), (200, None));
+    // What it asks for still needs the key, from there too.
+    let own = ["host: ai.example.com", "origin: https://ai.example.com", SAME];
+    let reply = guarded.send(&head(CHAT, &own)).await;
+    reply.refused(401, "invalid_api_key");
+    guarded.has_asked_nobody().await;
+}
+
+#[tokio::test]
+async fn behind_tls_the_page_may_ask_where_the_settings_name_the_host() {
+    let backend = answering().await;
+    let daemon = Daemon::with_settings(&backend.base_url, ALLOWED).await;
+    let (address, body) = (address(&daemon), hello().to_string());
+    let key = format!("authorization: Bearer {KEY}");
+    for (host, origin, status) in [
+        ("ai.example.com", "https://ai.example.com", 200),
+        ("ai.example.com", "http://ai.example.com", 200),
+        ("ai.example.com", "https://ai.example.com:8443", 403),
+        ("localhost", "https://localhost", 403),
+        ("evil.example", "https://evil.example", 421),
+    ] {
+        let (host, origin) = (format!("host: {host}"), format!("origin: {origin}"));
+        let reply = send(address, &with_body(CHAT, &[&host, &origin, SAME, &key], &body)).await;
+        assert_eq!(reply.status, status, "{host} {origin}: {reply:?}");
+        // The page reads answers without being told that it may.
+        assert_eq!(reply.header("access-control-allow-origin"), None, "{reply:?}");
+    }
+    assert_eq!(backend.seen().len(), 2);
 }
 
 #[tokio::test]

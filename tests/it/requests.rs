@@ -150,7 +150,10 @@ async fn unknown_paths_and_methods_get_error_objects() {
     let (_, daemon) = setup().await;
     let client = reqwest::Client::new();
     for (method, path, status) in [
-        ("GET", "/", 404),
+        ("GET", "/nope", 404),
+        ("GET", "/ui", 404),
+        ("GET", "/ui/nope.js", 404),
+        ("POST", "/", 405),
         ("POST", "/v1/embeddings", 404),
         ("GET", "/v1/chat/completions/chatcmpl-1", 404),
         ("GET", "/v1/chat/completions", 405),

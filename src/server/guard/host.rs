@@ -16,6 +16,18 @@ use crate::server::arrival::Arrival;
 #[derive(Debug)]
 pub(super) struct Hosts(Vec<Host>);
 
+/// How good the name is that a request calls this daemon by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// `localhost` or an address of the daemon's own, none of which anybody can make lead
+    /// elsewhere.
+    Own,
+    /// One of the settings, by which something that speaks TLS may pass requests on.
+    Listed,
+    /// Any name at all: through a socket file whoever opens it is welcome.
+    Any,
+}
+
 /// A name or an address, in a form in which equal ones are equal.
 #[derive(Debug, PartialEq, Eq)]
 enum Host {
@@ -38,16 +50,25 @@ impl Hosts {
     }
 
     /// Whether the request calls this daemon, and nobody else.
-    pub(super) fn check(&self, parts: &Parts) -> Result<(), Refusal> {
+    pub(super) fn check(&self, parts: &Parts) -> Result<Standing, Refusal> {
         let arrival = parts.extensions.get();
+        let host = called(parts);
+        let standing = host.as_ref().ok().and_then(|host| self.standing(host, arrival));
         if arrival == Some(&Arrival::Unix) {
-            return one_host(parts).map(|_| ());
+            one_host(parts)?;
+            return Ok(standing.unwrap_or(Standing::Any));
         }
-        let host = called(parts)?;
-        if host.is_loopback() || host.is_where(arrival) || self.0.contains(&host) {
-            Ok(())
+        host?;
+        standing.ok_or(Refusal::UnknownHost)
+    }
+
+    fn standing(&self, host: &Host, arrival: Option<&Arrival>) -> Option<Standing> {
+        if self.0.contains(host) {
+            Some(Standing::Listed)
+        } else if host.is_loopback() || host.is_where(arrival) {
+            Some(Standing::Own)
         } else {
-            Err(Refusal::UnknownHost)
+            None
         }
     }
 }

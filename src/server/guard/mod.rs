@@ -39,6 +39,7 @@ use self::keys::Keys;
 use self::origin::Origins;
 pub use self::refusal::Refusal;
 use super::error::ApiError;
+use super::page;
 use crate::config;
 
 /// Who may ask, as the settings have it.
@@ -72,8 +73,8 @@ impl Guard {
 
     /// Whether the request is meant for this daemon and does not come from a page that may not ask.
     fn check_source(&self, parts: &Parts) -> Result<(), Refusal> {
-        self.hosts.check(parts)?;
-        self.origins.check(&parts.headers)
+        let standing = self.hosts.check(parts)?;
+        self.origins.check(parts, standing)
     }
 
     /// Who asks, if that one may.
@@ -87,9 +88,12 @@ impl Guard {
     }
 }
 
-/// Whether the daemon runs may be asked without a key; strangers are told nothing else.
+/// Whether the daemon runs may be asked without a key, and the page may be seen, which is the same
+/// for all; strangers are told nothing else.
 fn is_for_everybody(parts: &Parts) -> bool {
-    parts.uri.path().trim_end_matches('/') == "/health"
+    let path = parts.uri.path();
+    let is_reading = parts.method == Method::GET || parts.method == Method::HEAD;
+    path.trim_end_matches('/') == "/health" || (is_reading && page::has(path))
 }
 
 /// The outer half. Preflights, which browsers send without keys, end here.
