@@ -6,7 +6,10 @@ mod exit;
 mod key;
 mod login;
 mod logout;
+mod notify;
 mod run;
+#[cfg(unix)]
+mod service;
 mod signals;
 mod status;
 
@@ -30,6 +33,7 @@ Examples:
   codex-proxy login                      sign in with a browser; --device without one
   codex-proxy status --limits            who is signed in, and what is left of the plan
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
+  codex-proxy service install            have it run for good; see also `service --help`
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
@@ -54,7 +58,7 @@ struct Cli {
 }
 
 /// What may stand before or after any command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct Options {
     /// The settings file [default: codex-proxy/config.toml in the system's folder for settings]
     #[arg(long, value_name = "FILE", global = true)]
@@ -87,6 +91,9 @@ enum Command {
     Logout(logout::Arguments),
     /// Show who is signed in
     Status(status::Arguments),
+    /// Have the system run the daemon: systemd or launchd
+    #[cfg(unix)]
+    Service(service::Arguments),
 }
 
 /// Runs the program.
@@ -138,6 +145,8 @@ impl Cli {
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
             }
+            #[cfg(unix)]
+            Command::Service(arguments) => service::run(&options, arguments),
             Command::Config => {
                 let (_, effective) = options.settings()?;
                 let _ = write!(std::io::stdout(), "{}{effective}", options.settings_file());
@@ -149,10 +158,16 @@ impl Cli {
 
 impl Options {
     fn settings(&self) -> Result<(Config, Effective), Failure> {
-        let flags = Flags::default()
-            .with("server", "listen", "--listen", self.listen.clone())
-            .with("log", "format", "--log-format", self.log_format.clone());
-        Ok(config::load(self.config.as_deref(), flags)?)
+        Ok(config::load(self.config.as_deref(), self.flags())?)
+    }
+
+    fn flags(&self) -> Flags {
+        Flags::default().with("server", "listen", "--listen", self.listen.clone()).with(
+            "log",
+            "format",
+            "--log-format",
+            self.log_format.clone(),
+        )
     }
 
     /// A comment that says which settings file was looked for.

@@ -41,7 +41,7 @@ pub(super) fn listen(text: &str, home: Option<PathBuf>) -> Result<Listen, String
 }
 
 /// Whoever reaches the port can spend the plan: without keys only programs on this machine may.
-pub(super) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
+pub(crate) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
     match listen {
         Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Err(format!(
             "{address} can be reached from other machines, so an API key is needed: make one with \
