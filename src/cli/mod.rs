@@ -2,6 +2,7 @@
 //!
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
+mod container;
 mod exit;
 mod key;
 mod login;
@@ -131,17 +132,17 @@ impl Cli {
             }
             Command::Key(arguments) => key::run(&arguments),
             Command::Login(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 login::run(&config, &arguments)
             }
             Command::Logout(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 logout::run(&config, &arguments)
             }
             Command::Status(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
             }
@@ -158,7 +159,14 @@ impl Cli {
 
 impl Options {
     fn settings(&self) -> Result<(Config, Effective), Failure> {
-        Ok(config::load(self.config.as_deref(), self.flags())?)
+        config::load(self.config.as_deref(), self.flags()).map_err(container::advised)
+    }
+
+    /// The settings for what does not listen: whether it may is not its matter.
+    fn settings_without_listening(&self) -> Result<(Config, Effective), Failure> {
+        let here = Some("127.0.0.1:0".to_owned());
+        Self { listen: here, config: self.config.clone(), log_format: self.log_format.clone() }
+            .settings()
     }
 
     fn flags(&self) -> Flags {
