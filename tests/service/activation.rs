@@ -1,6 +1,6 @@
 //! Sockets that a service manager opens for the daemon.
 
-use std::io::{Read as _, Write as _};
+use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -25,10 +25,10 @@ fn start(arguments: &[&str], sockets: Vec<OwnedFd>, variables: &[(&str, &str)]) 
         let socket = rustix::io::fcntl_dupfd_cloexec(socket, 20).unwrap();
         rustix::io::fcntl_setfd(&socket, rustix::io::FdFlags::empty()).unwrap();
         let number = std::os::fd::AsRawFd::as_raw_fd(&socket);
-        script.push_str(&format!("exec {}<&{number} {number}<&-; ", 3 + index));
+        write!(script, "exec {}<&{number} {number}<&-; ", 3 + index).unwrap();
         kept.push(socket);
     }
-    script.push_str(&format!("LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" \"$@\"", kept.len()));
+    write!(script, "LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" \"$@\"", kept.len()).unwrap();
     let mut command = Command::new("bash");
     command.args(["-c", &script, PROGRAM]).args(arguments);
     let path = [("PATH", "/usr/bin:/bin")];

@@ -103,7 +103,7 @@ fn a_service_is_installed_changed_and_removed() {
 
     let changed = play.asked(&["install", "--log-format", "json"]);
     let stop = "systemctl --user stop codex-proxy.service".to_owned();
-    assert_eq!(changed, [&fresh[..2], &[stop.clone()], &fresh[2..]].concat());
+    assert_eq!(changed, [&fresh[..2], &[stop], &fresh[2..]].concat());
     assert!(fs::read_to_string(play.unit()).unwrap().contains("serve --log-format json"));
 
     let with_socket = play.asked(&["install", "--socket"]);

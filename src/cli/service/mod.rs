@@ -235,8 +235,8 @@ impl Install {
                     definition.command[0]
                 ));
             }
-            (Scope::User, Manager::Systemd(systemd))
-                if self.which.root.is_some() || !systemd.lingers() =>
+            (Scope::User, Manager::Systemd(_))
+                if self.which.root.is_some() || !systemd::lingers() =>
             {
                 say(
                     "It runs while you are logged in. To have it run from the machine's start on:\n  \

@@ -235,13 +235,6 @@ impl Systemd {
         Ok(commands::show(&words)?)
     }
 
-    /// Whether this user's services run without the user.
-    pub(in super::super) fn lingers(&self) -> bool {
-        let user = std::env::var("USER").unwrap_or_default();
-        let asked = ask(&["loginctl", "show-user", &user, "--property=Linger", "--value"]);
-        asked.is_ok_and(|answer| answer.trim() == "yes")
-    }
-
     fn systemctl(&self, words: &[&str]) -> Result<String, Error> {
         let start: &[&str] = match self.scope {
             Scope::User => &["systemctl", "--user"],
@@ -257,4 +250,11 @@ impl Systemd {
             Scope::System => " --system",
         }
     }
+}
+
+/// Whether this user's services run without the user.
+pub(in super::super) fn lingers() -> bool {
+    let user = std::env::var("USER").unwrap_or_default();
+    let asked = ask(&["loginctl", "show-user", &user, "--property=Linger", "--value"]);
+    asked.is_ok_and(|answer| answer.trim() == "yes")
 }

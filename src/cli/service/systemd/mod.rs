@@ -12,7 +12,7 @@ use super::definition::{Definition, STATE, Scope};
 use super::files::File;
 use crate::config::Listen;
 
-pub(super) use self::control::Systemd;
+pub(super) use self::control::{Systemd, lingers};
 
 /// The unit of the daemon.
 const SERVICE: &str = "codex-proxy.service";
