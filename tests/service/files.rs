@@ -119,3 +119,13 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
         assert_eq!(ended.code, 64, "{ended:?}");
     }
 }
+
+#[test]
+fn the_readme_shows_the_compose_file() {
+    let read =
+        |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
+    let compose = read("compose.yaml");
+    let lines = compose.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let shown: String = lines.map(|line| format!("{line}\n")).collect();
+    assert!(read("README.md").contains(&format!("```yaml\n{shown}```\n")), "{shown}");
+}
