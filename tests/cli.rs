@@ -157,6 +157,31 @@ fn an_address_that_others_can_reach_needs_a_key() {
 }
 
 #[test]
+fn in_a_container_the_way_to_set_a_key_is_another_one() {
+    let home = tempfile::tempdir().unwrap();
+    let command = "docker run … -e CODEX_PROXY_SERVER_API_KEYS IMAGE";
+    let open = ("CODEX_PROXY_SERVER_LISTEN", "0.0.0.0:0");
+    let (code, _, err) = texts(&run(home.path(), &[], &[open, ("container", "podman")]));
+    assert_eq!(code, 78);
+    assert!(err.contains(command), "{err}");
+    // Where something else is wrong, it would not help.
+    let wrong = [("CODEX_PROXY_SERVER_LISTEN", "here"), ("container", "podman")];
+    let (code, _, err) = texts(&run(home.path(), &[], &wrong));
+    assert_eq!(code, 78);
+    assert!(!err.contains("docker"), "{err}");
+}
+
+#[test]
+fn what_does_not_listen_needs_no_key() {
+    let home = tempfile::tempdir().unwrap();
+    let open = [("CODEX_PROXY_SERVER_LISTEN", "0.0.0.0:0")];
+    for arguments in [&["status"][..], &["logout", "--shared"]] {
+        let (code, _, err) = texts(&run(home.path(), arguments, &open));
+        assert_eq!(code, 77, "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn a_file_without_keys_stops_the_start() {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("keys");

@@ -109,3 +109,12 @@ Examples:
   codex-proxy man | man -l -             read it
   codex-proxy man --out /usr/local/share/man/man1
                                          write a page for each command";
+
+#[cfg(unix)]
+pub(super) const SERVICE: &str = "\
+Examples:
+  codex-proxy service install            have it run now and after every sign-in
+  codex-proxy service install --print    only show the files
+  codex-proxy service status             does it run, and does it answer?
+  codex-proxy service logs --follow      what it says
+  codex-proxy service uninstall          stop it and remove its files; the login stays";

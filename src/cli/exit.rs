@@ -150,7 +150,7 @@ impl From<KeyFileError> for Failure {
 impl From<BindError> for Failure {
     fn from(error: BindError) -> Self {
         let exit = match &error {
-            BindError::Unsupported { .. } => Exit::Config,
+            BindError::Unsupported { .. } | BindError::NeedsKey(_) => Exit::Config,
             _ => Exit::Unavailable,
         };
         Self::new(exit, error)

@@ -14,6 +14,7 @@
 mod chat;
 mod client_keys;
 mod completions;
+mod container;
 mod daemon;
 mod doctor;
 mod examples;
@@ -25,8 +26,11 @@ mod login;
 mod logout;
 mod man;
 mod models;
+mod notify;
 mod output;
 mod run;
+#[cfg(unix)]
+mod service;
 mod sign;
 mod signals;
 mod snippet;
@@ -58,6 +62,7 @@ Examples:
   codex-proxy snippet python             how to tell a client of the daemon
   codex-proxy run -- aider               run a program that finds the daemon
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
+  codex-proxy service install            have it run for good; see also `service --help`
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
@@ -83,7 +88,7 @@ struct Cli {
 }
 
 /// What may stand before or after any command.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct Options {
     /// The settings file [default: codex-proxy/config.toml in the system's folder for settings]
     #[arg(long, value_name = "FILE", global = true)]
@@ -150,6 +155,10 @@ enum Command {
     /// Print or write the manual
     #[command(after_help = examples::MAN)]
     Man(man::Arguments),
+    /// Have the system run the daemon: systemd or launchd
+    #[cfg(unix)]
+    #[command(after_help = examples::SERVICE)]
+    Service(service::Arguments),
 }
 
 /// Runs the program.
@@ -192,17 +201,17 @@ impl Cli {
             }
             Command::Key(arguments) => key::run(&arguments),
             Command::Login(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 login::run(&config, &arguments)
             }
             Command::Logout(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 logout::run(&config, &arguments)
             }
             Command::Status(arguments) => {
-                let (config, _) = options.settings()?;
+                let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
             }
@@ -231,6 +240,8 @@ impl Cli {
             }
             Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
             Command::Man(arguments) => man::run(&arguments, Cli::command()),
+            #[cfg(unix)]
+            Command::Service(arguments) => service::run(&options, arguments),
             Command::Config => {
                 let (_, effective) = options.settings()?;
                 let _ = write!(std::io::stdout(), "{}{effective}", options.settings_file());
@@ -242,14 +253,27 @@ impl Cli {
 
 impl Options {
     fn settings(&self) -> Result<(Config, Effective), Failure> {
-        Ok(self.load()?)
+        self.load().map_err(container::advised)
     }
 
     fn load(&self) -> Result<(Config, Effective), config::Error> {
-        let flags = Flags::default()
-            .with("server", "listen", "--listen", self.listen.clone())
-            .with("log", "format", "--log-format", self.log_format.clone());
-        config::load(self.config.as_deref(), flags)
+        config::load(self.config.as_deref(), self.flags())
+    }
+
+    fn flags(&self) -> Flags {
+        Flags::default().with("server", "listen", "--listen", self.listen.clone()).with(
+            "log",
+            "format",
+            "--log-format",
+            self.log_format.clone(),
+        )
+    }
+
+    /// The settings for what does not listen: whether it may is not its matter.
+    fn settings_without_listening(&self) -> Result<(Config, Effective), Failure> {
+        let here = Some("127.0.0.1:0".to_owned());
+        Self { listen: here, config: self.config.clone(), log_format: self.log_format.clone() }
+            .settings()
     }
 
     /// A comment that says which settings file was looked for.

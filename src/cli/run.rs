@@ -5,15 +5,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use super::exit::{Exit, Failure};
+use super::notify;
 use super::signals::Signals;
 use crate::config::{self, Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
-use crate::server::{self, Account, App, Limits, Listener};
+use crate::server::{self, Account, App, BindError, Limits, Listener};
 use crate::simulator::Simulator;
 use crate::telemetry::{self, Banner};
 use crate::upstream::{Client, Logins, http_client};
@@ -29,7 +31,21 @@ pub enum Backend {
 
 /// Runs the daemon.
 pub(super) fn serve(config: Config, backend: Backend) -> Result<(), Failure> {
-    run(serve_until_stopped(config, backend))
+    let listening = listening(&config.server)?;
+    run(serve_until_stopped(listening, config, backend))
+}
+
+/// What is listened on, once there is a runtime. Sockets that a service manager hands over go before
+/// the address of the settings; they are taken now, while there are no other threads.
+fn listening(
+    server: &config::Server,
+) -> Result<BoxFuture<'static, Result<Listener, BindError>>, BindError> {
+    #[cfg(unix)]
+    if let Some(handed) = server::Handed::take(server.needs_key())? {
+        return Ok(async { Listener::inherit(handed) }.boxed());
+    }
+    let listen = server.listen.clone();
+    Ok(async move { Listener::bind(&listen).await }.boxed())
 }
 
 /// Runs the simulated backend.
@@ -51,12 +67,16 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
 }
 
-async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(), Failure> {
+async fn serve_until_stopped(
+    listening: impl Future<Output = Result<Listener, BindError>>,
+    mut config: Config,
+    backend: Backend,
+) -> Result<(), Failure> {
     // From here on being told to stop is heard, so that nobody who sees the daemon is too early.
     let mut signals = install_signals()?;
     server::raise_descriptor_limit(config.server.max_connections);
-    let listener = Listener::bind(&config.server.listen).await?;
-    let address = listener.place().map_err(|error| Failure::new(Exit::Internal, error))?;
+    let listener = listening.await?;
+    let places = listener.places().map_err(|error| Failure::new(Exit::Internal, error))?;
     let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
         (Backend::Codex, Mode::ApiKey { variable, file }) => {
             let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
@@ -83,8 +103,17 @@ async fn serve_until_stopped(mut config: Config, backend: Backend) -> Result<(),
     let limits = limits(&config.server);
     let needs_key = config.server.needs_key();
     let router = App::new(config, client, account)?.router();
-    telemetry::banner(&Banner { address: &address, login: &login, simulated, needs_key });
-    let served = signals.stop(|stop| server::serve(listener, router, limits, stop)).await;
+    for address in &places {
+        telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
+    }
+    notify::watchdog();
+    notify::ready(&places);
+    let served = signals
+        .stop(|stop| {
+            let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));
+            server::serve(listener, router, limits, stop)
+        })
+        .await;
     if served.is_none() {
         tracing::warn!("told to stop again: what is still open is dropped");
     }

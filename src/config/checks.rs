@@ -41,12 +41,13 @@ pub(super) fn listen(text: &str, home: Option<PathBuf>) -> Result<Listen, String
 }
 
 /// Whoever reaches the port can spend the plan: without keys only programs on this machine may.
-pub(super) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
+pub(crate) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
     match listen {
         Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Err(format!(
             "{address} can be reached from other machines, so an API key is needed: make one with \
              `codex-proxy key new` and put it into `[server] api_keys`, into the file that \
-             `[server] api_key_file` names, or into the variable CODEX_PROXY_SERVER_API_KEYS"
+             `[server] api_key_file` names, or into the variable CODEX_PROXY_SERVER_API_KEYS, as in \
+             `export CODEX_PROXY_SERVER_API_KEYS=\"$(codex-proxy key new)\"`"
         )),
         listen => Ok(listen),
     }

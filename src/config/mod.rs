@@ -26,9 +26,11 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
 pub(crate) use self::checks::api_key;
+#[cfg(unix)]
+pub(crate) use self::checks::only_this_machine;
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
-pub use self::paths::{default_file, own_login_file};
+pub use self::paths::{default_file, own_login_file, read as read_file};
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::platform::Platform;

@@ -18,7 +18,7 @@ pub fn own_login_file() -> Option<PathBuf> {
 }
 
 /// Reads the named file, which must be there, or else the default one, which need not.
-pub(super) fn read(named: Option<&Path>) -> Result<Option<File>, Error> {
+pub fn read(named: Option<&Path>) -> Result<Option<File>, Error> {
     let Some(path) = named.map(Path::to_owned).or_else(default_file) else { return Ok(None) };
     match std::fs::read_to_string(&path) {
         Ok(text) => Ok(Some(File { path, text })),

@@ -52,6 +52,8 @@ use usage::Inquiry;
 
 pub use arrival::Arrival;
 pub use guard::{KeyFileError, Refusal};
+#[cfg(unix)]
+pub use listen::Handed;
 pub use listen::{BindError, Limits, Listener, raise_descriptor_limit, serve};
 
 /// What all requests share. Clones are cheap.

@@ -4,13 +4,15 @@
 //! |---|---|
 //! | `mod.rs` | the loop that accepts them, and how it ends |
 //! | `connection.rs` | one connection |
-//! | `socket.rs`, `unix.rs` | what is listened on |
+//! | `socket.rs`, `unix.rs`, `inherited.rs` | what is listened on |
 //! | `closing.rs` | what requests know of the daemon's end |
 //! | `descriptors.rs` | how many connections the system allows |
 
 mod closing;
 mod connection;
 mod descriptors;
+#[cfg(unix)]
+mod inherited;
 mod socket;
 #[cfg(unix)]
 mod unix;
@@ -27,6 +29,8 @@ pub(super) use self::closing::Closing;
 use self::closing::{Stage, Stages};
 use self::connection::Host;
 pub use self::descriptors::raise as raise_descriptor_limit;
+#[cfg(unix)]
+pub use self::inherited::Handed;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 use super::arrival::Arrival;

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 
 #[cfg(unix)]
+use super::inherited::{Handed, Inherited};
+#[cfg(unix)]
 use super::unix::Socket;
 use crate::config::Listen;
 
@@ -63,6 +65,20 @@ pub enum BindError {
         /// The place.
         path: PathBuf,
     },
+    /// What a service manager has handed over is of no use.
+    #[error(
+        "cannot listen on the socket that was handed over as descriptor {number} (LISTEN_FDS): \
+         {cause}"
+    )]
+    Handed {
+        /// The descriptor.
+        number: usize,
+        /// What is wrong with it.
+        cause: io::Error,
+    },
+    /// Other machines can reach what a service manager has handed over.
+    #[error("cannot listen on the socket that was handed over (LISTEN_FDS): {0}")]
+    NeedsKey(String),
 }
 
 /// Takes connections in.
@@ -73,6 +89,9 @@ pub enum Listener {
     /// From a socket in the file system, which is removed with this.
     #[cfg(unix)]
     Unix(Socket),
+    /// From whatever a service manager has opened.
+    #[cfg(unix)]
+    Inherited(Inherited),
 }
 
 /// A connection that was taken in.
@@ -97,13 +116,21 @@ impl Listener {
         }
     }
 
-    /// Where: the real port, not 0.
-    pub fn place(&self) -> io::Result<Listen> {
-        match self {
-            Self::Tcp(listener) => Ok(Listen::Tcp(listener.local_addr()?)),
+    /// Listens on what a service manager has opened.
+    #[cfg(unix)]
+    pub fn inherit(handed: Handed) -> Result<Self, BindError> {
+        Ok(Self::Inherited(Inherited::new(handed)?))
+    }
+
+    /// Where, at least in one place: the real port, not 0.
+    pub fn places(&self) -> io::Result<Vec<Listen>> {
+        Ok(match self {
+            Self::Tcp(listener) => vec![Listen::Tcp(listener.local_addr()?)],
             #[cfg(unix)]
-            Self::Unix(socket) => Ok(Listen::Unix(socket.path().to_owned())),
-        }
+            Self::Unix(socket) => vec![Listen::Unix(socket.path().to_owned())],
+            #[cfg(unix)]
+            Self::Inherited(sockets) => sockets.places(),
+        })
     }
 
     pub(super) async fn accept(&self) -> io::Result<Stream> {
@@ -111,6 +138,8 @@ impl Listener {
             Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
             #[cfg(unix)]
             Self::Unix(socket) => Ok(Stream::Unix(socket.accept().await?)),
+            #[cfg(unix)]
+            Self::Inherited(sockets) => sockets.accept().await,
         }
     }
 }

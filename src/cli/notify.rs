@@ -1,0 +1,83 @@
+//! What systemd is told of the daemon, where it asks (`Type=notify`, `WatchdogSec=`). Elsewhere
+//! nothing is said to anybody.
+
+use std::time::Duration;
+
+use crate::config::Listen;
+
+/// What the daemon may need after its last answer: for a renewal of the login that is on its way.
+const AFTERWARDS: Duration = Duration::from_secs(60);
+
+/// The daemon listens.
+pub(super) fn ready(places: &[Listen]) {
+    let places: Vec<_> = places.iter().map(ToString::to_string).collect();
+    system::ready(&format!("Listening on {}", places.join(", ")));
+}
+
+/// The daemon was told to stop, and what is under way may take so long: longer, perhaps, than the
+/// manager would wait unasked.
+pub(super) fn stopping(limit: Duration) {
+    let text = format!("Stopping: what is under way has {} s to end", limit.as_secs());
+    system::stopping(&text, limit + AFTERWARDS);
+}
+
+/// From now on shows that the daemon lives, as often as the manager wants to see it. A task of the
+/// runtime does it: where nothing goes on any more, neither does this, and the manager starts the
+/// daemon anew. Needs a runtime.
+pub(super) fn watchdog() {
+    system::watchdog();
+}
+
+#[cfg(target_os = "linux")]
+mod system {
+    use std::time::Duration;
+
+    use sd_notify::NotifyState;
+    use tokio::time::{MissedTickBehavior, interval};
+
+    pub(super) fn ready(status: &str) {
+        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
+
+    pub(super) fn stopping(status: &str, limit: Duration) {
+        let limit = u32::try_from(limit.as_micros()).unwrap_or(u32::MAX);
+        tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status(status),
+            NotifyState::ExtendTimeoutUsec(limit),
+        ]);
+    }
+
+    pub(super) fn watchdog() {
+        let Some(patience) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
+            return;
+        };
+        // Once would do; the second time is for a machine that is busy.
+        let mut ticks = interval((patience / 2).max(Duration::from_millis(1)));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::spawn(async move {
+            loop {
+                ticks.tick().await;
+                tell(&[NotifyState::Watchdog]);
+            }
+        });
+    }
+
+    /// A manager that cannot be told will find out by itself.
+    fn tell(state: &[NotifyState<'_>]) {
+        if let Err(error) = sd_notify::notify(state) {
+            tracing::debug!(%error, "cannot tell the service manager how it goes");
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::time::Duration;
+
+    pub(super) fn ready(_status: &str) {}
+
+    pub(super) fn stopping(_status: &str, _limit: Duration) {}
+
+    pub(super) fn watchdog() {}
+}

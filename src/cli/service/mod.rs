@@ -1,0 +1,440 @@
+//! `codex-proxy service`: the daemon as a service of the system.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod.rs` | the commands, and what they find out about this process and its settings |
+//! | `definition.rs` | what a service manager has to know of the daemon |
+//! | `systemd/`, `launchd/` | how that is written down for each of them, and how it is asked |
+//! | `files.rs`, `commands.rs` | writing files and running programs |
+//! | `probe.rs` | whether the daemon answers |
+
+mod commands;
+mod definition;
+mod files;
+mod launchd;
+mod probe;
+mod systemd;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, Parser as _, Subcommand, ValueEnum};
+
+use self::definition::{Definition, Invocation, STATE, Scope, Unfit};
+use self::files::Root;
+use self::launchd::Launchd;
+use self::systemd::{Shape, Systemd};
+use super::exit::{Exit, Failure};
+use super::run::runtime;
+use super::{Cli, Options};
+use crate::config::{self, Config, Environment, Listen, Sources};
+
+/// Where the settings of a system service are.
+const SYSTEM_SETTINGS: &str = "/etc";
+
+/// Variables that name folders and files of the user; the service is given the same.
+const PASSED_ON: [&str; 5] =
+    ["CODEX_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"];
+
+/// What to do about the service.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Write the service's files, and enable and start it; once more, to change it
+    Install(Install),
+    /// Stop the service and remove its files; the login and the settings stay
+    Uninstall(Which),
+    /// Start it
+    Start(Which),
+    /// Stop it
+    Stop(Which),
+    /// Stop it and start it anew, for example after the settings have changed
+    Restart(Which),
+    /// Show whether it runs and answers (exit code 69 if not)
+    Status(Which),
+    /// Show what it has logged
+    Logs {
+        #[command(flatten)]
+        which: Which,
+        /// Go on with what it logs from now on
+        #[arg(long, short)]
+        follow: bool,
+        /// How many lines to begin with
+        #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
+        lines: u32,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Install {
+    #[command(flatten)]
+    which: Which,
+    /// Have systemd listen, and start the daemon with the first connection
+    #[arg(long)]
+    socket: bool,
+    /// Enable it without starting it
+    #[arg(long)]
+    no_start: bool,
+    /// Print the files that would be written, and do nothing
+    #[arg(long)]
+    print: bool,
+}
+
+/// Which service it is about.
+#[derive(Debug, Args)]
+struct Which {
+    /// The service of the whole machine, which has a user of its own, and not yours
+    #[arg(long)]
+    system: bool,
+    /// A folder that stands in for the root of the system: nothing else is touched or asked
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    root: Option<PathBuf>,
+    /// Another service manager than that of this system
+    #[arg(long, value_name = "NAME", hide = true, default_value = USUAL)]
+    manager: Kind,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    Systemd,
+    Launchd,
+}
+
+const USUAL: &str = if cfg!(target_os = "macos") { "launchd" } else { "systemd" };
+
+/// A service that is installed.
+#[derive(Debug)]
+struct Installed {
+    files: Vec<PathBuf>,
+    /// What it runs.
+    command: Vec<String>,
+    /// Where its manager listens for it.
+    listen: Option<String>,
+    has_socket: bool,
+}
+
+/// How its manager says that it is.
+#[derive(Debug)]
+struct State {
+    is_running: bool,
+    rows: Vec<(&'static str, String)>,
+}
+
+enum Manager {
+    Systemd(Systemd),
+    Launchd(Launchd),
+}
+
+/// Does it. Settings are read as the service will see them.
+pub(super) fn run(options: &Options, arguments: Arguments) -> Result<(), Failure> {
+    match arguments.action {
+        Action::Install(install) => install.run(options),
+        Action::Uninstall(which) => {
+            match which.manager()? {
+                Manager::Systemd(systemd) => systemd.uninstall()?,
+                Manager::Launchd(launchd) => launchd.uninstall()?,
+            }
+            let scope = which.scope();
+            say(match scope {
+                Scope::User => "The login and the settings are still there.",
+                Scope::System => {
+                    "The login (/var/lib/codex-proxy), the settings (/etc/codex-proxy) and the \
+                     user codex-proxy are still there."
+                }
+            });
+            Ok(())
+        }
+        Action::Start(which) => which.control("start"),
+        Action::Stop(which) => which.control("stop"),
+        Action::Restart(which) => which.control("restart"),
+        Action::Status(which) => which.status(),
+        Action::Logs { which, follow, lines } => match which.manager()? {
+            Manager::Systemd(systemd) => systemd.logs(follow, lines),
+            Manager::Launchd(launchd) => launchd.logs(follow, lines),
+        },
+    }
+}
+
+impl Install {
+    fn run(self, options: &Options) -> Result<(), Failure> {
+        let scope = self.which.scope();
+        let manager = self.which.manager()?;
+        if self.socket && matches!(manager, Manager::Launchd(_)) {
+            let message = "--socket is for systemd; launchd starts the daemon when you log in";
+            return Err(Failure::new(Exit::Usage, message));
+        }
+        let invocation = invocation(scope, options)?;
+        let config = settings(scope, options, &invocation, &self.which.root())?;
+        let definition = Definition::new(scope, &invocation, &config, self.socket)?;
+        let is_real = !self.print && self.which.root.is_none();
+        if is_real && scope == Scope::System && !rustix::process::geteuid().is_root() {
+            let message = "a service of the whole machine needs sudo; without --system it is \
+                           yours alone and needs none";
+            return Err(Failure::new(Exit::Unwritable, message));
+        }
+        if is_real && let Manager::Systemd(systemd) = &manager {
+            systemd.check()?;
+        }
+        let walls = match &manager {
+            Manager::Systemd(systemd) if is_real => systemd.has_walls(&definition.command[0]),
+            _ => true,
+        };
+        let shape = Shape { socket: self.socket, walls };
+        if self.print {
+            let text = match &manager {
+                Manager::Systemd(systemd) => systemd.print(&definition, shape),
+                Manager::Launchd(launchd) => launchd.print(&definition)?,
+            };
+            // A closed pipe is nobody's problem.
+            let _ = write!(std::io::stdout(), "{text}");
+            return Ok(());
+        }
+        if !walls {
+            warn(
+                "This system does not let a user's services have namespaces: the unit comes \
+                 without the walls that need them. `service install --system` has them all.",
+            );
+        }
+        let unseen = unseen(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+        if !unseen.is_empty() {
+            warn(&format!(
+                "The service does not see {}: put settings into the settings file, and other \
+                 variables into {}.",
+                unseen.join(", "),
+                definition.environment_file
+            ));
+        }
+        match &manager {
+            Manager::Systemd(systemd) => systemd.install(&definition, shape, !self.no_start)?,
+            Manager::Launchd(launchd) => launchd.install(&definition, !self.no_start)?,
+        }
+        self.explain(&definition, &manager);
+        Ok(())
+    }
+
+    /// What to know from now on.
+    fn explain(&self, definition: &Definition, manager: &Manager) {
+        let flag = if self.which.system { " --system" } else { "" };
+        say(&format!("It listens on {}.", definition.listen));
+        say(&format!("  codex-proxy service status{flag}"));
+        say(&format!("  codex-proxy service logs{flag} --follow"));
+        match (definition.scope, manager) {
+            (Scope::System, _) => {
+                let assignment = |(name, value): &(String, String)| format!("{name}={value}");
+                let variables: Vec<_> = definition.variables.iter().map(assignment).collect();
+                say(&format!(
+                    "Sign in as its user, whose login is in {STATE} (settings: \
+                     {SYSTEM_SETTINGS}/codex-proxy/config.toml):\n  sudo runuser -u codex-proxy -- \
+                     env {} '{}' login --device",
+                    variables.join(" "),
+                    definition.command[0]
+                ));
+            }
+            (Scope::User, Manager::Systemd(_))
+                if self.which.root.is_some() || !systemd::lingers() =>
+            {
+                say(
+                    "It runs while you are logged in. To have it run from the machine's start on:\n  \
+                     loginctl enable-linger",
+                );
+            }
+            (Scope::User, _) => {}
+        }
+    }
+}
+
+impl Which {
+    fn scope(&self) -> Scope {
+        if self.system { Scope::System } else { Scope::User }
+    }
+
+    fn root(&self) -> Root {
+        Root::new(self.root.clone())
+    }
+
+    fn manager(&self) -> Result<Manager, Failure> {
+        let homeless = || Failure::new(Exit::Config, "there is no home directory: set HOME");
+        match self.manager {
+            Kind::Systemd => {
+                let settings = dirs::config_dir().ok_or_else(homeless)?;
+                Ok(Manager::Systemd(Systemd::new(self.scope(), &settings, self.root())))
+            }
+            Kind::Launchd if self.system => {
+                let message = "--system is for systemd; here the service is an agent of yours, \
+                               which runs while you are logged in: leave out --system";
+                Err(Failure::new(Exit::Usage, message))
+            }
+            Kind::Launchd => {
+                let home = dirs::home_dir().ok_or_else(homeless)?;
+                Ok(Manager::Launchd(Launchd::new(&home, self.root())))
+            }
+        }
+    }
+
+    fn installed(&self) -> Result<(Manager, Installed), Failure> {
+        let manager = self.manager()?;
+        let installed = match &manager {
+            Manager::Systemd(systemd) => systemd.installed(),
+            Manager::Launchd(launchd) => launchd.installed(),
+        };
+        let flag = if self.system { " --system" } else { "" };
+        let installed = installed.ok_or_else(|| {
+            let message = format!(
+                "there is no such service; install it with `codex-proxy service install{flag}`"
+            );
+            Failure::new(Exit::Unavailable, message)
+        })?;
+        Ok((manager, installed))
+    }
+
+    fn control(&self, verb: &str) -> Result<(), Failure> {
+        let (manager, installed) = self.installed()?;
+        match manager {
+            Manager::Systemd(systemd) => systemd.control(verb, installed.has_socket),
+            Manager::Launchd(launchd) => launchd.control(verb),
+        }
+    }
+
+    fn status(&self) -> Result<(), Failure> {
+        let (manager, installed) = self.installed()?;
+        for file in &installed.files {
+            row("file", &file.display().to_string());
+        }
+        let state = match manager {
+            Manager::Systemd(systemd) => systemd.state()?,
+            Manager::Launchd(launchd) => launchd.state(),
+        };
+        for (name, value) in &state.rows {
+            row(name, value);
+        }
+        let listen = self.listen(&installed)?;
+        let health = runtime()?.block_on(probe::health(&listen));
+        match &health {
+            Ok(()) => row("health", &format!("answers on {listen}")),
+            Err(cause) => row("health", &format!("no answer on {listen}: {cause}")),
+        }
+        // With a socket it need not have run before it was asked.
+        if health.is_ok() && (state.is_running || installed.has_socket) {
+            return Ok(());
+        }
+        let message = "the service does not run as it should; see why: codex-proxy service logs";
+        Err(Failure::new(Exit::Unavailable, message))
+    }
+
+    /// Where the service listens: what its manager says, or the settings that it reads.
+    fn listen(&self, installed: &Installed) -> Result<Listen, Failure> {
+        let cli = Cli::try_parse_from(&installed.command);
+        let mut options = cli.map(|cli| cli.options).unwrap_or_default();
+        if installed.listen.is_some() {
+            options.listen.clone_from(&installed.listen);
+        }
+        let invocation = invocation(self.scope(), &options)?;
+        let config = settings(self.scope(), &options, &invocation, &self.root())?;
+        Ok(config.server.listen)
+    }
+}
+
+/// How this program would be run as a service with these options.
+fn invocation(scope: Scope, options: &Options) -> Result<Invocation, Failure> {
+    let fault = |what: &str, error: std::io::Error| {
+        Failure::new(Exit::Internal, format!("cannot tell {what}: {error}"))
+    };
+    let config = options.config.as_ref().map(std::path::absolute).transpose();
+    let value = |name: &&str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+        Some(((*name).to_owned(), value))
+    };
+    let own: Vec<_> = PASSED_ON.iter().filter_map(value).collect();
+    let (certificates, folders): (Vec<_>, Vec<_>) =
+        own.into_iter().partition(|(name, _)| name.contains("CERT"));
+    let (folders, usual_config, environment_file) = match scope {
+        Scope::User => {
+            let usual = config::default_file();
+            let beside = usual.as_deref().and_then(std::path::Path::parent);
+            let environment = beside.map(|folder| folder.join("environment")).unwrap_or_default();
+            (folders, usual, environment)
+        }
+        Scope::System => {
+            let settings = PathBuf::from(SYSTEM_SETTINGS).join("codex-proxy");
+            let folders = [
+                ("CODEX_HOME", STATE),
+                ("XDG_CONFIG_HOME", SYSTEM_SETTINGS),
+                ("XDG_DATA_HOME", "/var/lib"),
+            ];
+            let folders = folders.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            (folders.into(), Some(settings.join("config.toml")), settings.join("environment"))
+        }
+    };
+    Ok(Invocation {
+        program: std::env::current_exe().map_err(|error| fault("where this program is", error))?,
+        config: config.map_err(|error| fault("where the settings file is", error))?,
+        usual_config,
+        listen: options.listen.clone(),
+        log_format: options.log_format.clone(),
+        certificates: certificates.iter().map(|(_, file)| PathBuf::from(file)).collect(),
+        variables: [folders, certificates].concat(),
+        environment_file,
+    })
+}
+
+/// The settings as the service sees them: without the variables of this shell.
+fn settings(
+    scope: Scope,
+    options: &Options,
+    invocation: &Invocation,
+    root: &Root,
+) -> Result<Config, Failure> {
+    let usual = match scope {
+        Scope::User => None,
+        Scope::System => invocation.usual_config.as_ref().map(|file| root.at(file)),
+    };
+    let named = invocation.config.clone().or(usual.clone().filter(|file| file.exists()));
+    let is_none = scope == Scope::System && named.is_none();
+    let home = match scope {
+        Scope::User => dirs::home_dir(),
+        Scope::System => Some(STATE.into()),
+    };
+    let sources = Sources {
+        flags: options.flags(),
+        environment: invocation.variables.iter().cloned().collect::<Environment>(),
+        file: if is_none { None } else { config::read_file(named.as_deref())? },
+        home,
+    };
+    Ok(Config::from_sources(&sources)?.0)
+}
+
+/// Those variables that mean something to the daemon and that the service does not have.
+fn unseen(names: impl Iterator<Item = String>) -> Vec<String> {
+    const PROXIES: [&str; 4] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"];
+    let mut names: Vec<_> = names
+        .filter(|name| {
+            name.starts_with("CODEX_PROXY_") || PROXIES.contains(&name.to_uppercase().as_str())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn row(name: &str, value: &str) {
+    say(&format!("{name:<8} {value}"));
+}
+
+fn say(text: &str) {
+    // A closed pipe is nobody's problem.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+impl From<Unfit> for Failure {
+    fn from(unfit: Unfit) -> Self {
+        Self::new(Exit::Config, unfit)
+    }
+}
