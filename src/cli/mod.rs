@@ -2,7 +2,9 @@
 //!
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
+mod daemon;
 mod exit;
+mod health;
 mod key;
 mod login;
 mod logout;
@@ -29,6 +31,7 @@ Examples:
   codex-proxy --listen 127.0.0.1:8080    serve on another port
   codex-proxy login                      sign in with a browser; --device without one
   codex-proxy status --limits            who is signed in, and what is left of the plan
+  codex-proxy health                     does the daemon run? for containers' health checks
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy simulate --listen 127.0.0.1:9000
@@ -79,6 +82,8 @@ enum Command {
     Simulate,
     /// Print the settings in force and where each value came from
     Config,
+    /// Ask the daemon whether it runs (exit code 0; 69 if nobody answers)
+    Health(health::Arguments),
     /// Make keys for those who may use the daemon
     Key(key::Arguments),
     /// Sign in with ChatGPT
@@ -137,6 +142,10 @@ impl Cli {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
+            }
+            Command::Health(arguments) => {
+                let (config, _) = options.settings()?;
+                health::run(&config, &arguments)
             }
             Command::Config => {
                 let (_, effective) = options.settings()?;
