@@ -2,6 +2,7 @@
 //!
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
+mod capture;
 mod daemon;
 mod exit;
 mod health;
@@ -34,6 +35,7 @@ Examples:
   codex-proxy health                     does the daemon run? for containers' health checks
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
   codex-proxy config                     show the settings in force and where each is from
+  codex-proxy capture on                 write the next requests and answers to a file
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
 
@@ -77,11 +79,16 @@ enum Command {
         /// Answer from a simulated backend: no account needed, nothing leaves this machine
         #[arg(long)]
         simulate: bool,
+        /// Answer from a file that `codex-proxy capture` has made, instead of making answers up
+        #[arg(long, value_name = "FILE", requires = "simulate")]
+        replay: Option<PathBuf>,
     },
     /// Run the simulated Codex backend alone
     Simulate,
     /// Print the settings in force and where each value came from
     Config,
+    /// Have the daemon write requests and answers to a file, so that a report can carry them
+    Capture(capture::Arguments),
     /// Ask the daemon whether it runs (exit code 0; 69 if nobody answers)
     Health(health::Arguments),
     /// Make keys for those who may use the daemon
@@ -116,11 +123,12 @@ pub fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> Result<(), Failure> {
         let options = self.options;
-        match self.command.unwrap_or(Command::Serve { simulate: false }) {
-            Command::Serve { simulate } => {
+        match self.command.unwrap_or(Command::Serve { simulate: false, replay: None }) {
+            Command::Serve { simulate, replay } => {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
-                run::serve(config, if simulate { Backend::Simulated } else { Backend::Codex })
+                let backend = if simulate { Backend::Simulated { replay } } else { Backend::Codex };
+                run::serve(config, backend)
             }
             Command::Simulate => {
                 let address = options.simulator_address()?;
@@ -142,6 +150,10 @@ impl Cli {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
+            }
+            Command::Capture(arguments) => {
+                let (config, _) = options.settings()?;
+                capture::run(&config, &arguments)
             }
             Command::Health(arguments) => {
                 let (config, _) = options.settings()?;

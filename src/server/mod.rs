@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the application and its routes |
 //! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
-//! | `models.rs`, `health.rs` | the other endpoints |
+//! | `models.rs`, `health.rs`, `capture.rs` | the other endpoints |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
 //! | `guard/` | who gets in |
 //! | `body.rs` | the body of a request, within limits |
@@ -14,6 +14,7 @@
 
 mod arrival;
 mod body;
+mod capture;
 mod chat;
 pub mod error;
 mod guard;
@@ -33,6 +34,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::capture::{Capture, Secrets};
 use crate::config::Config;
 use crate::continuity::Memory;
 use crate::credentials::Summary;
@@ -59,6 +61,7 @@ struct Shared {
     account: Account,
     /// Nothing if turns are not to be remembered.
     memory: Option<Memory>,
+    capture: Capture,
 }
 
 /// Whose plan answers.
@@ -104,6 +107,18 @@ impl Account {
         }
     }
 
+    /// What of the account is never written, besides what says itself that it is secret.
+    async fn secrets(&self) -> Secrets {
+        use secrecy::ExposeSecret as _;
+
+        let Self::SignedIn(store) = self else { return Secrets::default() };
+        let Ok(login) = store.login().await else { return Secrets::default() };
+        Secrets::default()
+            .with(Some(login.access_token.expose_secret()), "token")
+            .with(login.account_id.as_deref(), "account id")
+            .with(login.email.as_deref(), "e-mail address")
+    }
+
     /// Which API answers, as far as that can be told without waiting.
     pub fn platform(&self) -> Platform {
         match self {
@@ -137,7 +152,9 @@ impl App {
             async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
-        Ok(Self(Arc::new(Shared { config, guard, upstream, catalogue, account, memory })))
+        let capture = Capture::default();
+        let shared = Shared { config, guard, upstream, catalogue, account, memory, capture };
+        Ok(Self(Arc::new(shared)))
     }
 
     /// The API's index. All routes stand with and without `/v1`, since clients differ in what
@@ -154,6 +171,7 @@ impl App {
             .nest("/v1/v1", api.clone())
             .nest("/v1", api)
             .route("/health", get(health::health))
+            .route("/v1/capture", get(capture::status).post(capture::switch))
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)

@@ -13,6 +13,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
+use crate::capture::{CallTape, Tape};
 use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::responses::error::{Body, Report};
@@ -155,30 +156,41 @@ impl Client {
     ///
     /// `turn_state` is what the backend gave with the answer that `body` continues, within one
     /// loop of tool calls.
+    ///
+    /// What is sent and what comes is noted on the `tape`.
     pub async fn respond(
         &self,
         body: Bytes,
         conversation: Uuid,
         turn_state: Option<&str>,
+        tape: Option<&Tape>,
     ) -> Result<Events, Failure> {
         let seat = self.lanes.take();
-        let response = self
-            .signed(seat.http(), self.idle_timeout, Remedy::Renew, |login| {
-                let url = self.requests.addresses(login).responses.clone();
-                let mut request = Request::new(reqwest::Method::POST, url);
-                *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
-                *request.body_mut() = Some(body.clone().into());
-                Ok(request)
-            })
-            .await?;
-        Ok(Events::new(response, self.idle_timeout, seat))
+        let tape = tape.map(Tape::call);
+        let request = |login: &Login| {
+            let url = self.requests.addresses(login).responses.clone();
+            let mut request = Request::new(reqwest::Method::POST, url);
+            *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
+            if let Some(tape) = &tape {
+                tape.sent(request.headers(), &body);
+            }
+            *request.body_mut() = Some(body.clone().into());
+            Ok(request)
+        };
+        let answer = self
+            .signed(seat.http(), self.idle_timeout, Remedy::Renew, tape.as_ref(), request)
+            .await;
+        if let (Err(failure), Some(tape)) = (&answer, &tape) {
+            tape.failed(failure.reason());
+        }
+        Ok(Events::new(answer?, self.idle_timeout, seat, tape))
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
             let response = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, None, |login| {
                     let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -200,7 +212,7 @@ impl Client {
     pub async fn usage(&self) -> Result<Bytes, Failure> {
         let fetch = async {
             let response = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, None, |login| {
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -219,21 +231,22 @@ impl Client {
         http: &reqwest::Client,
         patience: Duration,
         remedy: Remedy,
+        tape: Option<&CallTape>,
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<Response, Failure> {
         let login = self.logins.login().await?;
         let response = self.send(http, patience, request(&login)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            return accepted(response).await;
+            return accepted(response, tape).await;
         }
         let fresh = match remedy {
             Remedy::Renew => self.logins.rejected(&login).await?,
             Remedy::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return accepted(response).await;
+            return accepted(response, tape).await;
         }
-        accepted(self.send(http, patience, request(&fresh)?).await?).await
+        accepted(self.send(http, patience, request(&fresh)?).await?, tape).await
     }
 
     async fn send(
@@ -254,14 +267,20 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, 
 }
 
 /// The answer if its status is success, else what it reports.
-async fn accepted(response: Response) -> Result<Response, Failure> {
+async fn accepted(response: Response, tape: Option<&CallTape>) -> Result<Response, Failure> {
     let status = response.status();
+    if let Some(tape) = tape {
+        tape.head(status, response.headers());
+    }
     if status.is_success() {
         return readable(response);
     }
     let headers = response.headers().clone();
     let ray = text(&headers, "cf-ray");
     let body = refusal_body(response).await;
+    if let Some(tape) = tape {
+        tape.body(&body);
+    }
     // The edge answers paths that it blocks with 404 and nothing else.
     let blocked = is_page(&headers) || (status == StatusCode::NOT_FOUND && body.is_empty());
     match Report::from_body(&body) {

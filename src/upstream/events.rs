@@ -9,6 +9,7 @@ use http_body_util::BodyDataStream;
 use reqwest::header::HeaderMap;
 use reqwest::{Body, Response};
 
+use crate::capture::CallTape;
 use crate::sse::{self, Limits};
 
 use super::Failure;
@@ -70,14 +71,21 @@ pub struct Events {
     events: sse::Events<Watched<BodyDataStream<Body>>>,
     /// The call's place on its connection.
     _seat: Seat,
+    /// Nothing unless exchanges are captured.
+    tape: Option<CallTape>,
 }
 
 impl Events {
-    pub(super) fn new(response: Response, idle_timeout: Duration, seat: Seat) -> Self {
+    pub(super) fn new(
+        response: Response,
+        idle_timeout: Duration,
+        seat: Seat,
+        tape: Option<CallTape>,
+    ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        Self { head, events, _seat: seat }
+        Self { head, events, _seat: seat, tape }
     }
 
     /// What the headers of the answer say.
@@ -109,12 +117,20 @@ impl Stream for Events {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let event = ready!(Pin::new(&mut self.events).poll_next(cx));
-        Poll::Ready(event.map(|event| {
+        let event = event.map(|event| {
             event.map_err(|error| match error {
                 sse::Error::Body(failure) => failure,
                 sse::Error::NotUtf8 => Failure::Damaged("an event is not valid UTF-8"),
                 error => Failure::Malformed(error.to_string()),
             })
-        }))
+        });
+        if let Some(tape) = &self.tape {
+            match &event {
+                Some(Ok(data)) => tape.event(data),
+                Some(Err(failure)) => tape.failed(failure.reason()),
+                None => tape.ended(),
+            }
+        }
+        Poll::Ready(event)
     }
 }
