@@ -1,5 +1,20 @@
 //! The program as a shell sees it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "cli/chat.rs"]
+mod chat;
+#[path = "cli/doctor.rs"]
+mod doctor;
+#[path = "cli/health.rs"]
+mod health;
+#[path = "cli/launch.rs"]
+mod launch;
+#[path = "cli/models.rs"]
+mod models;
+#[path = "cli/texts.rs"]
+mod texts;
+#[path = "cli/world.rs"]
+mod world;
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -261,8 +261,8 @@ fn marker(text: &str) -> String {
         return text.to_owned();
     }
     let digest = Sha256::digest(text);
-    let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("[redacted: {} bytes, sha256 {digest}]", text.len())
+    let start = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("[redacted: {} bytes, sha256 {start:016x}]", text.len())
 }
 
 fn is_marker(text: &str) -> bool {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::zeroize::Zeroizing;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -383,23 +383,35 @@ fn client(place: &Place) -> reqwest::Result<reqwest::Client> {
 
 /// The first key that the settings know; the daemon takes any of them.
 fn key(settings: &config::Server) -> Result<Option<SecretString>, KeyError> {
-    match (settings.api_keys.first(), &settings.api_key_file) {
-        (Some(key), _) => Ok(Some(key.clone())),
-        (None, Some(path)) => first_of_file(path).map(Some),
-        (None, None) => Ok(None),
+    match settings.api_keys.first() {
+        Some(key) => Ok(Some(key.clone())),
+        None => Ok(keys(settings)?.into_iter().next()),
     }
 }
 
-/// The first key of the file, as the daemon reads it: one on a line, `#` before comments.
-fn first_of_file(path: &Path) -> Result<SecretString, KeyError> {
+/// All keys that the daemon of these settings takes; none if it asks for none.
+pub(super) fn keys(settings: &config::Server) -> Result<Vec<SecretString>, KeyError> {
+    let mut keys = settings.api_keys.clone();
+    if let Some(path) = &settings.api_key_file {
+        keys.extend(of_file(path)?);
+    }
+    Ok(keys)
+}
+
+/// The keys of the file, as the daemon reads it: one on a line, `#` before comments.
+fn of_file(path: &Path) -> Result<Vec<SecretString>, KeyError> {
     let text = std::fs::read_to_string(path)
         .map(Zeroizing::new)
         .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
-    text.lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with('#'))
+    let lines = text.lines().map(str::trim);
+    let keys: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(SecretString::from)
-        .ok_or_else(|| KeyError::Empty { path: path.to_owned() })
+        .collect();
+    if keys.is_empty() {
+        return Err(KeyError::Empty { path: path.to_owned() });
+    }
+    Ok(keys)
 }
 
 fn is_not_http(error: &reqwest::Error) -> bool {
@@ -414,7 +426,7 @@ fn is_not_http(error: &reqwest::Error) -> bool {
 }
 
 /// What lies at the bottom of an error: what the system says.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(cause) = error.source() {
         error = cause;
@@ -467,7 +479,7 @@ mod tests {
             (both.as_str(), Some("kx3-09Zqv_T1bWm4RsYd7A")),
         ] {
             let daemon = Daemon::of(&server(settings)).unwrap();
-            let key = daemon.key().unwrap().map(|key| key.expose_secret());
+            let key = daemon.key().unwrap().map(ExposeSecret::expose_secret);
             assert_eq!(key, expected, "{settings}");
             assert!(expected.is_none_or(|key| !format!("{daemon:?}").contains(key)));
         }

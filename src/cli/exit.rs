@@ -25,7 +25,7 @@ pub enum Exit {
     Internal = 70,
     /// The ports of the sign-in are taken.
     PortTaken = 71,
-    /// The login cannot be written.
+    /// The login or another file cannot be written.
     Unwritable = 73,
     /// Nobody finished the sign-in in time.
     TimedOut = 75,
@@ -35,11 +35,15 @@ pub enum Exit {
     NotSignedIn = 77,
     /// The settings are wrong.
     Config = 78,
+    /// `run`: the command is there and cannot be run.
+    CommandNotRunnable = 126,
+    /// `run`: there is no such command.
+    CommandNotFound = 127,
 }
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Ok,
         Self::Usage,
         Self::Declined,
@@ -52,6 +56,8 @@ impl Exit {
         Self::WrongState,
         Self::NotSignedIn,
         Self::Config,
+        Self::CommandNotRunnable,
+        Self::CommandNotFound,
     ];
 }
 
@@ -73,6 +79,16 @@ impl Failure {
     /// A failure with a message that says what to do next.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string() }
+    }
+
+    /// A failure that has been told already.
+    pub(super) fn silent(exit: Exit) -> Self {
+        Self { exit, message: String::new() }
+    }
+
+    /// Whether it has been told already.
+    pub(super) fn is_silent(&self) -> bool {
+        self.message.is_empty()
     }
 }
 

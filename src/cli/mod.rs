@@ -3,14 +3,24 @@
 //! A command is a variant of `Command` and an arm of `Cli::run`.
 
 mod capture;
+mod chat;
+mod completions;
 mod daemon;
+mod doctor;
+mod examples;
 mod exit;
 mod health;
 mod key;
+mod launch;
 mod login;
 mod logout;
+mod man;
+mod models;
+mod output;
 mod run;
+mod sign;
 mod signals;
+mod snippet;
 mod status;
 
 use std::io::Write as _;
@@ -18,7 +28,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::exit::{Exit, Failure};
 pub use self::run::Backend;
@@ -32,7 +42,12 @@ Examples:
   codex-proxy --listen 127.0.0.1:8080    serve on another port
   codex-proxy login                      sign in with a browser; --device without one
   codex-proxy status --limits            who is signed in, and what is left of the plan
+  codex-proxy doctor                     check everything, and say what to do about it
   codex-proxy health                     does the daemon run? for containers' health checks
+  codex-proxy models                     which models there are
+  codex-proxy chat \"Hello!\"              ask something
+  codex-proxy snippet python             how to tell a client of the daemon
+  codex-proxy run -- aider               run a program that finds the daemon
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
   codex-proxy config                     show the settings in force and where each is from
   codex-proxy capture on                 write the next requests and answers to a file
@@ -45,8 +60,9 @@ or one of `[server] api_keys` if there are any.
 Exit codes:
   0 fine, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
   69 backend or sign-in service not available, 70 internal error, 71 sign-in port taken,
-  73 login cannot be written, 75 sign-in timed out, 76 answer to another sign-in,
-  77 not signed in, 78 wrong settings";
+  73 login or file cannot be written, 75 sign-in timed out, 76 answer to another sign-in,
+  77 not signed in, 78 wrong settings; of `run`: 126 command cannot be run, 127 command not found,
+  128 and more ended by a signal, else the command's own";
 
 /// Turns your own ChatGPT plan into a local OpenAI API.
 #[derive(Debug, Parser)]
@@ -75,6 +91,7 @@ struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon (what happens without a command)
+    #[command(after_help = examples::SERVE)]
     Serve {
         /// Answer from a simulated backend: no account needed, nothing leaves this machine
         #[arg(long)]
@@ -82,23 +99,55 @@ enum Command {
         /// Answer from a file that `codex-proxy capture` has made, instead of making answers up
         #[arg(long, value_name = "FILE", requires = "simulate")]
         replay: Option<PathBuf>,
+        /// Stop when standard input ends, as for a daemon that belongs to another process
+        #[arg(long = launch::UNTIL_STDIN_ENDS, hide = true)]
+        until_stdin_ends: bool,
     },
     /// Run the simulated Codex backend alone
+    #[command(after_help = examples::SIMULATE)]
     Simulate,
     /// Print the settings in force and where each value came from
+    #[command(after_help = examples::CONFIG)]
     Config,
     /// Have the daemon write requests and answers to a file, so that a report can carry them
+    #[command(after_help = examples::CAPTURE)]
     Capture(capture::Arguments),
     /// Ask the daemon whether it runs (exit code 0; 69 if nobody answers)
+    #[command(after_help = examples::HEALTH)]
     Health(health::Arguments),
+    /// Check settings, login, network and clients, and say what to do
+    #[command(after_help = examples::DOCTOR)]
+    Doctor(doctor::Arguments),
+    /// List the models
+    #[command(after_help = examples::MODELS)]
+    Models(models::Arguments),
+    /// Ask something and print the answer as it comes
+    #[command(after_help = examples::CHAT)]
+    Chat(chat::Arguments),
+    /// Run a command that finds the daemon, which is started if none runs
+    #[command(after_help = examples::RUN)]
+    Run(launch::Arguments),
+    /// Print the settings for a client
+    #[command(after_help = examples::SNIPPET)]
+    Snippet(snippet::Arguments),
     /// Make keys for those who may use the daemon
+    #[command(after_help = examples::KEY)]
     Key(key::Arguments),
     /// Sign in with ChatGPT
+    #[command(after_help = examples::LOGIN)]
     Login(login::Arguments),
     /// Sign out
+    #[command(after_help = examples::LOGOUT)]
     Logout(logout::Arguments),
     /// Show who is signed in
+    #[command(after_help = examples::STATUS)]
     Status(status::Arguments),
+    /// Print what has a shell complete commands and options
+    #[command(after_help = examples::COMPLETIONS)]
+    Completions(completions::Arguments),
+    /// Print or write the manual
+    #[command(after_help = examples::MAN)]
+    Man(man::Arguments),
 }
 
 /// Runs the program.
@@ -114,7 +163,9 @@ pub fn main() -> ExitCode {
     match cli.run() {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "codex-proxy: {failure}");
+            if !failure.is_silent() {
+                let _ = writeln!(std::io::stderr(), "codex-proxy: {failure}");
+            }
             failure.exit.into()
         }
     }
@@ -123,10 +174,17 @@ pub fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> Result<(), Failure> {
         let options = self.options;
-        match self.command.unwrap_or(Command::Serve { simulate: false, replay: None }) {
-            Command::Serve { simulate, replay } => {
+        match self.command.unwrap_or(Command::Serve {
+            simulate: false,
+            replay: None,
+            until_stdin_ends: false,
+        }) {
+            Command::Serve { simulate, replay, until_stdin_ends } => {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
+                if until_stdin_ends {
+                    launch::stop_with_stdin();
+                }
                 let backend = if simulate { Backend::Simulated { replay } } else { Backend::Codex };
                 run::serve(config, backend)
             }
@@ -159,6 +217,27 @@ impl Cli {
                 let (config, _) = options.settings()?;
                 health::run(&config, &arguments)
             }
+            Command::Doctor(arguments) => doctor::run(&options, &arguments),
+            Command::Models(arguments) => {
+                let (config, _) = options.settings()?;
+                models::run(&config, &arguments)
+            }
+            Command::Chat(arguments) => {
+                let (config, _) = options.settings()?;
+                chat::run(&config, &arguments)
+            }
+            Command::Run(arguments) => {
+                let (config, _) = options.settings()?;
+                let code = launch::run(&config, options.config.as_deref(), &arguments)?;
+                // The command's own code, which is none of those of `Exit`; nothing is left to do.
+                std::process::exit(code.into())
+            }
+            Command::Snippet(arguments) => {
+                let (config, _) = options.settings()?;
+                snippet::run(&config, &arguments)
+            }
+            Command::Completions(arguments) => completions::run(&arguments, Cli::command()),
+            Command::Man(arguments) => man::run(&arguments, Cli::command()),
             Command::Config => {
                 let (_, effective) = options.settings()?;
                 let _ = write!(std::io::stdout(), "{}{effective}", options.settings_file());
@@ -170,10 +249,14 @@ impl Cli {
 
 impl Options {
     fn settings(&self) -> Result<(Config, Effective), Failure> {
+        Ok(self.load()?)
+    }
+
+    fn load(&self) -> Result<(Config, Effective), config::Error> {
         let flags = Flags::default()
             .with("server", "listen", "--listen", self.listen.clone())
             .with("log", "format", "--log-format", self.log_format.clone());
-        Ok(config::load(self.config.as_deref(), flags)?)
+        config::load(self.config.as_deref(), flags)
     }
 
     /// A comment that says which settings file was looked for.
@@ -208,8 +291,6 @@ impl Options {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -227,6 +308,39 @@ mod tests {
             let cli = Cli::try_parse_from(line).unwrap();
             assert_eq!(cli.options.listen.as_deref(), Some("[::1]:1"), "{line:?}");
         }
+    }
+
+    #[test]
+    fn every_command_has_examples_in_its_help() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let name = command.get_name();
+            assert!(help.starts_with("Examples:\n"), "{name} has none");
+            assert!(help.contains(&format!("codex-proxy {name}")) || name == "serve", "{name}");
+            assert!(command.get_about().is_some(), "{name}");
+        }
+    }
+
+    /// The words of a line of examples, without what a shell or a reader takes from it.
+    fn words(line: &str) -> Vec<String> {
+        let line = line.trim_start().split("  ").next().unwrap_or_default();
+        let line = line.split(['>', '|', '<']).next().unwrap_or_default().replace('"', "");
+        line.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_example_is_a_line_that_is_understood() {
+        let mut count = 0;
+        let command = Cli::command();
+        for command in command.get_subcommands().chain([&command]) {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.lines().filter(|line| line.starts_with("  codex-proxy")) {
+                let parsed = Cli::try_parse_from(words(line));
+                assert!(parsed.is_ok(), "{line}: {:?}", parsed.err().map(|e| e.to_string()));
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count}");
     }
 
     #[test]

@@ -28,6 +28,14 @@ pub(super) struct Entry {
 }
 
 impl Effective {
+    /// What is not as it is by default: each setting, as in `[server] listen`, and who set it.
+    pub fn changed(&self) -> impl Iterator<Item = (String, &Origin)> {
+        self.sections.iter().flat_map(|Section { name: section, entries }| {
+            let set = entries.iter().filter(|entry| entry.origin != Origin::Default);
+            set.map(move |entry| (format!("[{section}] {}", entry.name), &entry.origin))
+        })
+    }
+
     /// The entries of `[name]`.
     pub(super) fn section(&mut self, name: &str) -> &mut Vec<Entry> {
         let at = self.sections.iter().position(|section| section.name == name);

@@ -128,6 +128,9 @@ mod tests {
 
     use super::*;
 
+    /// Over what a request came, with what headers, and whether it may.
+    type Case<'c> = (Option<Arrival>, &'c [(&'c str, &'c str)], bool);
+
     #[tokio::test]
     async fn only_programs_of_this_machine_are_near() {
         let tcp = |local: &str, peer: &str| {
@@ -135,7 +138,7 @@ mod tests {
             Some(Arrival::Tcp { local, peer })
         };
         let near = tcp("127.0.0.1:1", "127.0.0.1:2");
-        let cases: [(Option<Arrival>, &[(&str, &str)], bool); 12] = [
+        let cases: [Case<'_>; 12] = [
             (near, &[], true),
             (near, &[("authorization", "Bearer k")], true),
             (Some(Arrival::Unix), &[], true),

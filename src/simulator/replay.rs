@@ -208,8 +208,9 @@ fn events(events: &[Event], end: &End) -> Body {
 fn frame(data: &str) -> String {
     let json: Value = serde_json::from_str(data).unwrap_or_default();
     let kind = json["type"].as_str().map(|kind| format!("event: {kind}\n")).unwrap_or_default();
-    let data: String = data.split('\n').map(|line| format!("data: {line}\n")).collect();
-    format!("{kind}{data}\n")
+    // A line break in the data begins another line of it.
+    let data = data.replace('\n', "\ndata: ");
+    format!("{kind}data: {data}\n\n")
 }
 
 #[cfg(test)]

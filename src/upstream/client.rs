@@ -156,9 +156,17 @@ impl Client {
     ///
     /// `turn_state` is what the backend gave with the answer that `body` continues, within one
     /// loop of tool calls.
-    ///
-    /// What is sent and what comes is noted on the `tape`.
     pub async fn respond(
+        &self,
+        body: Bytes,
+        conversation: Uuid,
+        turn_state: Option<&str>,
+    ) -> Result<Events, Failure> {
+        self.respond_taped(body, conversation, turn_state, None).await
+    }
+
+    /// The same, with what is sent and what comes noted on the `tape`.
+    pub async fn respond_taped(
         &self,
         body: Bytes,
         conversation: Uuid,

@@ -47,7 +47,7 @@ fn client(backend: &str, store: &Store) -> Client {
 }
 
 async fn respond(client: &Client) -> bool {
-    client.respond(Bytes::from_static(b"{}"), uuid::Uuid::nil(), None, None).await.is_ok()
+    client.respond(Bytes::from_static(b"{}"), uuid::Uuid::nil(), None).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,12 +42,16 @@ fn modules_name_only_what_lies_below_them() {
         (
             "cli",
             &[
+                "responses",
+                "sse",
                 "config",
                 "credentials",
+                "upstream",
+                "models",
                 "server",
                 "simulator",
                 "telemetry",
-                "upstream",
+                "effort",
                 "platform",
                 "capture",
             ],

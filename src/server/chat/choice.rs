@@ -46,7 +46,7 @@ impl Order {
                 tokio::time::sleep(pause).await;
             }
             let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            order.client.respond(body, order.conversation, turn_state, tape).await
+            order.client.respond_taped(body, order.conversation, turn_state, tape).await
         }
         .boxed()
     }

@@ -103,7 +103,7 @@ fn client(base: &str) -> Client {
 }
 
 async fn respond(client: &Client) -> Result<Events, Failure> {
-    client.respond(Bytes::from_static(b"{\"model\":\"m\"}"), CONVERSATION, None, None).await
+    client.respond(Bytes::from_static(b"{\"model\":\"m\"}"), CONVERSATION, None).await
 }
 
 fn answer(status: u16, body: impl Into<ServerBody>) -> Answer {

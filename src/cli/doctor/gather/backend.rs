@@ -1,0 +1,147 @@
+//! What the backend says to the login: its models, the plan's limits and, if asked for, an answer.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::super::facts::{Asked, Backend, Call, Window};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::run::store;
+use crate::cli::sign::{self, Signed};
+use crate::config::{CodexConfig, Config};
+use crate::credentials::Location;
+use crate::models::{List, Source};
+use crate::platform::Platform;
+use crate::responses::event::Event;
+use crate::upstream::{self, Client};
+
+/// How long the tiny call may take.
+const CALL: Duration = Duration::from_secs(90);
+
+pub(super) async fn look(config: &Config, with_call: bool) -> Backend {
+    let (client, platform) = match client(config) {
+        Ok(client) => client,
+        Err(failure) => {
+            return Backend { models: Err(told(failure)), limits: None, call: None };
+        }
+    };
+    let list = match client.models().await {
+        // A list that offers nothing is a finding.
+        Ok(answer) => Ok(List::parse(&answer.body, Source::Backend)),
+        Err(failure) => Err(told(failure)),
+    };
+    let models = list.as_ref().map_err(Clone::clone);
+    let models = models.map(|list| list.as_ref().map_or(0, |list| list.listed().count()));
+    if models.is_err() {
+        return Backend { models, limits: None, call: None };
+    }
+    let limits = match platform {
+        Platform::Codex => Some(limits(&client).await),
+        Platform::Public => None,
+    };
+    let call = match list {
+        Ok(Some(list)) if with_call => Some(call(&client, config, &list).await),
+        _ => None,
+    };
+    Backend { models, limits, call }
+}
+
+fn client(config: &Config) -> Result<(Client, Platform), Failure> {
+    let Signed { logins, platform } =
+        sign::logins(config, store(config, Location::of(&config.auth))?)?;
+    let client =
+        Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
+    Ok((client, platform))
+}
+
+/// How a command would end, and what it would say.
+fn told(failure: impl Into<Failure>) -> (Exit, String) {
+    let failure = failure.into();
+    (failure.exit, failure.to_string())
+}
+
+async fn limits(client: &Client) -> Asked<Vec<Window>> {
+    let body = client.usage().await.map_err(told)?;
+    let usage: Value = serde_json::from_slice(&body)
+        .map_err(|_| (Exit::Unavailable, "they cannot be read".to_owned()))?;
+    Ok(windows(&usage))
+}
+
+/// The windows of the plan's limits: either may be missing.
+fn windows(usage: &Value) -> Vec<Window> {
+    let window = |name| {
+        let window = &usage["rate_limit"][name];
+        Some(Window {
+            used_percent: window["used_percent"].as_f64()?,
+            length: Duration::from_secs(window["limit_window_seconds"].as_u64()?),
+            begins_anew: window["reset_at"].as_i64().and_then(|at| Timestamp::from_second(at).ok()),
+        })
+    };
+    ["primary_window", "secondary_window"].into_iter().filter_map(window).collect()
+}
+
+/// A call that is as small as one can be.
+async fn call(client: &Client, config: &Config, list: &List) -> Asked<Call> {
+    let wanted = CodexConfig::read(&config.auth.codex_home).model;
+    let info = wanted.as_deref().and_then(|name| list.find(name)).or_else(|| list.first());
+    let Some(info) = info else {
+        return Err((Exit::Unavailable, "there is no model to call".to_owned()));
+    };
+    let mut request = json!({
+        "model": info.slug,
+        "instructions": "Answer with the one word: ok",
+        "input": [{"type": "message", "role": "user",
+                   "content": [{"type": "input_text", "text": "ok?"}]}],
+        "store": false,
+        "stream": true,
+    });
+    if let Some(least) = info.efforts.iter().min() {
+        request["reasoning"] = json!({"effort": least.as_str()});
+    }
+    let begun = Instant::now();
+    match timeout(CALL, answer(client, request.to_string())).await {
+        Ok(Ok(())) => Ok(Call { model: info.slug.clone(), took: begun.elapsed() }),
+        Ok(Err(failure)) => Err(told(failure)),
+        Err(_) => {
+            let message = format!("{} gave no answer within {} s", info.slug, CALL.as_secs());
+            Err((Exit::Unavailable, message))
+        }
+    }
+}
+
+/// Waits for the end of the answer.
+async fn answer(client: &Client, request: String) -> Result<(), upstream::Failure> {
+    let mut events = pin!(client.respond(request.into(), Uuid::new_v4(), None).await?);
+    while let Some(data) = events.next().await {
+        match Event::parse(&data?) {
+            Some(Event::Ended(..)) => return Ok(()),
+            Some(Event::Failed(report)) => return Err(upstream::Failure::Reported(report)),
+            _ => {}
+        }
+    }
+    Err(upstream::Failure::Disconnected { cause: "the stream ended".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_window_may_be_missing() {
+        let window = |used: f64, seconds: u64| json!({"used_percent": used, "limit_window_seconds": seconds});
+        let read = |primary, secondary| {
+            let usage = json!({"rate_limit":
+                {"primary_window": primary, "secondary_window": secondary}});
+            windows(&usage).iter().map(|window| window.used_percent).collect::<Vec<_>>()
+        };
+        assert_eq!(read(window(4.0, 60), window(5.5, 70)), [4.0, 5.5]);
+        assert_eq!(read(Value::Null, window(5.0, 70)), [5.0]);
+        assert_eq!(read(Value::Null, Value::Null), [0.0; 0]);
+        assert!(windows(&json!([])).is_empty());
+    }
+}

@@ -1,0 +1,54 @@
+//! The settings, and the keys of clients.
+
+use super::super::facts::{Keys, Settings};
+use super::super::finding::{Finding, Topic};
+use crate::cli::exit::Exit;
+
+const TOPIC: Topic = Topic::Settings;
+
+pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![file(settings)];
+    findings.extend(settings.problems.iter().map(|problem| {
+        Finding::problem(TOPIC, Exit::Config, "settings.wrong", problem).mend(
+            "correct it; config.example.toml has every setting, and `codex-proxy config` \
+                   shows what is in force",
+        )
+    }));
+    if !settings.changed.is_empty() {
+        let text = format!("not as by default: {}", settings.changed.join(", "));
+        findings.push(Finding::note(TOPIC, "settings.changed", text));
+    }
+    findings
+}
+
+fn file(settings: &Settings) -> Finding {
+    let Some(file) = &settings.file else {
+        let text = "there is no folder for settings on this system; flags and variables remain";
+        return Finding::note(TOPIC, "settings.no-folder", text);
+    };
+    if settings.file_exists {
+        Finding::good(TOPIC, "settings.file", format!("read from {}", file.display()))
+    } else {
+        let text = format!("{} does not exist: the defaults are in force", file.display());
+        Finding::good(TOPIC, "settings.defaults", text)
+    }
+}
+
+pub(super) fn judge_keys(keys: &Keys, settings: &Settings) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(problem) = &keys.problem {
+        // The message says what to do.
+        findings.push(Finding::problem(TOPIC, Exit::Config, "keys.file", problem));
+    } else if keys.are_needed {
+        findings.push(Finding::good(TOPIC, "keys.needed", "clients have to send an API key"));
+    }
+    let in_file =
+        settings.file.iter().filter(|_| keys.are_in_settings_file && settings.file_is_open);
+    for file in keys.open_file.iter().chain(in_file) {
+        let file = file.display();
+        let text = format!("other users of this machine can read the API keys in {file}");
+        let finding = Finding::warning(TOPIC, "keys.open", text);
+        findings.push(finding.mend(format!("chmod 600 {file}")));
+    }
+    findings
+}

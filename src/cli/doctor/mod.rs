@@ -1,0 +1,80 @@
+//! `codex-proxy doctor`: what is wrong, and what to do about it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `facts.rs` | what there is to know, as plain data |
+//! | `gather/` | finding it out: all the IO |
+//! | `judge/` | what it means: pure |
+//! | `finding.rs` | one thing found, and how grave it is |
+//! | `report.rs` | the findings for people and for programs |
+
+mod facts;
+mod finding;
+mod gather;
+mod judge;
+mod report;
+
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Args;
+
+use super::Options;
+use super::exit::{Exit, Failure};
+use super::output;
+use super::run::runtime;
+
+/// How far to go.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Make one tiny call, which counts against the plan
+    #[arg(long)]
+    live: bool,
+    /// Ask nobody but this machine
+    #[arg(long, conflicts_with = "live")]
+    offline: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks, judges and reports.
+pub(super) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failure> {
+    let scope = match (arguments.offline, arguments.live) {
+        (true, _) => gather::Scope::Offline,
+        (false, false) => gather::Scope::Backend,
+        (false, true) => gather::Scope::Call,
+    };
+    let waiting = Waiting::begin();
+    let facts = runtime()?.block_on(gather::facts(options, scope));
+    waiting.end();
+    let findings = judge::findings(&facts);
+    if arguments.json {
+        output::print(format!("{:#}\n", report::to_json(&findings)))?;
+    } else {
+        output::print_coloured(&report::to_text(&findings))?;
+    }
+    match finding::worst(&findings) {
+        Exit::Ok => Ok(()),
+        // Everything has been said.
+        exit => Err(Failure::silent(exit)),
+    }
+}
+
+/// A line for those who look on, which goes when there is something better to see.
+struct Waiting(bool);
+
+impl Waiting {
+    fn begin() -> Self {
+        let is_seen = std::io::stderr().is_terminal();
+        if is_seen {
+            let _ = write!(std::io::stderr(), "looking …");
+        }
+        Self(is_seen)
+    }
+
+    fn end(self) {
+        if self.0 {
+            let _ = write!(std::io::stderr(), "\r          \r");
+        }
+    }
+}

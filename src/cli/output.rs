@@ -1,0 +1,27 @@
+//! What commands print.
+
+use std::io::{ErrorKind, Write as _};
+
+use super::exit::{Exit, Failure};
+
+/// Prints all of it to standard output. A closed pipe is nobody's problem; a full disk is.
+pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    checked(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()))
+}
+
+/// The same with the colours that its text has, if they are wanted: at a terminal, unless
+/// `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say otherwise, and elsewhere with `CLICOLOR_FORCE`.
+pub(super) fn print_coloured(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    checked(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+}
+
+fn checked(written: std::io::Result<()>) -> Result<(), Failure> {
+    match written {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::new(Exit::Internal, format!("cannot write to standard output: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

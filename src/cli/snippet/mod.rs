@@ -1,0 +1,249 @@
+//! `codex-proxy snippet`: what to tell a client.
+
+mod table;
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal as _, Write as _};
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use self::table::{CLIENTS, Client};
+use super::daemon::Place;
+use super::exit::{Exit, Failure};
+use super::output;
+use crate::config::Config;
+
+/// What stands for a key that is not shown.
+const PLACEHOLDER: &str = "YOUR-KEY";
+/// What is sent where no key is asked for: most clients insist on one.
+const ANY: &str = "any";
+
+/// For whom.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The client; without one, all are listed
+    #[arg(value_parser = names(), hide_possible_values = true)]
+    client: Option<String>,
+    /// The model that it is to use [default: `default`, which the daemon understands]
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// Print a key of the settings where one is needed, instead of a placeholder
+    #[arg(long)]
+    show_key: bool,
+}
+
+/// Prints the settings for a client, or which clients there are.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let Some(client) = arguments.client.as_deref().and_then(find) else {
+        return output::print(list());
+    };
+    let place = Place::of(&config.server.listen).ok_or_else(|| {
+        let message =
+            "the settings have the system choose the daemon's port; name it with --listen";
+        Failure::new(Exit::Usage, message)
+    })?;
+    let model = arguments.model.as_deref().unwrap_or("default");
+    if !is_plain(model) {
+        let message = "the model's name holds characters that no model's name has";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let key = key(config, arguments.show_key)?;
+    let text = render(client, &place, key.expose_secret(), model)?;
+    output::print(format!("{text}\n"))?;
+    let mut notes = client.note.to_owned();
+    if key.expose_secret() == PLACEHOLDER && client.text.contains("<KEY>") {
+        let _ = write!(notes, "\n{PLACEHOLDER} is one of the daemon's API keys (--show-key).");
+    }
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() && !notes.trim().is_empty() {
+        let _ = writeln!(stderr, "\n{}", notes.trim());
+    }
+    Ok(())
+}
+
+/// Those that there is something for: the shell completes them, too.
+fn names() -> PossibleValuesParser {
+    CLIENTS.iter().map(|client| client.name).into()
+}
+
+fn find(name: &str) -> Option<&'static Client> {
+    CLIENTS.iter().find(|client| client.name == name)
+}
+
+fn list() -> String {
+    let width = CLIENTS.iter().map(|client| client.name.len()).max().unwrap_or_default();
+    CLIENTS.iter().fold(String::new(), |mut text, client| {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(text, "{:<width$}  {}", client.name, client.title);
+        text
+    })
+}
+
+/// The key to print.
+fn key(config: &Config, show: bool) -> Result<SecretString, Failure> {
+    if !config.server.needs_key() {
+        return Ok(ANY.into());
+    }
+    if !show {
+        return Ok(PLACEHOLDER.into());
+    }
+    let daemon = super::daemon::Daemon::of(&config.server)?;
+    let key = daemon.key().map_err(|error| Failure::new(Exit::Config, error))?;
+    let key = key.cloned().unwrap_or_else(|| ANY.into());
+    if !is_plain(key.expose_secret()) {
+        let message = "the key holds characters that would have to be quoted; copy it from the \
+                       settings, or make another one with `codex-proxy key new`";
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    Ok(key)
+}
+
+/// Whether a text means itself in shells, JSON, YAML strings and programs.
+fn is_plain(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._:/+=@() ".contains(c);
+    !text.is_empty() && text.chars().all(is_plain)
+}
+
+fn render(client: &Client, place: &Place, key: &str, model: &str) -> Result<String, Failure> {
+    let template = match (place, client.by_socket) {
+        (Place::Tcp(_), _) => client.text.to_owned(),
+        (Place::Unix(path), Some(text)) => match path.to_str().filter(|path| is_plain(path)) {
+            Some(path) => text.replace("<SOCKET>", path),
+            None => return Err(no_socket(client)),
+        },
+        (Place::Unix(_), None) => return Err(no_socket(client)),
+    };
+    Ok(template
+        .replace("<BASE>", &format!("{}/v1", place.base_url()))
+        .replace("<MODEL>", model)
+        .replace("<KEY>", key))
+}
+
+fn no_socket(client: &Client) -> Failure {
+    let message = format!(
+        "{} cannot use the socket that `[server] listen` names; have the daemon listen on an \
+         address",
+        client.title
+    );
+    Failure::new(Exit::Usage, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> Place {
+        Place::Tcp(([127, 0, 0, 1], 10455).into())
+    }
+
+    fn rendered(name: &str) -> String {
+        render(find(name).unwrap(), &place(), "the-key", "the-model").unwrap()
+    }
+
+    /// What a client gets is a contract: `tests/cli/snippets` has it, one file for each.
+    #[test]
+    fn every_snippet_is_what_its_file_says() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snippets");
+        for client in CLIENTS {
+            let file = folder.join(format!("{}.txt", client.name));
+            let text = rendered(client.name) + "\n";
+            if std::env::var_os("CODEX_PROXY_TEST_BLESS").is_some() {
+                std::fs::write(&file, &text).unwrap();
+            }
+            let expected = std::fs::read_to_string(&file).unwrap_or_default();
+            assert_eq!(text, expected, "{}", client.name);
+        }
+        let files = std::fs::read_dir(folder).unwrap().count();
+        assert_eq!(files, CLIENTS.len(), "a file without a client");
+    }
+
+    #[test]
+    fn names_are_plain_and_differ() {
+        let mut names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), CLIENTS.len());
+        for client in CLIENTS {
+            assert!(client.name.bytes().all(|b| b.is_ascii_lowercase() || b"-8".contains(&b)));
+            assert!(!client.title.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_json_or_yaml_can_be_read_as_such() {
+        for name in ["opencode", "zed"] {
+            serde_json::from_str::<serde_json::Value>(&rendered(name)).unwrap();
+        }
+        for name in ["continue", "hermes-agent", "librechat", "llm"] {
+            assert!(!rendered(name).contains('\t'), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_snippet_has_what_it_needs_and_no_placeholder_of_ours() {
+        for client in CLIENTS {
+            let text = rendered(client.name);
+            assert!(!text.contains('<') && !text.contains('>'), "{}: {text}", client.name);
+            // The key of llm and Zed is kept elsewhere, and Cursor needs another address.
+            if !["llm", "zed"].contains(&client.name) {
+                assert!(text.contains("the-key"), "{}", client.name);
+            }
+            if client.name != "cursor" {
+                assert!(text.contains("http://127.0.0.1:10455/v1"), "{}", client.name);
+            }
+            if !["env", "n8n", "open-webui"].contains(&client.name) {
+                assert!(text.contains("the-model"), "{}", client.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_socket_is_for_those_who_can_use_one() {
+        let socket = Place::Unix("/run/api.sock".into());
+        for client in CLIENTS {
+            match render(client, &socket, "k", "m") {
+                Ok(text) => assert!(text.contains("/run/api.sock"), "{text}"),
+                Err(failure) => assert_eq!(failure.exit, Exit::Usage, "{}", client.name),
+            }
+        }
+        assert!(render(find("curl").unwrap(), &socket, "k", "m").is_ok());
+        let odd = Place::Unix("/run/a'b".into());
+        assert!(render(find("curl").unwrap(), &odd, "k", "m").is_err());
+    }
+
+    #[test]
+    fn keys_show_only_if_asked_for() {
+        let config = |toml: &str| Config::from_toml(toml).unwrap();
+        let open = config("");
+        let closed = config("[server]\napi_keys = [\"kx3-09Zqv_T1bWm4RsYd7A\"]");
+        for (config, show, expected) in [
+            (&open, false, ANY),
+            (&open, true, ANY),
+            (&closed, false, PLACEHOLDER),
+            (&closed, true, "kx3-09Zqv_T1bWm4RsYd7A"),
+        ] {
+            assert_eq!(key(config, show).unwrap().expose_secret(), expected);
+        }
+        let quoted = config("[server]\napi_keys = [\"kx3-09Zqv'T1bWm4RsYd7A\"]");
+        assert_eq!(key(&quoted, true).unwrap_err().exit, Exit::Usage);
+    }
+
+    #[test]
+    fn only_what_means_itself_is_put_into_snippets() {
+        for (text, expected) in [
+            ("gpt-5.5", true),
+            ("openai/gpt-5.5:high", true),
+            ("gpt-5.5 (high)", true),
+            ("", false),
+            ("a\"b", false),
+            ("a'b", false),
+            ("a$b", false),
+            ("a\nb", false),
+            ("a\\b", false),
+        ] {
+            assert_eq!(is_plain(text), expected, "{text:?}");
+        }
+    }
+}

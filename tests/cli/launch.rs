@@ -1,0 +1,135 @@
+//! `codex-proxy run`
+#![cfg(unix)]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::world::{KEY, World, free_address, set_mode, until};
+
+/// Prints the daemon's address, and has it answer.
+const ASK: &str = "address=${OPENAI_BASE_URL#http://}; echo \"${address%/v1}\"; \
+                   exec \"$0\" chat --listen \"${address%/v1}\" 'Hello!'";
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-proxy");
+
+fn is_up(world: &World, address: &str) -> bool {
+    world.run(&["health", "--listen", address]).code == Some(0)
+}
+
+#[test]
+fn a_command_finds_the_daemon_that_runs() {
+    let mut world = World::new();
+    world.set("CODEX_PROXY_SERVER_API_KEYS", KEY);
+    let daemon = world.simulating();
+    let print = "echo \"$OPENAI_BASE_URL $OPENAI_API_BASE $OPENAI_API_KEY $NO_PROXY\"";
+    let ended = world.run(&["run", "--listen", &daemon.address, "--", "sh", "-c", print]);
+    let base = format!("http://{}/v1", daemon.address);
+    let expected = format!("{base} {base} {KEY} 127.0.0.1,localhost,::1\n");
+    assert_eq!((ended.code, ended.out), (Some(0), expected));
+    assert!(is_up(&world, &daemon.address), "it is not this command's to end");
+}
+
+#[test]
+fn a_daemon_is_started_and_ends_with_the_command() {
+    let mut world = World::new();
+    let _backend = world.simulated_backend();
+    world.sign_in();
+    let address = free_address();
+    let ended = world.run(&["run", "--listen", &address, "--", "sh", "-c", ASK, PROGRAM]);
+    let expected = format!("{address}\nThis is a simulated answer to: Hello!\n");
+    assert_eq!((ended.code, ended.out.as_str()), (Some(0), expected.as_str()), "{}", ended.err);
+    assert!(!is_up(&world, &address));
+}
+
+#[test]
+fn a_made_up_backend_is_never_that_of_a_real_daemon() {
+    let mut world = World::new();
+    let _backend = world.simulated_backend();
+    world.sign_in();
+    let daemon = world.daemon(&["serve"]);
+    let ask = ["run", "--simulate", "--listen", &daemon.address, "--", "sh", "-c", ASK, PROGRAM];
+    let ended = world.run(&ask);
+    let (address, answer) = ended.out.split_once('\n').unwrap();
+    assert_eq!(answer, "This is a simulated answer to: Hello!\n", "{}", ended.err);
+    assert_ne!(address, daemon.address);
+    assert_eq!(ended.err, "");
+    assert!(!is_up(&world, address));
+    // Where the daemon that runs has one, it will do; and so it does where its port is unknown.
+    let simulating = world.simulating();
+    for (listen, expected) in [(simulating.address.as_str(), true), ("127.0.0.1:0", false)] {
+        let ask = ["run", "--simulate", "--listen", listen, "--", "sh", "-c", ASK, PROGRAM];
+        let ended = world.run(&ask);
+        let (address, answer) = ended.out.split_once('\n').unwrap();
+        assert!(answer.starts_with("This is a simulated answer"), "{answer}\n{}", ended.err);
+        assert_eq!(address == simulating.address, expected);
+    }
+}
+
+#[test]
+fn the_command_decides_how_it_ends() {
+    let world = World::new();
+    let daemon = world.simulating();
+    let run = |command: &[&str]| {
+        world.run(&[&["run", "--listen", &daemon.address, "--"], command].concat())
+    };
+    assert_eq!(run(&["true"]).code, Some(0));
+    assert_eq!(run(&["sh", "-c", "exit 3"]).code, Some(3));
+    assert_eq!(run(&["sh", "-c", "kill -TERM $$"]).code, Some(143));
+    run(&["no-such-command"]).with(127, "cannot run no-such-command");
+    let file = world.home.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    set_mode(&file, 0o600);
+    run(&[file.to_str().unwrap()]).with(126, "cannot run");
+    // What is the command's own is not taken for ours.
+    assert_eq!(run(&["sh", "-c", "echo $*", "sh", "--help"]).out, "--help\n");
+    world.run(&["run"]).with(64, "COMMAND");
+}
+
+#[test]
+fn what_keeps_a_daemon_from_starting_is_said() {
+    let mut world = World::new();
+    let address = crate::world::saying("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+    world.run(&["run", "--listen", &address, "--", "true"]).with(69, "is not codex-proxy");
+    world.set("CODEX_PROXY_UPSTREAM_MODE", "api_key");
+    let ended = world.run(&["run", "--listen", &free_address(), "--", "echo", "no"]);
+    ended.with(77, "there is no API key").with(77, "the daemon could not be started");
+    assert_eq!(ended.out, "");
+}
+
+#[test]
+fn signals_reach_the_command() {
+    let world = World::new();
+    let script = "trap 'echo hup' HUP; trap 'echo term; exit 5' TERM; echo $OPENAI_BASE_URL; \
+                  while :; do sleep 0.02; done";
+    let mut command = world.command(&["run", "--simulate", "--", "sh", "-c", script]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let base = lines.next().unwrap();
+    let tell = |signal| kill_process(Pid::from_child(&child), signal).unwrap();
+    tell(Signal::HUP);
+    assert_eq!(lines.next().unwrap(), "hup");
+    tell(Signal::TERM);
+    assert_eq!(lines.next().unwrap(), "term");
+    assert_eq!(child.wait().unwrap().code(), Some(5));
+    let address = base.trim_start_matches("http://").trim_end_matches("/v1");
+    assert!(!is_up(&world, address));
+}
+
+#[test]
+fn a_daemon_does_not_outlive_who_started_it() {
+    let world = World::new();
+    let script = "echo $OPENAI_BASE_URL; exec cat";
+    let mut command = world.command(&["run", "--simulate", "--", "sh", "-c", script]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let address = line.trim().trim_start_matches("http://").trim_end_matches("/v1");
+    assert!(is_up(&world, address));
+    // Nothing of it can do anything about that.
+    child.kill().unwrap();
+    child.wait().unwrap();
+    until(|| !is_up(&world, address), || format!("{address} still answers"));
+}
