@@ -16,19 +16,21 @@
 //! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
 //! | [`effort`], [`platform`] | words that several of the others share | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
+//! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
 //! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
 //! | [`credentials`] | the login that the Codex CLI keeps | `config` |
-//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits` |
+//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits`, `capture` |
 //! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
-//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses` |
+//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses`, `capture` |
 //! | `allocator` | where memory comes from | nothing of ours |
 //! | [`telemetry`] | the log and the start banner | `config`, `credentials` |
 //! | [`cli`] | the command line | all of the above |
 
 #[cfg(not(target_env = "msvc"))]
 mod allocator;
+pub mod capture;
 pub mod chat;
 pub mod cli;
 pub mod config;

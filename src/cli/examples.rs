@@ -17,6 +17,16 @@ Examples:
   codex-proxy config --config mine.toml  of another file
   codex-proxy config > config.toml       a file to begin with (secrets are masked)";
 
+pub(super) const CAPTURE: &str = "\
+Examples:
+  codex-proxy capture on                 the next 20 requests, for 10 minutes at most
+  codex-proxy capture on --requests 1 --file report.jsonl
+  codex-proxy capture off                end it at once
+  codex-proxy serve --simulate --replay report.jsonl
+                                         answer from such a file
+
+The file holds prompts and answers, but no tokens, keys and ids of the account.";
+
 pub(super) const KEY: &str = "\
 Examples:
   codex-proxy key new                    print a new key

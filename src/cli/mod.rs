@@ -11,6 +11,7 @@
 //! | `exit.rs`, `signals.rs` | how the program ends |
 //! | `examples.rs` | what stands below the options in every command's help |
 
+mod capture;
 mod chat;
 mod client_keys;
 mod completions;
@@ -64,6 +65,7 @@ Examples:
   codex-proxy key new                    make an API key for `[server] api_keys` and a client
   codex-proxy service install            have it run for good; see also `service --help`
   codex-proxy config                     show the settings in force and where each is from
+  codex-proxy capture on                 write the next requests and answers to a file
   codex-proxy simulate --listen 127.0.0.1:9000
                                          a stand-in for the Codex backend, for tests of your own
 
@@ -109,6 +111,9 @@ enum Command {
         /// Answer from a simulated backend: no account needed, nothing leaves this machine
         #[arg(long)]
         simulate: bool,
+        /// Answer from a file that `codex-proxy capture` has made, instead of making answers up
+        #[arg(long, value_name = "FILE", requires = "simulate")]
+        replay: Option<PathBuf>,
         /// Stop when standard input ends, as for a daemon that belongs to another process
         #[arg(long = launch::UNTIL_STDIN_ENDS, hide = true)]
         until_stdin_ends: bool,
@@ -119,6 +124,9 @@ enum Command {
     /// Print the settings in force and where each value came from
     #[command(after_help = examples::CONFIG)]
     Config,
+    /// Have the daemon write requests and answers to a file, so that a report can carry them
+    #[command(after_help = examples::CAPTURE)]
+    Capture(capture::Arguments),
     /// Ask the daemon whether it runs (exit code 0; 69 if nobody answers)
     #[command(after_help = examples::HEALTH)]
     Health(health::Arguments),
@@ -185,14 +193,19 @@ pub fn main() -> ExitCode {
 impl Cli {
     fn run(self) -> Result<(), Failure> {
         let options = self.options;
-        match self.command.unwrap_or(Command::Serve { simulate: false, until_stdin_ends: false }) {
-            Command::Serve { simulate, until_stdin_ends } => {
+        match self.command.unwrap_or(Command::Serve {
+            simulate: false,
+            replay: None,
+            until_stdin_ends: false,
+        }) {
+            Command::Serve { simulate, replay, until_stdin_ends } => {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
                 if until_stdin_ends {
                     launch::stop_with_stdin();
                 }
-                run::serve(config, if simulate { Backend::Simulated } else { Backend::Codex })
+                let backend = if simulate { Backend::Simulated { replay } } else { Backend::Codex };
+                run::serve(config, backend)
             }
             Command::Simulate => {
                 let address = options.simulator_address()?;
@@ -214,6 +227,10 @@ impl Cli {
                 let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
                 status::run(&config, &arguments)
+            }
+            Command::Capture(arguments) => {
+                let (config, _) = options.settings()?;
+                capture::run(&config, &arguments)
             }
             Command::Health(arguments) => {
                 let (config, _) = options.settings()?;

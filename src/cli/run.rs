@@ -1,7 +1,7 @@
 //! The commands that run until they are told to stop.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -12,21 +12,25 @@ use tokio::runtime::{Builder, Runtime};
 use super::exit::{Exit, Failure};
 use super::notify;
 use super::signals::Signals;
+use crate::capture;
 use crate::config::{self, Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
 use crate::server::{self, Account, App, BindError, Limits, Listener};
-use crate::simulator::Simulator;
+use crate::simulator::{Replay, Settings, Simulator};
 use crate::telemetry::{self, Banner};
 use crate::upstream::{Client, Logins, http_client};
 
 /// Who answers the daemon's calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
     /// The Codex backend.
     Codex,
     /// The simulated one, in this process.
-    Simulated,
+    Simulated {
+        /// The capture that it answers from.
+        replay: Option<PathBuf>,
+    },
 }
 
 /// Runs the daemon.
@@ -72,24 +76,28 @@ async fn serve_until_stopped(
     mut config: Config,
     backend: Backend,
 ) -> Result<(), Failure> {
+    let simulator = match &backend {
+        Backend::Codex => None,
+        Backend::Simulated { replay } => Some(simulator(replay.as_deref())?),
+    };
     // From here on being told to stop is heard, so that nobody who sees the daemon is too early.
     let mut signals = install_signals()?;
     server::raise_descriptor_limit(config.server.max_connections);
     let listener = listening.await?;
     let places = listener.places().map_err(|error| Failure::new(Exit::Internal, error))?;
-    let (logins, account): (Arc<dyn Logins>, Account) = match (backend, &config.upstream.mode) {
-        (Backend::Codex, Mode::ApiKey { variable, file }) => {
+    let (logins, account): (Arc<dyn Logins>, Account) = match (simulator, &config.upstream.mode) {
+        (None, Mode::ApiKey { variable, file }) => {
             let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
             let login = api_key(variable, value, file.as_deref(), &auth)
                 .map_err(|error| Failure::new(Exit::NotSignedIn, error))?;
             (Arc::new(login), Account::ApiKey)
         }
-        (Backend::Codex, Mode::ChatGpt) => {
+        (None, Mode::ChatGpt) => {
             let store = Arc::new(store(&config, Location::of(&config.auth))?);
             (store.clone(), Account::SignedIn(store))
         }
-        (Backend::Simulated, _) => {
-            config.upstream.base_url = start_simulator().await?;
+        (Some(simulator), _) => {
+            config.upstream.base_url = start_simulator(simulator).await?;
             // Nothing of a real login is read, not even the list of models beside it.
             config.auth.codex_home = PathBuf::new();
             (Arc::new(Arc::new(simulated_login())), Account::Simulated)
@@ -170,11 +178,22 @@ async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {
     served.unwrap_or(Ok(())).map_err(|error| Failure::new(Exit::Internal, error))
 }
 
+/// The simulated backend, which answers from a capture if there is one.
+fn simulator(replay: Option<&Path>) -> Result<Simulator, Failure> {
+    let Some(file) = replay else { return Ok(Simulator::default()) };
+    let exchanges = capture::read(file).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let replay = Replay::new(exchanges).ok_or_else(|| {
+        let file = file.display();
+        Failure::new(Exit::Usage, format!("no backend has answered in any exchange of {file}"))
+    })?;
+    Ok(Simulator::new(Settings { replay: Some(Arc::new(replay)), ..Settings::default() }))
+}
+
 /// Starts the simulated backend within this process and gives its address.
-async fn start_simulator() -> Result<reqwest::Url, Failure> {
+async fn start_simulator(simulator: Simulator) -> Result<reqwest::Url, Failure> {
     let listener = bind((Ipv4Addr::LOCALHOST, 0).into(), "try again").await?;
     let address = local_address(&listener)?;
-    tokio::spawn(Simulator::default().serve(listener, std::future::pending()));
+    tokio::spawn(simulator.serve(listener, std::future::pending()));
     reqwest::Url::parse(&format!("http://{address}/backend-api/codex"))
         .map_err(|error| Failure::new(Exit::Internal, error))
 }

@@ -10,6 +10,8 @@ pub enum Arrival {
     Tcp {
         /// The daemon's own address, as the other side has it; never one such as `0.0.0.0`.
         local: SocketAddr,
+        /// The other side's.
+        peer: SocketAddr,
     },
     /// Through a socket in the file system, where no browser comes from.
     Unix,

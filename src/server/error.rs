@@ -104,8 +104,9 @@ impl ApiError {
         format!("data: {}\n\n", self.json())
     }
 
+    /// The error object in its envelope, as clients get it.
     #[expect(clippy::expect_used, reason = "strings and nulls always serialise")]
-    fn json(&self) -> String {
+    pub(super) fn json(&self) -> String {
         let body = ErrorBody { error: self.error.clone() };
         serde_json::to_string(&body).expect("strings and nulls")
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::App;
 use super::guard::Caller;
+use crate::capture::Status;
 
 /// The answer.
 #[derive(Serialize)]
@@ -22,6 +23,9 @@ struct Details {
     /// Whether there is a login to use; the backend decides whether it is good.
     credentials: bool,
     simulated: bool,
+    /// Content is being written, where, and until when; nothing if it is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture: Option<Status>,
 }
 
 pub(super) async fn health(
@@ -36,6 +40,7 @@ pub(super) async fn health(
                 version: env!("CARGO_PKG_VERSION"),
                 credentials: simulated || app.0.account.summary().signed_in,
                 simulated,
+                capture: Some(app.0.capture.status()).filter(|status| *status != Status::Off),
             })
         }
     };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `mod.rs` | the application and its routes |
 //! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
-//! | `models.rs`, `health.rs` | the other endpoints |
+//! | `models.rs`, `health.rs`, `capture.rs` | the other endpoints |
 //! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
 //! | `guard/` | who gets in |
@@ -17,6 +17,7 @@
 
 mod arrival;
 mod body;
+mod capture;
 mod chat;
 pub mod error;
 mod figures;
@@ -39,6 +40,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::capture::{Capture, Secrets};
 use crate::config::Config;
 use crate::continuity::Memory;
 use crate::credentials::{Renewals, Summary};
@@ -71,6 +73,7 @@ struct Shared {
     memory: Option<Memory>,
     figures: Figures,
     inquiry: Inquiry,
+    capture: Capture,
 }
 
 /// Whose plan answers.
@@ -124,6 +127,18 @@ impl Account {
         }
     }
 
+    /// What of the account is never written, besides what says itself that it is secret.
+    async fn secrets(&self) -> Secrets {
+        use secrecy::ExposeSecret as _;
+
+        let Self::SignedIn(store) = self else { return Secrets::default() };
+        let Ok(login) = store.login().await else { return Secrets::default() };
+        Secrets::default()
+            .with(Some(login.access_token.expose_secret()), "token")
+            .with(login.account_id.as_deref(), "account id")
+            .with(login.email.as_deref(), "e-mail address")
+    }
+
     /// Which API answers, as far as that can be told without waiting.
     pub fn platform(&self) -> Platform {
         match self {
@@ -167,6 +182,7 @@ impl App {
             memory,
             figures,
             inquiry,
+            capture: Capture::default(),
         })))
     }
 
@@ -187,6 +203,7 @@ impl App {
             .nest("/v1/v1", api.clone())
             .nest("/v1", api)
             .route("/health", get(health::health))
+            .route("/v1/capture", get(capture::status).post(capture::switch))
             .route("/metrics", get(figures::routes::metrics))
             .merge(page::routes())
             .fallback(not_found)

@@ -180,6 +180,22 @@ pub fn default_models() -> Vec<Model> {
     ]
 }
 
+/// The models with those of these names that are missing, each like the first one.
+pub(super) fn with_models<'n>(
+    mut models: Vec<Model>,
+    names: impl IntoIterator<Item = &'n str>,
+) -> Vec<Model> {
+    for name in names {
+        if !models.iter().any(|model| model.slug == name)
+            && let Some(like) = models.first()
+        {
+            let slug = name.to_owned();
+            models.push(Model { slug, minimal_client_version: Version(0, 0, 1), ..like.clone() });
+        }
+    }
+    models
+}
+
 /// All models, and the tag of that list.
 #[derive(Debug)]
 pub(super) struct Catalogue {

@@ -95,6 +95,7 @@ mod limits;
 mod log;
 mod piece;
 mod refusal;
+mod replay;
 mod request;
 mod routes;
 mod scenario;
@@ -119,6 +120,7 @@ use tokio::net::TcpListener;
 pub use catalogue::{Effort, Model, NotAVersion, Version, default_models};
 pub use issuer::SignInService;
 pub use log::{Exchange, Log, Outcome};
+pub use replay::Replay;
 
 /// How the simulator is set up.
 #[derive(Debug, Clone)]
@@ -130,11 +132,18 @@ pub struct Settings {
     pub complete_output_empty: bool,
     /// How many exchanges the log keeps.
     pub kept_exchanges: usize,
+    /// What to answer from, instead of making answers up.
+    pub replay: Option<Arc<Replay>>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { models: default_models(), complete_output_empty: true, kept_exchanges: 256 }
+        Self {
+            models: default_models(),
+            complete_output_empty: true,
+            kept_exchanges: 256,
+            replay: None,
+        }
     }
 }
 

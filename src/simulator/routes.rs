@@ -13,11 +13,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Settings;
-use super::catalogue::{Catalogue, Version};
+use super::catalogue::{Catalogue, Version, with_models};
 use super::directive::{Directives, Fault, FaultKind};
 use super::ids::{Ids, digest};
 use super::log::{Log, Outcome, Running};
 use super::refusal::{Content, Refusal};
+use super::replay::Replay;
 use super::request::Request;
 use super::script::{Scene, Script};
 use super::seal::Owner;
@@ -29,6 +30,7 @@ use super::{failure, limits, scenario, script, validate, wire};
 pub(super) struct Backend {
     pub(super) catalogue: Catalogue,
     complete_output_empty: bool,
+    replay: Option<Arc<Replay>>,
     pub(super) log: Log,
     prompts: PromptCache,
     /// How often a prompt with a fault of limited `times` has been seen.
@@ -38,9 +40,11 @@ pub(super) struct Backend {
 
 impl Backend {
     pub(super) fn new(settings: Settings) -> Self {
+        let recorded = settings.replay.as_ref().map(|replay| replay.models()).unwrap_or_default();
         Self {
-            catalogue: Catalogue::new(settings.models),
+            catalogue: Catalogue::new(with_models(settings.models, recorded)),
             complete_output_empty: settings.complete_output_empty,
+            replay: settings.replay,
             log: Log::new(settings.kept_exchanges),
             prompts: PromptCache::default(),
             tries: Mutex::default(),
@@ -115,6 +119,10 @@ async fn models(
 }
 
 async fn respond(State(backend): State<Arc<Backend>>, headers: HeaderMap, body: Bytes) -> Response {
+    if let Some(replay) = &backend.replay {
+        // What was accepted then is accepted now.
+        return replay.respond(&body);
+    }
     let parsed = serde_json::from_slice::<Value>(&body);
     let request = parsed.as_ref().map_or(Value::Null, Clone::clone);
     let mut running = backend.log.open(request, shown(&headers));

@@ -15,6 +15,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
+use crate::capture::{CallTape, Tape};
 use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::limits::{self, Limits, Reporter, Source};
@@ -178,24 +179,44 @@ impl Client {
         conversation: Uuid,
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
+        self.respond_taped(body, conversation, turn_state, None).await
+    }
+
+    /// The same, with what is sent and what comes noted on the `tape`.
+    pub async fn respond_taped(
+        &self,
+        body: Bytes,
+        conversation: Uuid,
+        turn_state: Option<&str>,
+        tape: Option<&Tape>,
+    ) -> Result<Events, Failure> {
         let seat = self.lanes.take();
-        let (response, reporter) = self
-            .signed(seat.http(), self.idle_timeout, Remedy::Renew, |login| {
-                let url = self.requests.addresses(login).responses.clone();
-                let mut request = Request::new(reqwest::Method::POST, url);
-                *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
-                *request.body_mut() = Some(body.clone().into());
-                Ok(request)
-            })
-            .await?;
-        Ok(Events::new(response, reporter, self.idle_timeout, seat))
+        let tape = tape.map(Tape::call);
+        let request = |login: &Login| {
+            let url = self.requests.addresses(login).responses.clone();
+            let mut request = Request::new(reqwest::Method::POST, url);
+            *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
+            if let Some(tape) = &tape {
+                tape.sent(request.headers(), &body);
+            }
+            *request.body_mut() = Some(body.clone().into());
+            Ok(request)
+        };
+        let answer = self
+            .signed(seat.http(), self.idle_timeout, Remedy::Renew, tape.as_ref(), request)
+            .await;
+        if let (Err(failure), Some(tape)) = (&answer, &tape) {
+            tape.failed(failure.reason());
+        }
+        let (response, reporter) = answer?;
+        Ok(Events::new(response, reporter, self.idle_timeout, seat, tape))
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
             let (response, _) = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, None, |login| {
                     let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -217,7 +238,7 @@ impl Client {
     pub async fn usage(&self) -> Result<Limits, Failure> {
         let fetch = async {
             let (response, reporter) = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, |login| {
+                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, None, |login| {
                     // A key is not for the address that knows of plans.
                     if login.platform == Platform::Public {
                         return Err(Failure::NoPlan);
@@ -247,22 +268,23 @@ impl Client {
         http: &reqwest::Client,
         patience: Duration,
         remedy: Remedy,
+        tape: Option<&CallTape>,
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<(Response, Reporter), Failure> {
         let login = self.logins.login().await?;
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok((accepted(response).await?, reporter));
+            return Ok((accepted(response, tape).await?, reporter));
         }
         let fresh = match remedy {
             Remedy::Renew => self.logins.rejected(&login).await?,
             Remedy::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return Ok((accepted(response).await?, reporter));
+            return Ok((accepted(response, tape).await?, reporter));
         }
         let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
-        Ok((accepted(response).await?, reporter))
+        Ok((accepted(response, tape).await?, reporter))
     }
 
     async fn send(
@@ -296,14 +318,20 @@ async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, 
 }
 
 /// The answer if its status is success, else what it reports.
-async fn accepted(response: Response) -> Result<Response, Failure> {
+async fn accepted(response: Response, tape: Option<&CallTape>) -> Result<Response, Failure> {
     let status = response.status();
+    if let Some(tape) = tape {
+        tape.head(status, response.headers());
+    }
     if status.is_success() {
         return readable(response);
     }
     let headers = response.headers().clone();
     let ray = text(&headers, "cf-ray");
     let body = refusal_body(response).await;
+    if let Some(tape) = tape {
+        tape.body(&body);
+    }
     // The edge answers paths that it blocks with 404 and nothing else.
     let blocked = is_page(&headers) || (status == StatusCode::NOT_FOUND && body.is_empty());
     match Report::from_body(&body) {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Response};
 
+use crate::capture::CallTape;
 use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
@@ -92,6 +93,8 @@ pub struct Events {
     reporter: Reporter,
     /// The call's place on its connection.
     _seat: Seat,
+    /// Nothing unless exchanges are captured.
+    tape: Option<CallTape>,
 }
 
 impl Events {
@@ -100,11 +103,12 @@ impl Events {
         reporter: Reporter,
         idle_timeout: Duration,
         seat: Seat,
+        tape: Option<CallTape>,
     ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        Self { head, events, reporter, _seat: seat }
+        Self { head, events, reporter, _seat: seat, tape }
     }
 
     /// What the headers of the answer say.
@@ -144,12 +148,20 @@ impl Stream for Events {
                 self.reporter.note(update, Source::Event, now);
             }
         }
-        Poll::Ready(event.map(|event| {
+        let event = event.map(|event| {
             event.map_err(|error| match error {
                 sse::Error::Body(failure) => failure,
                 sse::Error::NotUtf8 => Failure::Damaged("an event is not valid UTF-8"),
                 error => Failure::Malformed(error.to_string()),
             })
-        }))
+        });
+        if let Some(tape) = &self.tape {
+            match &event {
+                Some(Ok(data)) => tape.event(data),
+                Some(Err(failure)) => tape.failed(failure.reason()),
+                None => tape.ended(),
+            }
+        }
+        Poll::Ready(event)
     }
 }

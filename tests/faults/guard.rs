@@ -375,6 +375,65 @@ async fn allowed_pages_can_read_answers_and_errors() {
     assert_eq!(backend.seen().len(), 2);
 }
 
+/// What the official SDK sends from pages: its version 7.57 with every option that adds a header.
+const SDK_HEADERS: &str = "authorization,content-type,idempotency-key,openai-organization,\
+    openai-project,x-stainless-arch,x-stainless-helper-method,x-stainless-lang,x-stainless-os,\
+    x-stainless-package-version,x-stainless-retry-count,x-stainless-runtime,\
+    x-stainless-runtime-version,x-stainless-timeout";
+
+#[tokio::test]
+async fn pages_of_every_kind_of_app_may_use_the_sdk() {
+    let origins = [
+        "app://obsidian.md",
+        "capacitor://localhost",
+        "http://localhost",
+        "http://localhost:3000",
+        "https://chat.example.com:8443",
+        "tauri://localhost",
+        "http://tauri.localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://6b2a9c1e-2f6d-4a3c-9c8e-0f1e2d3c4b5a",
+        "vscode-webview://0a1b2c3d",
+    ];
+    let backend = answering().await;
+    let settings = format!("[server]\nallowed_origins = {origins:?}\n");
+    let daemon = Daemon::with_settings(&backend.base_url, &settings).await;
+    let address = address(&daemon);
+    let asked = format!("access-control-request-headers: {SDK_HEADERS}");
+    let sent: Vec<String> = SDK_HEADERS
+        .split(',')
+        .filter(|name| *name != "content-type")
+        .map(|name| format!("{name}: 1"))
+        .collect();
+    for origin in origins {
+        let origin_header = format!("origin: {origin}");
+        let method = "access-control-request-method: POST";
+        let line = "OPTIONS /v1/chat/completions";
+        let reply = send(address, &head(line, &[&origin_header, method, &asked])).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
+        let allowed = reply.header("access-control-allow-headers").unwrap();
+        let allowed: BTreeSet<&str> = allowed.split(',').map(str::trim).collect();
+        assert_eq!(allowed, SDK_HEADERS.split(',').collect());
+
+        let mut headers = vec![origin_header.as_str(), "content-type: application/json"];
+        headers.extend(sent.iter().map(String::as_str));
+        let reply = send(address, &with_body(CHAT, &headers, &hello().to_string())).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+        assert_eq!(reply.header("access-control-allow-origin"), Some(origin));
+    }
+    // Nothing of a page's headers is for the backend.
+    let text = format!("{:?}", backend.seen());
+    assert!(!text.contains("stainless") && !text.contains("obsidian"), "{text}");
+    // Of the same scheme, or the same host, is not the same.
+    for origin in ["app://other.md", "https://localhost", "http://localhost:3001", "null"] {
+        let origin = format!("origin: {origin}");
+        let headers = [&*origin, "content-type: application/json"];
+        let reply = send(address, &with_body(CHAT, &headers, &hello().to_string())).await;
+        reply.refused(403, "origin_not_allowed");
+    }
+}
+
 /// Every header of answers that is named anywhere in the server.
 #[tokio::test]
 async fn allowed_pages_may_read_every_header_of_ours() {

@@ -13,6 +13,7 @@
 #[allow(dead_code)]
 mod backend;
 mod calls;
+mod capture;
 mod continuity;
 mod corpus;
 mod daemon;

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use uuid::Uuid;
 
+use crate::capture::Tape;
 use crate::chat::delta::Sink;
 use crate::continuity::Memory;
 use crate::server::figures::Figures;
@@ -30,6 +31,8 @@ pub(super) struct Order {
     pub(super) plan: Arc<Plan>,
     /// What the answer is remembered by; nothing if it is not to be.
     pub(super) continuation: Option<Continuation>,
+    /// Nothing unless exchanges are captured.
+    pub(super) tape: Option<Tape>,
 }
 
 impl Order {
@@ -44,7 +47,8 @@ impl Order {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            order.client.respond(body, order.conversation, order.turn_state.as_deref()).await
+            let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
+            order.client.respond_taped(body, order.conversation, turn_state, tape).await
         }
         .boxed()
     }

@@ -21,10 +21,12 @@ use uuid::Uuid;
 use self::choice::{Choice, Continuation, Order};
 use super::App;
 use super::body::Whole;
+use super::capture::Taped;
 use super::error::ApiError;
 use super::figures::Visit;
 use super::listen::Closing;
 use super::record::Record;
+use crate::capture::Tape;
 use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
@@ -50,17 +52,24 @@ pub(super) async fn complete(
     State(app): State<App>,
     visit: Visit,
     closing: Closing,
+    Taped(tape): Taped,
     body: Result<Whole, ApiError>,
 ) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
     let record = Record::new(request_id.clone(), visit, closing.clone());
     let answer = tokio::select! {
         biased;
-        answer = respond(&app, body, record, &closing) => answer,
+        answer = respond(&app, body, record, tape.clone(), &closing) => answer,
         () = closing.cut() => Err(ApiError::stopping()),
     };
+    if let (Err(error), Some(tape)) = (&answer, &tape) {
+        tape.error(error.json());
+    }
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     insert(response.headers_mut(), "x-request-id", &request_id);
+    if let Some(tape) = &tape {
+        tape.answer(response.status(), response.headers());
+    }
     response
 }
 
@@ -68,10 +77,14 @@ async fn respond(
     app: &App,
     body: Result<Whole, ApiError>,
     mut record: Record,
+    tape: Option<Tape>,
     closing: &Closing,
 ) -> Result<Response, ApiError> {
+    if let (Ok(Whole(body)), Some(tape)) = (&body, &tape) {
+        tape.body(body);
+    }
     let prepared = match body {
-        Ok(Whole(body)) => prepare(app, body, &mut record).await,
+        Ok(Whole(body)) => prepare(app, body, &mut record, tape).await,
         Err(error) => Err(error),
     };
     match prepared {
@@ -114,8 +127,9 @@ async fn prepare(
     app: &App,
     body: Bytes,
     record: &mut Record,
+    tape: Option<Tape>,
 ) -> Result<(Order, Arc<Places>, Notes), ApiError> {
-    let (order, notes) = translate(app, &body, record).await?;
+    let (order, notes) = translate(app, &body, record, tape).await?;
     // Requests that wait are kept in one form only.
     drop(body);
     let places = app.0.upstream.enter(order.plan.choices).await?;
@@ -127,6 +141,7 @@ async fn translate(
     app: &App,
     body: &Bytes,
     record: &mut Record,
+    tape: Option<Tape>,
 ) -> Result<(Order, Notes), ApiError> {
     let value: Value<'_> = parse(body)?;
     let chat = chat::request::Request::read(&value)?;
@@ -166,7 +181,7 @@ async fn translate(
     let turn_state = recollection.turn_state;
     let plan = Arc::new(plan);
     let figures = app.0.figures.clone();
-    Ok((Order { client, figures, body, conversation, turn_state, plan, continuation }, notes))
+    Ok((Order { client, figures, body, conversation, turn_state, plan, continuation, tape }, notes))
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then

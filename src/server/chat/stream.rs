@@ -168,6 +168,9 @@ impl Answer {
             self.choices[index].abandon(&mut chunks);
         }
         self.record.failed(error, None);
+        if let Some(tape) = &self.order.tape {
+            tape.error(error.json());
+        }
         self.out.buffer.extend_from_slice(error.into_sse().as_bytes());
         self.close();
     }

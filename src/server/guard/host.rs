@@ -139,7 +139,7 @@ impl Host {
     /// Whether it is the address that the connection was accepted on.
     fn is_where(&self, arrival: Option<&Arrival>) -> bool {
         match (self, arrival) {
-            (Self::Address(address), Some(Arrival::Tcp { local })) => {
+            (Self::Address(address), Some(Arrival::Tcp { local, .. })) => {
                 *address == local.ip().to_canonical()
             }
             _ => false,

@@ -25,7 +25,8 @@ fn guard(settings: &str) -> Guard {
 }
 
 fn tcp(local: &str) -> Arrival {
-    Arrival::Tcp { local: SocketAddr::new(local.parse().unwrap(), 10455) }
+    let local = SocketAddr::new(local.parse().unwrap(), 10455);
+    Arrival::Tcp { local, peer: local }
 }
 
 /// The head of a request that came over `arrival`.

@@ -124,8 +124,9 @@ async fn accept_until(
                     // Chunks are small and urgent.
                     let _ = stream.set_nodelay(true);
                     // Without an address it has ended already.
-                    if let Ok(local) = stream.local_addr() {
-                        connections.spawn(host.clone().serve(stream, Arrival::Tcp { local }));
+                    if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
+                        let arrival = Arrival::Tcp { local, peer };
+                        connections.spawn(host.clone().serve(stream, arrival));
                     }
                 }
                 #[cfg(unix)]

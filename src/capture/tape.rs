@@ -1,0 +1,271 @@
+//! What is noted of one exchange while it goes on: as it is, and in memory only.
+
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+use super::exchange::{Answer, Call, End, Event, Exchange, Message, Response};
+use super::redact::{self, Secrets};
+use super::writer::Finished;
+
+/// How much of one exchange is kept.
+const ROOM: usize = 32 << 20;
+
+/// Notes an exchange. Clones note the same one; the last of them to go hands it to the writer.
+#[derive(Debug, Clone)]
+pub struct Tape(Arc<Reel>);
+
+#[derive(Debug)]
+struct Reel {
+    began: Instant,
+    noted: Mutex<Noted>,
+    secrets: Secrets,
+    finished: Sender<Finished>,
+}
+
+/// All that was noted, nothing of which may be written as it is.
+#[derive(Debug, Default)]
+struct Noted {
+    number: u32,
+    at: Timestamp,
+    request: Sent,
+    calls: Vec<NotedCall>,
+    answer: Option<NotedAnswer>,
+    error: Option<String>,
+    room: usize,
+    is_cut: bool,
+}
+
+#[derive(Debug, Default)]
+struct Sent {
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+#[derive(Debug, Default)]
+struct NotedCall {
+    at_ms: u64,
+    request: Sent,
+    response: Option<NotedResponse>,
+    events: Vec<Event>,
+    end: End,
+}
+
+#[derive(Debug)]
+struct NotedResponse {
+    at_ms: u64,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Option<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct NotedAnswer {
+    at_ms: u64,
+    status: StatusCode,
+    headers: HeaderMap,
+}
+
+impl Tape {
+    pub(super) fn new(number: u32, secrets: Secrets, finished: Sender<Finished>) -> Self {
+        let noted = Noted { number, at: Timestamp::now(), room: ROOM, ..Noted::default() };
+        Self(Arc::new(Reel { began: Instant::now(), noted: Mutex::new(noted), secrets, finished }))
+    }
+
+    /// The head of the client's request.
+    pub fn head(&self, headers: &HeaderMap) {
+        self.0.lock().request.headers = headers.clone();
+    }
+
+    /// The body of the client's request.
+    pub fn body(&self, body: &Bytes) {
+        let mut noted = self.0.lock();
+        if noted.take(body.len()) {
+            noted.request.body = body.clone();
+        }
+    }
+
+    /// A call to the backend that begins now.
+    pub fn call(&self) -> CallTape {
+        let mut noted = self.0.lock();
+        noted.calls.push(NotedCall { at_ms: self.0.at(), ..NotedCall::default() });
+        CallTape { reel: Arc::clone(&self.0), index: noted.calls.len() - 1 }
+    }
+
+    /// The head of what the client gets.
+    pub fn answer(&self, status: StatusCode, headers: &HeaderMap) {
+        let answer = NotedAnswer { at_ms: self.0.at(), status, headers: headers.clone() };
+        self.0.lock().answer = Some(answer);
+    }
+
+    /// The JSON of the error that the client gets, as a whole answer or at the end of a stream.
+    pub fn error(&self, json: String) {
+        self.0.lock().error = Some(json);
+    }
+}
+
+/// Notes one call to the backend.
+#[derive(Debug)]
+pub struct CallTape {
+    reel: Arc<Reel>,
+    index: usize,
+}
+
+impl CallTape {
+    /// What is sent; if it is sent again with another login, only the last time counts.
+    pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
+        let mut noted = self.reel.lock();
+        // The bytes of the body are shared between the tries of a request.
+        if noted.take(body.len()) {
+            let request = Sent { headers: headers.clone(), body: body.clone() };
+            noted.calls[self.index].request = request;
+        }
+    }
+
+    /// The head of the answer.
+    pub fn head(&self, status: StatusCode, headers: &HeaderMap) {
+        let (at_ms, headers) = (self.reel.at(), headers.clone());
+        let response = Some(NotedResponse { at_ms, status, headers, body: None });
+        self.reel.lock().calls[self.index].response = response;
+    }
+
+    /// The body of a refusal.
+    pub fn body(&self, body: &[u8]) {
+        let mut noted = self.reel.lock();
+        if noted.take(body.len())
+            && let Some(response) = &mut noted.calls[self.index].response
+        {
+            response.body = Some(body.to_vec());
+        }
+    }
+
+    /// An event of the answer.
+    pub fn event(&self, data: &str) {
+        let at_ms = self.reel.at();
+        let mut noted = self.reel.lock();
+        // As much again for what stands around it.
+        if noted.take(data.len() + 64) {
+            noted.calls[self.index].events.push(Event { at_ms, data: data.to_owned() });
+        }
+    }
+
+    /// The backend has ended the answer.
+    pub fn ended(&self) {
+        self.reel.lock().calls[self.index].end = End::There;
+    }
+
+    /// The call has failed.
+    pub fn failed(&self, reason: String) {
+        self.reel.lock().calls[self.index].end = End::Failed(reason);
+    }
+}
+
+impl Noted {
+    /// Whether there is room for so many bytes more.
+    fn take(&mut self, bytes: usize) -> bool {
+        let left = self.room.checked_sub(bytes);
+        self.is_cut |= left.is_none();
+        // After a gap nothing more is taken: what came later would look as if it came next.
+        self.room = left.unwrap_or(0);
+        left.is_some() && !self.is_cut
+    }
+
+    fn redacted(&self, secrets: &Secrets) -> Exchange {
+        let answer = self.answer.as_ref().map(|answer| Answer {
+            at_ms: answer.at_ms,
+            status: answer.status.as_u16(),
+            headers: redact::headers(&answer.headers, secrets),
+            error: self.error.as_ref().map(|json| redact::body(json.as_bytes(), secrets)),
+        });
+        Exchange {
+            number: self.number,
+            at: self.at.to_string(),
+            request: self.request.redacted(secrets),
+            calls: self.calls.iter().map(|call| call.redacted(secrets)).collect(),
+            answer,
+            is_cut: self.is_cut,
+        }
+    }
+}
+
+impl Sent {
+    fn redacted(&self, secrets: &Secrets) -> Message {
+        Message {
+            headers: redact::headers(&self.headers, secrets),
+            body: redact::body(&self.body, secrets),
+        }
+    }
+}
+
+impl NotedCall {
+    fn redacted(&self, secrets: &Secrets) -> Call {
+        let response = self.response.as_ref().map(|response| Response {
+            at_ms: response.at_ms,
+            status: response.status.as_u16(),
+            headers: redact::headers(&response.headers, secrets),
+            body: response
+                .body
+                .as_ref()
+                .map(|body| redact::text(&String::from_utf8_lossy(body), secrets)),
+        });
+        let event =
+            |event: &Event| Event { at_ms: event.at_ms, data: redact::text(&event.data, secrets) };
+        Call {
+            at_ms: self.at_ms,
+            request: self.request.redacted(secrets),
+            response,
+            events: self.events.iter().map(event).collect(),
+            end: self.end.clone(),
+        }
+    }
+}
+
+impl Reel {
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn at(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for Reel {
+    fn drop(&mut self) {
+        let noted = std::mem::take(&mut *self.lock());
+        let secrets = std::mem::take(&mut self.secrets);
+        // Redacting takes time, which the writer has.
+        let finished: Finished = Box::new(move || noted.redacted(&secrets));
+        // Without a writer there is nothing to do about it.
+        let _ = self.finished.send(finished);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn an_exchange_that_is_too_large_is_cut_and_says_so() {
+        let (finished, written) = channel();
+        let tape = Tape::new(1, Secrets::default(), finished);
+        tape.0.lock().room = 1000;
+        let call = tape.call();
+        call.event(&"a".repeat(400));
+        call.event(&"b".repeat(800));
+        // There would be room for this one, but it did not come next.
+        call.event("c");
+        drop((tape, call));
+        let exchange = written.recv().unwrap()();
+        assert!(exchange.is_cut);
+        assert_eq!(exchange.calls[0].events.len(), 1);
+        assert_eq!(exchange.calls[0].events[0].data, "a".repeat(400));
+    }
+}

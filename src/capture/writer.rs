@@ -1,0 +1,116 @@
+//! The thread that writes. Everything that waits for a disk, or takes long, is done here.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use super::exchange::{Exchange, FORM, Heading};
+use super::file::FileError;
+use super::{MAX_FILE, Progress, StartError, Switch};
+
+/// An exchange that has ended. What may be written of it is made when it is asked for.
+pub(super) type Finished = Box<dyn FnOnce() -> Exchange + Send>;
+
+const NOTE: &str = "This holds prompts and answers. Tokens, keys, account ids and e-mail addresses \
+                    of the login have been left out; look through it before you give it away.";
+
+pub(super) struct Writer {
+    file: File,
+    path: PathBuf,
+    progress: Arc<Progress>,
+    size: u64,
+}
+
+impl Writer {
+    /// Writes the first line.
+    pub(super) fn new(
+        file: File,
+        path: PathBuf,
+        begun: Timestamp,
+        progress: Arc<Progress>,
+    ) -> Result<Self, StartError> {
+        let mut writer = Self { file, path, progress, size: 0 };
+        let heading = Heading {
+            codex_proxy_capture: FORM,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            begun: begun.to_string(),
+            note: NOTE.to_owned(),
+        };
+        let line = serde_json::to_vec(&heading).map_err(io::Error::from);
+        line.and_then(|line| writer.line(line))
+            .map_err(|source| FileError::Unusable { path: writer.path.clone(), source })?;
+        Ok(writer)
+    }
+
+    /// Starts the thread. It ends when the session and all of its exchanges have.
+    pub(super) fn start(
+        self,
+        deadline: Instant,
+        switch: Weak<Switch>,
+    ) -> Result<Sender<Finished>, StartError> {
+        let (sender, receiver) = channel();
+        std::thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || self.run(&receiver, deadline, &switch))
+            .map_err(StartError::Thread)?;
+        Ok(sender)
+    }
+
+    fn run(mut self, finished: &Receiver<Finished>, deadline: Instant, switch: &Weak<Switch>) {
+        let mut is_over = false;
+        loop {
+            let received = if is_over {
+                finished.recv().map_err(RecvTimeoutError::from)
+            } else {
+                finished.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            };
+            match received {
+                Ok(finished) if !self.progress.is_stopped.load(Ordering::Acquire) => {
+                    if let Err(error) = self.exchange(&finished()) {
+                        let file = self.path.display();
+                        tracing::error!(%file, %error, "capture has failed, and ends here");
+                        self.end(switch);
+                        return;
+                    }
+                }
+                Ok(_) => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    is_over = true;
+                    self.end(switch);
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        let written = self.progress.written.load(Ordering::Relaxed);
+        tracing::warn!(file = %self.path.display(), written, "capture has ended");
+    }
+
+    fn end(&self, switch: &Weak<Switch>) {
+        if let Some(switch) = switch.upgrade() {
+            switch.end(&self.progress);
+        }
+    }
+
+    fn exchange(&mut self, exchange: &Exchange) -> io::Result<()> {
+        let line = serde_json::to_vec(exchange)?;
+        if self.size + line.len() as u64 > MAX_FILE {
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it would become too large"));
+        }
+        self.line(line)?;
+        self.progress.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A line at once, so that a file that is read meanwhile has whole lines.
+    fn line(&mut self, mut line: Vec<u8>) -> io::Result<()> {
+        line.push(b'\n');
+        self.size += line.len() as u64;
+        self.file.write_all(&line)
+    }
+}

@@ -1,0 +1,165 @@
+//! `codex-proxy capture`
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::daemon::Daemon;
+use super::exit::{Exit, Failure};
+use super::run::runtime;
+use crate::capture::{self, MAX_MINUTES, MAX_REQUESTS, Status};
+use crate::config::Config;
+
+/// What to do about it.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Have the daemon write the content of the next requests and answers to a new file
+    On {
+        /// How many requests
+        #[arg(long, value_name = "N", default_value_t = 20,
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_REQUESTS)))]
+        requests: u32,
+        /// For how long, in minutes
+        #[arg(long, value_name = "M", default_value_t = 10,
+            value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_MINUTES)))]
+        minutes: u32,
+        /// The file, which must not be there yet [default: a new one in the system's folder for
+        /// the state of programs]
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+    },
+    /// End it at once
+    Off,
+    /// Say how things stand
+    Status,
+}
+
+/// Tells the running daemon.
+pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+    let daemon = Daemon::of(&config.server)?;
+    runtime()?.block_on(async {
+        let said = match &arguments.action {
+            Action::On { requests, minutes, file } => {
+                on(&daemon, *requests, *minutes, file.as_deref()).await?
+            }
+            Action::Off => match turn(&daemon, &json!({ "turn": "off" })).await? {
+                Status::Off => "capture was off already".to_owned(),
+                Status::On { file, written, .. } => {
+                    let requests = counted(written, "request");
+                    format!("capture is off; {requests} in {}", file.display())
+                }
+            },
+            Action::Status => text(&status(daemon.get("/v1/capture").await?)?),
+        };
+        // A closed pipe is nobody's problem.
+        let _ = writeln!(std::io::stdout(), "{said}");
+        Ok(())
+    })
+}
+
+async fn on(
+    daemon: &Daemon,
+    requests: u32,
+    minutes: u32,
+    file: Option<&Path>,
+) -> Result<String, Failure> {
+    // A daemon that does not run needs no file.
+    daemon.health().await?;
+    let unwritable = |message: String| Failure::new(Exit::Unwritable, message);
+    let path = match file {
+        Some(file) => std::path::absolute(file)
+            .map_err(|error| unwritable(format!("cannot find {}: {error}", file.display())))?,
+        None => capture::fresh_file(Timestamp::now()).ok_or_else(|| {
+            unwritable("there is no folder for the state of programs; use --file".to_owned())
+        })?,
+    };
+    capture::create(&path).map_err(|error| {
+        let path = path.display();
+        unwritable(format!("cannot make {path}: {error}; a capture needs a new file (--file)"))
+    })?;
+    let order = json!({ "turn": "on", "file": path, "requests": requests, "minutes": minutes });
+    match turn(daemon, &order).await {
+        Ok(status) => Ok(format!(
+            "{}\n\n\
+             That is prompts, answers, tools and their results. Tokens, keys, account ids and the \
+             login's\ne-mail address are left out, but look through the file before you give it \
+             away.\n`codex-proxy capture off` ends it; `codex-proxy serve --simulate --replay \
+             FILE` answers from it.",
+            text(&status)
+        )),
+        Err(failure) => {
+            // It is empty, and of no use.
+            let _ = std::fs::remove_file(&path);
+            Err(failure)
+        }
+    }
+}
+
+async fn turn(daemon: &Daemon, order: &Value) -> Result<Status, Failure> {
+    let response = daemon.post("/v1/capture", order).await?;
+    let body = response.bytes().await.map_err(|error| daemon.silent(&error))?;
+    status(serde_json::from_slice(&body).unwrap_or_default())
+}
+
+fn status(json: Value) -> Result<Status, Failure> {
+    serde_json::from_value(json).map_err(|_| {
+        let message = "the daemon is of another version; start it again with this one";
+        Failure::new(Exit::Unavailable, message)
+    })
+}
+
+fn text(status: &Status) -> String {
+    match status {
+        Status::Off => "capture is off".to_owned(),
+        Status::On { file, until, requests_left, written } => format!(
+            "CAPTURE IS ON: the content of the next {} is written, until {}\n{} so far in {}",
+            counted(*requests_left, "request"),
+            clock(until),
+            counted(*written, "request"),
+            file.display()
+        ),
+    }
+}
+
+fn counted(count: u32, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// The time as it is on the clock here.
+fn clock(timestamp: &str) -> String {
+    match timestamp.parse::<Timestamp>() {
+        Ok(time) => time.to_zoned(TimeZone::system()).strftime("%H:%M:%S").to_string(),
+        Err(_) => timestamp.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_said_loudly_what_is_written_where() {
+        let status = Status::On {
+            file: "/f.jsonl".into(),
+            until: "soon".to_owned(),
+            requests_left: 1,
+            written: 2,
+        };
+        assert_eq!(
+            text(&status),
+            "CAPTURE IS ON: the content of the next 1 request is written, until soon\n\
+             2 requests so far in /f.jsonl"
+        );
+        assert_eq!(text(&Status::Off), "capture is off");
+    }
+}

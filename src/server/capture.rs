@@ -1,0 +1,168 @@
+//! `/v1/capture`: turning the writing of exchanges on and off, and noting a request while it is on.
+//!
+//! Only programs on this machine may turn it, and only for a file that their user has made for
+//! nobody else, see [`capture`](crate::capture).
+
+use std::convert::Infallible;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, State};
+use axum::http::StatusCode;
+use axum::http::header::{FORWARDED, HeaderName, ORIGIN, VIA};
+use axum::http::request::Parts;
+use serde::Deserialize;
+
+use super::App;
+use super::arrival::Arrival;
+use super::body::Whole;
+use super::error::ApiError;
+use crate::capture::{StartError, Status, Tape, Wanted};
+
+/// What those put into requests who pass them on.
+const PASSED_ON: [HeaderName; 6] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
+
+/// What to do.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "turn", rename_all = "snake_case")]
+enum Order {
+    On(Wanted),
+    Off,
+}
+
+/// `GET`: how things stand.
+pub(super) async fn status(_: Local, State(app): State<App>) -> Json<Status> {
+    Json(app.0.capture.status())
+}
+
+/// `POST`: on or off.
+pub(super) async fn switch(
+    _: Local,
+    State(app): State<App>,
+    body: Result<Whole, ApiError>,
+) -> Result<Json<Status>, ApiError> {
+    let order: Order = serde_json::from_slice(&body?.0)
+        .map_err(|error| ApiError::invalid_request(format!("This is no order: {error}.")))?;
+    let capture = app.0.capture.clone();
+    let status = match order {
+        Order::Off => Ok(capture.stop()),
+        // It opens a file, which may take as long as it likes.
+        Order::On(wanted) => tokio::task::spawn_blocking(move || capture.start(&wanted))
+            .await
+            .map_err(ApiError::internal)?,
+    };
+    status.map(Json).map_err(|error| {
+        let (status, code) = match &error {
+            StartError::AlreadyOn { .. } => (StatusCode::CONFLICT, "capture_already_on"),
+            StartError::Limits | StartError::File(_) => {
+                (StatusCode::BAD_REQUEST, "capture_not_possible")
+            }
+            StartError::Thread(_) => (StatusCode::INTERNAL_SERVER_ERROR, "capture_not_possible"),
+        };
+        ApiError::new(status, "invalid_request_error", error.to_string()).code(code)
+    })
+}
+
+/// Somebody on this machine, who is no page, and has not passed on what another one wants.
+pub(super) struct Local;
+
+impl<S: Sync> FromRequestParts<S> for Local {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let is_passed_on = PASSED_ON.iter().any(|name| parts.headers.contains_key(name));
+        if is_near(parts.extensions.get()) && !is_passed_on && !is_page(parts) {
+            return Ok(Self);
+        }
+        let message = "Only a program on the daemon's own machine may do this: use `codex-proxy \
+                       capture` there.";
+        Err(ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
+            .code("not_on_this_machine"))
+    }
+}
+
+fn is_near(arrival: Option<&Arrival>) -> bool {
+    match arrival {
+        None => false,
+        Some(Arrival::Unix) => true,
+        Some(Arrival::Tcp { local, peer }) => {
+            let (local, peer) = (local.ip().to_canonical(), peer.ip().to_canonical());
+            peer.is_loopback() || peer == local
+        }
+    }
+}
+
+/// Pages of allowed origins may ask for answers, and for nothing else.
+fn is_page(parts: &Parts) -> bool {
+    parts.headers.contains_key(ORIGIN) || parts.headers.contains_key("sec-fetch-site")
+}
+
+/// What the request is noted on; nothing while nothing is captured.
+pub(super) struct Taped(pub(super) Option<Tape>);
+
+impl FromRequestParts<App> for Taped {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        let capture = &app.0.capture;
+        if !capture.is_on() {
+            return Ok(Self(None));
+        }
+        let tape = capture.begin(app.0.account.secrets().await);
+        if let Some(tape) = &tape {
+            tape.head(&parts.headers);
+        }
+        Ok(Self(tape))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    /// Over what a request came, with what headers, and whether it may.
+    type Case<'c> = (Option<Arrival>, &'c [(&'c str, &'c str)], bool);
+
+    #[tokio::test]
+    async fn only_programs_of_this_machine_are_near() {
+        let tcp = |local: &str, peer: &str| {
+            let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
+            Some(Arrival::Tcp { local, peer })
+        };
+        let near = tcp("127.0.0.1:1", "127.0.0.1:2");
+        let cases: [Case<'_>; 12] = [
+            (near, &[], true),
+            (near, &[("authorization", "Bearer k")], true),
+            (Some(Arrival::Unix), &[], true),
+            (tcp("[::1]:1", "[::1]:2"), &[], true),
+            (tcp("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:2"), &[], true),
+            (tcp("192.168.1.5:1", "192.168.1.5:2"), &[], true),
+            (tcp("192.168.1.5:1", "192.168.1.6:2"), &[], false),
+            (tcp("[::1]:1", "[fd00::7]:2"), &[], false),
+            (None, &[], false),
+            (near, &[("x-forwarded-for", "10.0.0.1")], false),
+            (near, &[("origin", "app://obsidian.md")], false),
+            (near, &[("sec-fetch-site", "same-origin")], false),
+        ];
+        for (arrival, headers, expected) in cases {
+            let mut request = Request::builder();
+            for (name, value) in headers {
+                request = request.header(*name, *value);
+            }
+            if let Some(arrival) = arrival {
+                request = request.extension(arrival);
+            }
+            let (mut parts, ()) = request.body(()).unwrap().into_parts();
+            let local = Local::from_request_parts(&mut parts, &()).await;
+            assert_eq!(local.is_ok(), expected, "{arrival:?} {headers:?}");
+        }
+    }
+}
