@@ -219,7 +219,7 @@ impl Install {
 
     /// What to know from now on.
     fn explain(&self, definition: &Definition, manager: &Manager) {
-        let flag = if self.which.system { " --system" } else { "" };
+        let flag = self.which.flag();
         say(&format!("It listens on {}.", definition.listen));
         say(&format!("  codex-proxy service status{flag}"));
         say(&format!("  codex-proxy service logs{flag} --follow"));
@@ -253,6 +253,11 @@ impl Which {
         if self.system { Scope::System } else { Scope::User }
     }
 
+    /// What commands need to mean the same service.
+    fn flag(&self) -> &'static str {
+        if self.system { " --system" } else { "" }
+    }
+
     fn root(&self) -> Root {
         Root::new(self.root.clone())
     }
@@ -282,10 +287,10 @@ impl Which {
             Manager::Systemd(systemd) => systemd.installed(),
             Manager::Launchd(launchd) => launchd.installed(),
         };
-        let flag = if self.system { " --system" } else { "" };
         let installed = installed.ok_or_else(|| {
             let message = format!(
-                "there is no such service; install it with `codex-proxy service install{flag}`"
+                "there is no such service; install it with `codex-proxy service install{}`",
+                self.flag()
             );
             Failure::new(Exit::Unavailable, message)
         })?;
@@ -322,7 +327,10 @@ impl Which {
         if health.is_ok() && (state.is_running || installed.has_socket) {
             return Ok(());
         }
-        let message = "the service does not run as it should; see why: codex-proxy service logs";
+        let message = format!(
+            "the service does not run as it should; see why: codex-proxy service logs{}",
+            self.flag()
+        );
         Err(Failure::new(Exit::Unavailable, message))
     }
 
