@@ -18,6 +18,7 @@ requirements=$PWD/tests/clients/requirements
 mkdir -p "${CARGO_TARGET_DIR:-target}"
 target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
 export CARGO_TARGET_DIR=$target
+given=${CODEX_PROXY_BIN:-}
 export CODEX_PROXY_BIN=${CODEX_PROXY_BIN:-$target/debug/codex-proxy}
 clients=$target/clients
 mkdir -p "$clients"
@@ -99,7 +100,10 @@ case ${1:-} in
         exit
         ;;
     --limited) shift ;;
-    *) exec timeout --kill-after=10 "$limit" "$script" --limited "$@" ;;
+    *)
+        [[ -n $given ]] || cargo build --quiet
+        exec timeout --kill-after=10 "$limit" "$script" --limited "$@"
+        ;;
 esac
 
 # The slowest first.
@@ -118,7 +122,6 @@ for client in "${wanted[@]}"; do
 done
 
 printf '\n== Clients\n'
-[[ -x $CODEX_PROXY_BIN ]] || cargo build --quiet
 install_uv
 cores=$(getconf _NPROCESSORS_ONLN)
 printf '%s\n' "${wanted[@]}" | xargs -P "$((cores + 1))" -n 1 "$script" --play
