@@ -154,7 +154,7 @@ test("other sites can lead to it and can neither frame nor ask", async () => {
 test("hostile names of models stay text, and out of what is pasted into shells", () => {
   const names = [
     "<img src=x onerror=window.pwned=1>",
-    "x'; touch /tmp/pwned; '",
+    "x'; touch pwned; '",
     "$(touch pwned)",
     "`touch pwned`",
     "a\nb",
