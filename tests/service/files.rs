@@ -125,7 +125,7 @@ fn the_readme_shows_the_compose_file() {
     let read =
         |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let compose = read("compose.yaml");
-    let lines = compose.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let shown: String = lines.map(|line| format!("{line}\n")).collect();
-    assert!(read("README.md").contains(&format!("```yaml\n{shown}```\n")), "{shown}");
+    let is_setting = |line: &&str| !line.trim_start().starts_with('#');
+    let shown = compose.lines().filter(is_setting).collect::<Vec<_>>().join("\n");
+    assert!(read("README.md").contains(&format!("```yaml\n{shown}\n```\n")), "{shown}");
 }
