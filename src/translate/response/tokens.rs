@@ -1,10 +1,14 @@
 //! A cap on the tokens of a text that comes in pieces.
 
-use bpe_openai::Tokenizer;
+use tiktoken_rs::{CoreBPE, o200k_base_singleton};
 
 /// A text longer than this without any word boundary is counted in parts, so that no text costs
 /// more than linear time. The count may then be off by a token per part.
 const MAX_TAIL: usize = 512;
+
+/// How much text is counted at a time, so that no piece of any length makes the tokenizer's search
+/// for words a long one.
+const MAX_PART: usize = 4 << 10;
 
 /// Lets so many tokens of a text pass.
 #[derive(Debug)]
@@ -62,7 +66,7 @@ impl Cap {
 /// Counts a growing text. What lies before the last word boundary is counted once; only the tail
 /// behind it is counted again as it grows.
 struct Counter {
-    tokenizer: &'static Tokenizer,
+    tokenizer: &'static CoreBPE,
     settled: usize,
     tail: String,
 }
@@ -75,19 +79,31 @@ impl std::fmt::Debug for Counter {
 
 impl Counter {
     fn new() -> Self {
-        Self { tokenizer: bpe_openai::o200k_base(), settled: 0, tail: String::new() }
+        Self { tokenizer: o200k_base_singleton(), settled: 0, tail: String::new() }
     }
 
     fn push(&mut self, text: &str, max: usize) -> Allowed {
+        let mut passed = 0;
+        for part in parts(text) {
+            match self.push_part(part, max) {
+                Allowed::All => passed += part.len(),
+                Allowed::Only(bytes) => return Allowed::Only(passed + bytes),
+            }
+        }
+        Allowed::All
+    }
+
+    fn push_part(&mut self, part: &str, max: usize) -> Allowed {
         let before = self.tail.len();
-        self.tail.push_str(text);
-        let tokens = self.tokenizer.encode(self.tail.as_str());
+        self.tail.push_str(part);
+        let tokens = self.tokenizer.encode_ordinary(&self.tail);
         if self.settled + tokens.len() <= max {
             self.settle();
             return Allowed::All;
         }
         let rest = max.saturating_sub(self.settled).min(tokens.len());
-        let end = self.tokenizer.bpe.decode_tokens(&tokens[..rest]).len();
+        // What was made of bytes can be made into bytes.
+        let end = self.tokenizer.decode_bytes(&tokens[..rest]).map_or(before, |bytes| bytes.len());
         // A token may end within a character, and before what has passed already.
         let end = (before..=end.max(before))
             .rev()
@@ -97,8 +113,10 @@ impl Counter {
     }
 
     fn append(&mut self, text: &str) {
-        self.tail.push_str(text);
-        self.settle();
+        for part in parts(text) {
+            self.tail.push_str(part);
+            self.settle();
+        }
     }
 
     /// Counts what no later text can change: no token spans the place between a letter or digit
@@ -114,9 +132,20 @@ impl Counter {
             None if self.tail.len() > MAX_TAIL => self.tail.len(),
             None => return,
         };
-        self.settled += self.tokenizer.count(&self.tail[..end]);
+        self.settled += self.tokenizer.count_ordinary(&self.tail[..end]);
         self.tail.drain(..end);
     }
+}
+
+/// The text in pieces of no more than [`MAX_PART`] bytes.
+fn parts(mut text: &str) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let most = MAX_PART.min(text.len());
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        let (part, rest) = text.split_at(end);
+        text = rest;
+        (!part.is_empty()).then_some(part)
+    })
 }
 
 #[cfg(test)]
@@ -147,6 +176,18 @@ mod tests {
     }
 
     #[test]
+    fn long_pieces_are_counted_in_parts() {
+        let words = " word".repeat(3 * MAX_PART);
+        assert_eq!(run(3 * MAX_PART, &[&words]), (words.clone(), false));
+        let (out, is_cut) = run(2 * MAX_PART, &[&words]);
+        assert!(is_cut && out == " word".repeat(2 * MAX_PART), "{}", out.len());
+        for odd in ["\u{20ac}", " ", "\n \u{3000}", "^", "\u{b95}", "a"] {
+            let (out, _) = run(MAX_PART, &[&odd.repeat(40 * MAX_PART)]);
+            assert!(!out.is_empty() && odd.repeat(40 * MAX_PART).starts_with(&out));
+        }
+    }
+
+    #[test]
     fn short_texts_do_not_load_the_tokenizer() {
         let mut cap = Cap::new(10);
         assert_eq!(cap.push("0123456789"), Allowed::All);
@@ -162,8 +203,8 @@ mod tests {
             for piece in &pieces {
                 counter.append(piece);
             }
-            let total = counter.settled + counter.tokenizer.count(counter.tail.as_str());
-            prop_assert_eq!(total, counter.tokenizer.count(pieces.concat().as_str()));
+            let total = counter.settled + counter.tokenizer.count_ordinary(&counter.tail);
+            prop_assert_eq!(total, counter.tokenizer.count_ordinary(&pieces.concat()));
         }
 
         #[test]
@@ -172,7 +213,7 @@ mod tests {
         ) {
             let (out, cut) = run(max, &[&text]);
             prop_assert!(text.starts_with(&out));
-            prop_assert_eq!(cut, bpe_openai::o200k_base().count(text.as_str()) > max);
+            prop_assert_eq!(cut, o200k_base_singleton().count_ordinary(&text) > max);
         }
     }
 }
