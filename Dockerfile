@@ -7,9 +7,9 @@ ARG BUILD_IMAGE=rust:1-slim-bookworm
 ARG RUN_IMAGE=scratch
 
 FROM ${BUILD_IMAGE} AS build
-# The C library that can be linked into the binary, and a C compiler that knows it.
+# The C library that can be linked into the binary, a C compiler that knows it, and `make`.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates musl-tools \
+    && apt-get install --yes --no-install-recommends ca-certificates make musl-tools \
     && rm --recursive --force /var/lib/apt/lists/*
 RUN rustup target add "$(uname -m)-unknown-linux-musl"
 WORKDIR /build

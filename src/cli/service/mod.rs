@@ -6,13 +6,11 @@
 //! | `definition.rs` | what a service manager has to know of the daemon |
 //! | `systemd/`, `launchd/` | how that is written down for each of them, and how it is asked |
 //! | `files.rs`, `commands.rs` | writing files and running programs |
-//! | `probe.rs` | whether the daemon answers |
 
 mod commands;
 mod definition;
 mod files;
 mod launchd;
-mod probe;
 mod systemd;
 
 use std::io::Write as _;
@@ -24,10 +22,11 @@ use self::definition::{Definition, Invocation, STATE, Scope, Unfit};
 use self::files::Root;
 use self::launchd::Launchd;
 use self::systemd::{Shape, Systemd};
+use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::run::runtime;
 use super::{Cli, Options};
-use crate::config::{self, Config, Environment, Listen, Sources};
+use crate::config::{self, Config, Environment, Sources};
 
 /// Where the settings of a system service are.
 const SYSTEM_SETTINGS: &str = "/etc";
@@ -317,10 +316,12 @@ impl Which {
         for (name, value) in &state.rows {
             row(name, value);
         }
-        let listen = self.listen(&installed)?;
-        let health = runtime()?.block_on(probe::health(&listen));
+        let server = self.server(&installed)?;
+        let listen = &server.listen;
+        let runtime = runtime()?;
+        let health = Daemon::of(&server).and_then(|daemon| runtime.block_on(daemon.health()));
         match &health {
-            Ok(()) => row("health", &format!("answers on {listen}")),
+            Ok(_) => row("health", &format!("answers on {listen}")),
             Err(cause) => row("health", &format!("no answer on {listen}: {cause}")),
         }
         // With a socket it need not have run before it was asked.
@@ -334,8 +335,8 @@ impl Which {
         Err(Failure::new(Exit::Unavailable, message))
     }
 
-    /// Where the service listens: what its manager says, or the settings that it reads.
-    fn listen(&self, installed: &Installed) -> Result<Listen, Failure> {
+    /// The settings that the service reads, with where its manager says that it listens.
+    fn server(&self, installed: &Installed) -> Result<config::Server, Failure> {
         let cli = Cli::try_parse_from(&installed.command);
         let mut options = cli.map(|cli| cli.options).unwrap_or_default();
         if installed.listen.is_some() {
@@ -343,7 +344,7 @@ impl Which {
         }
         let invocation = invocation(self.scope(), &options)?;
         let config = settings(self.scope(), &options, &invocation, &self.root())?;
-        Ok(config.server.listen)
+        Ok(config.server)
     }
 }
 
