@@ -31,12 +31,25 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Enough for one write; more waits for the client to take it.
 const FULL: usize = 16 << 10;
 
+/// What comes so soon after the last write is part of a burst.
+const BURST: Duration = Duration::from_millis(1);
+
+/// How often a write waits within a burst for what comes next. Over HTTP/1.1 the backend's events
+/// come one by one from the task that reads them, and that task takes a turn for each; the server
+/// asks for the body twice in a turn of its own.
+const TURNS: u8 = 2;
+
 /// The body of a streamed answer.
 pub(super) struct Answer {
     order: Arc<Order>,
     choices: Vec<Choice>,
     out: Output,
+    /// Wakes the client's connection up when it may be time for a comment.
     keepalive: Pin<Box<Sleep>>,
+    /// When something went out last.
+    wrote_at: Instant,
+    /// How many turns the next write has waited. The first one does not.
+    turns: u8,
     record: Record,
     /// Ready once the daemon is about to end.
     cut: BoxFuture<'static, ()>,
@@ -92,7 +105,8 @@ impl Answer {
         };
         let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
         let cut = closing.cut().boxed();
-        Self { order, choices, out, keepalive, record, cut, is_over: false }
+        let wrote_at = Instant::now();
+        Self { order, choices, out, keepalive, wrote_at, turns: TURNS, record, cut, is_over: false }
     }
 
     /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
@@ -175,6 +189,11 @@ impl Answer {
         self.close();
     }
 
+    /// Whether what is there may wait for a turn, since more of it is likely to come at once.
+    fn may_wait(&self, now: Instant) -> bool {
+        self.turns < TURNS && self.out.buffer.len() < FULL && now - self.wrote_at < BURST
+    }
+
     fn close(&mut self) {
         self.out.buffer.extend_from_slice(DONE.as_bytes());
         self.choices.clear();
@@ -201,16 +220,29 @@ impl Stream for Answer {
             }
         }
         if !this.out.buffer.is_empty() {
-            let bytes = Bytes::from(std::mem::take(&mut this.out.buffer));
-            this.keepalive.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+            let now = Instant::now();
+            if !this.is_over && this.may_wait(now) {
+                this.turns += 1;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            (this.wrote_at, this.turns) = (now, 0);
             this.record.begun(None);
+            let bytes = Bytes::from(std::mem::take(&mut this.out.buffer));
             return Poll::Ready(Some(Ok(bytes)));
         }
         if this.is_over {
             return Poll::Ready(None);
         }
-        if this.keepalive.as_mut().poll(cx).is_ready() {
-            this.keepalive.as_mut().reset(Instant::now() + KEEPALIVE_INTERVAL);
+        // The timer is set anew when it has run out, and not with every write.
+        while this.keepalive.as_mut().poll(cx).is_ready() {
+            let due = this.wrote_at + KEEPALIVE_INTERVAL;
+            if Instant::now() < due {
+                this.keepalive.as_mut().reset(due);
+                continue;
+            }
+            this.wrote_at = Instant::now();
+            this.keepalive.as_mut().reset(this.wrote_at + KEEPALIVE_INTERVAL);
             return Poll::Ready(Some(Ok(Bytes::from_static(KEEPALIVE.as_bytes()))));
         }
         Poll::Pending
