@@ -2,7 +2,6 @@
 //! never does, and other crates, which might, are heard only when they warn.
 
 use std::io::IsTerminal as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracing::Subscriber;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
@@ -11,7 +10,7 @@ use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-use crate::config::{Listen, LogFormat};
+use crate::config::{Listen, LogFormat, callable};
 use crate::credentials::Summary;
 
 /// What is logged unless `RUST_LOG` says otherwise.
@@ -109,16 +108,6 @@ pub fn banner(banner: &Banner<'_>) {
     }
 }
 
-/// An address that the daemon answers to. "All addresses" is not one.
-fn callable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Seek as _};
@@ -180,15 +169,6 @@ mod tests {
         assert!(!text.contains("WARN"), "{text}");
         let text = start(&login, false, true);
         assert!(text.contains("and one of the daemon's API keys"), "{text}");
-    }
-
-    #[test]
-    fn clients_are_told_an_address_that_can_be_called() {
-        for (address, expected) in
-            [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
-        {
-            assert_eq!(callable(address.parse().unwrap()).to_string(), expected);
-        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -264,14 +264,7 @@ impl Place {
         match listen {
             Listen::Unix(path) => Some(Self::Unix(path.clone())),
             Listen::Tcp(address) if address.port() == 0 => None,
-            Listen::Tcp(address) => {
-                let ip = match address.ip() {
-                    IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                    IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                    ip => ip,
-                };
-                Some(Self::Tcp(SocketAddr::new(ip, address.port())))
-            }
+            Listen::Tcp(address) => Some(Self::Tcp(config::callable(*address))),
         }
     }
 

@@ -17,7 +17,7 @@ mod tests;
 mod value;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,6 +127,16 @@ pub enum Listen {
     Tcp(SocketAddr),
     /// A socket in the file system, for this user alone.
     Unix(PathBuf),
+}
+
+/// An address that the daemon answers to. "All addresses" is not one.
+pub(crate) fn callable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 impl std::fmt::Display for Listen {

@@ -363,3 +363,12 @@ fn a_named_file_must_exist() {
     let (config, _) = load(Some(&there), Flags::default()).unwrap();
     assert_eq!(config.server.max_body_bytes, 5 << 20);
 }
+
+#[test]
+fn clients_are_told_an_address_that_can_be_called() {
+    for (address, expected) in
+        [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+    {
+        assert_eq!(callable(address.parse().unwrap()).to_string(), expected);
+    }
+}
