@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use codex_proxy::chat::chunk::ChunkWriter;
@@ -24,16 +25,18 @@ use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
 use codex_proxy::translate::response::Reader;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use futures_util::{StreamExt as _, stream};
+use futures_util::stream;
 use serde_json::json;
 
 const EVENTS: usize = 1000;
 
 fn delta(number: usize) -> String {
-    json!({"type": "response.output_text.delta", "item_id": "msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9",
-        "output_index": 1, "content_index": 0, "delta": " word", "logprobs": [],
-        "obfuscation": "9fGh2kLmN0", "sequence_number": number})
-    .to_string()
+    // In the order of the backend.
+    format!(
+        "{{\"type\":\"response.output_text.delta\",\"sequence_number\":{number},\"item_id\":\
+         \"msg_0a1b2c3d4e5f60718293a4b5c6d7e8f9\",\"output_index\":1,\"content_index\":0,\"delta\":\
+         \" word\",\"logprobs\":[],\"obfuscation\":\"9fGh2kLmN0\"}}"
+    )
 }
 
 fn writer() -> ChunkWriter {
@@ -89,22 +92,15 @@ fn pipeline(c: &mut Criterion) {
                     sse::events(reads, sse::Limits { event: 1 << 20, body: usize::MAX });
                 let mut reader = Reader::new(Arc::new(Plan::default()));
                 let mut chunks = Chunks { writer: writer(), out: Vec::with_capacity(1 << 19) };
-                run_at_once(async {
-                    while let Some(event) = events.next().await {
-                        reader.event(&event.unwrap(), &mut chunks).unwrap();
-                    }
-                });
+                let mut cx = Context::from_waker(Waker::noop());
+                while let Poll::Ready(Some(event)) = events.poll_event(&mut cx) {
+                    reader.event(event.unwrap(), &mut chunks).unwrap();
+                }
                 black_box(chunks.out.len())
             });
         });
     }
     group.finish();
-}
-
-/// Runs a future that never waits.
-fn run_at_once(future: impl Future<Output = ()>) {
-    use futures_util::FutureExt as _;
-    assert!(future.now_or_never().is_some(), "everything is there");
 }
 
 /// A conversation of an agent, of about so many bytes.

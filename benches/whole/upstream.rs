@@ -157,10 +157,13 @@ impl Script {
                 "parallel_tool_calls": true, "store": false, "tools": [], "usage": null})
         };
         let mut number = 0;
+        // With the type first, as the backend writes it.
         let mut event = |mut event: Value| {
-            event["sequence_number"] = number.into();
+            let kind = event.as_object_mut().unwrap().remove("type").unwrap();
+            let (kind, rest) = (kind.as_str().unwrap(), event.to_string());
+            let data = format!("{{\"type\":\"{kind}\",\"sequence_number\":{number},{}", &rest[1..]);
             number += 1;
-            Bytes::from(format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
+            Bytes::from(format!("event: {kind}\ndata: {data}\n\n"))
         };
         let item = |status: &str, content: Value| {
             json!({"id": ITEM, "type": "message", "status": status, "role": "assistant",

@@ -48,7 +48,7 @@ fn read(reads: Vec<Bytes>, limits: Limits) -> Outcome {
 /// blank line counts.
 fn decode(body: &[u8], max: usize) -> Outcome {
     let mut events = Vec::new();
-    let mut data: Vec<&str> = Vec::new();
+    let mut data: Vec<&[u8]> = Vec::new();
     let mut size = 0;
     for (number, line) in lines(body).into_iter().chain([b"".as_slice()]).enumerate() {
         if size + line.len() > max {
@@ -61,7 +61,11 @@ fn decode(body: &[u8], max: usize) -> Outcome {
         };
         if line.is_empty() {
             if size > 0 {
-                events.push(Ok(data.join("\n")));
+                let Ok(text) = String::from_utf8(data.join(b"\n".as_slice())) else {
+                    events.push(Err(Error::NotUtf8));
+                    return events;
+                };
+                events.push(Ok(text));
             }
             (data, size) = (Vec::new(), 0);
             continue;
@@ -72,13 +76,7 @@ fn decode(body: &[u8], max: usize) -> Outcome {
         }
         size += line.len();
         let value = end.map_or(b"".as_slice(), |end| &line[end + 1..]);
-        match std::str::from_utf8(value.strip_prefix(b" ").unwrap_or(value)) {
-            Ok(value) => data.push(value),
-            Err(_) => {
-                events.push(Err(Error::NotUtf8));
-                return events;
-            }
-        }
+        data.push(value.strip_prefix(b" ").unwrap_or(value));
     }
     events
 }

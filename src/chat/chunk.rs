@@ -15,13 +15,32 @@ use super::usage::Usage;
 pub struct ChunkWriter {
     /// Up to the choices.
     head: Vec<u8>,
-    /// From the end of the choices.
-    tail: &'static [u8],
+    /// For each choice, up to what is new of it.
+    openings: Vec<Vec<u8>>,
+    /// From the end of a choice that goes on, and of one that has ended.
+    tails: Tails,
     /// Which choices have got their role.
     introduced: Vec<bool>,
     /// Where reasoning goes.
     reasoning_field: ReasoningField,
 }
+
+/// What stands after the news of a choice.
+#[derive(Debug, Clone, Copy)]
+struct Tails {
+    /// If it goes on.
+    open: &'static str,
+    /// If it ends: from the end of the reason.
+    ended: &'static str,
+}
+
+const TAILS: Tails =
+    Tails { open: "},\"logprobs\":null,\"finish_reason\":null}]}\n\n", ended: "}]}\n\n" };
+
+const TAILS_WITH_USAGE: Tails = Tails {
+    open: "},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null}\n\n",
+    ended: "}],\"usage\":null}\n\n",
+};
 
 /// What the first chunk of a choice says beside the role.
 #[derive(Clone, Copy)]
@@ -64,9 +83,19 @@ impl ChunkWriter {
         );
         head.pop();
         head.extend_from_slice(b",\"choices\":[");
+        let openings = (0..choices)
+            .map(|choice| {
+                let mut opening = head.clone();
+                opening.extend_from_slice(b"{\"index\":");
+                write(&mut opening, &choice);
+                opening.extend_from_slice(b",\"delta\":{");
+                opening
+            })
+            .collect();
         Self {
             head,
-            tail: if include_usage { b"],\"usage\":null}\n\n" } else { b"]}\n\n" },
+            openings,
+            tails: if include_usage { TAILS_WITH_USAGE } else { TAILS },
             introduced: vec![false; choices],
             reasoning_field,
         }
@@ -143,7 +172,7 @@ impl ChunkWriter {
             out.push(b'"');
             out.extend_from_slice(field.as_bytes());
             out.extend_from_slice(b"\":");
-            write(out, text);
+            string(out, text);
         });
     }
 
@@ -200,16 +229,28 @@ impl ChunkWriter {
         out: &mut Vec<u8>,
         delta: impl FnOnce(&mut Vec<u8>),
     ) {
-        out.extend_from_slice(&self.head);
-        out.extend_from_slice(b"{\"index\":");
-        write(out, &choice);
-        out.extend_from_slice(b",\"delta\":{");
+        out.extend_from_slice(&self.openings[choice]);
         delta(out);
-        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
-        write(out, &finish);
-        out.push(b'}');
-        out.extend_from_slice(self.tail);
+        let tail = match finish {
+            None => self.tails.open,
+            Some(reason) => {
+                out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":");
+                write(out, &reason);
+                self.tails.ended
+            }
+        };
+        out.extend_from_slice(tail.as_bytes());
     }
+}
+
+/// Writes a text as a JSON string. Most pieces of text are written as they are.
+fn string(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+        return write(out, text);
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
 }
 
 /// Writes a value that cannot fail to be written.

@@ -1,5 +1,8 @@
 //! What documents tell: the `codex.rate_limits` event of a stream, and the answer of `/usage`.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::figures::{self, Figures};
@@ -14,7 +17,8 @@ const MAX_EVENT: usize = 16 << 10;
 /// Whether the data of an event may be that of the event that tells of limits. This is asked of
 /// every event, so it is only one look at it.
 pub fn may_be_event(data: &str) -> bool {
-    data.len() <= MAX_EVENT && memchr::memmem::find(data.as_bytes(), EVENT.as_bytes()).is_some()
+    static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(EVENT));
+    data.len() <= MAX_EVENT && FINDER.find(data.as_bytes()).is_some()
 }
 
 /// What the data of an event tells; nothing if it is another one.

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::error::Report;
@@ -321,7 +322,22 @@ impl<'de> Deserialize<'de> for Usage {
     }
 }
 
-/// All fields that any event of interest has.
+/// The fields of a delta: most events are of this kind, and have far fewer than all of them do.
+#[derive(Deserialize)]
+struct DeltaWire<'a> {
+    /// What it is was read before. That it is there once only is checked here.
+    #[serde(rename = "type")]
+    _kind: IgnoredAny,
+    output_index: Option<U64>,
+    #[serde(borrow, default)]
+    item_id: Str<'a>,
+    content_index: Option<U64>,
+    summary_index: Option<U64>,
+    #[serde(borrow, default)]
+    delta: Str<'a>,
+}
+
+/// All fields that any other event of interest has.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(rename = "type", borrow, default)]
@@ -331,8 +347,6 @@ struct Wire<'a> {
     item_id: Str<'a>,
     content_index: Option<U64>,
     summary_index: Option<U64>,
-    #[serde(borrow, default)]
-    delta: Str<'a>,
     #[serde(borrow, default)]
     text: Str<'a>,
     #[serde(borrow, default)]
@@ -351,7 +365,47 @@ struct Wire<'a> {
     response: Option<&'a RawValue>,
 }
 
+/// The `type` of an event whose data begins with it, as that of the backend does.
+fn leading_type(data: &str) -> Option<&str> {
+    let rest = data.strip_prefix("{\"type\":\"")?;
+    Some(&rest[..memchr::memchr(b'"', rest.as_bytes())?])
+}
+
+fn place<'a>(output_index: Option<U64>, item_id: Str<'a>, part: Option<U64>) -> Place<'a> {
+    Place {
+        output_index: output_index.and_then(|index| index.0),
+        item_id: item_id.0,
+        part: part.and_then(|index| index.0).unwrap_or(0),
+    }
+}
+
+impl TextKind {
+    /// The kind of text that events of this type have a piece of.
+    fn of_delta(kind: &str) -> Option<Self> {
+        Some(match kind {
+            "response.output_text.delta" => Self::Output,
+            "response.function_call_arguments.delta" => Self::Arguments,
+            "response.reasoning_summary_text.delta" => Self::Summary,
+            "response.reasoning_text.delta" => Self::Reasoning,
+            "response.custom_tool_call_input.delta" => Self::Input,
+            "response.refusal.delta" => Self::Refusal,
+            _ => return None,
+        })
+    }
+}
+
 impl<'a> Event<'a> {
+    /// Reads the data of an event with a piece of a text.
+    fn delta(kind: TextKind, data: &'a str) -> Option<Self> {
+        let wire: DeltaWire<'a> = serde_json::from_str(data).ok()?;
+        let place =
+            place(wire.output_index, wire.item_id, wire.content_index.or(wire.summary_index));
+        Some(match wire.delta.0 {
+            Some(text) => Self::Delta(kind, place, text),
+            None => Self::Other,
+        })
+    }
+
     /// Reads the data of one event; `None` if it begins like one and cannot be read, so that
     /// nobody knows what it was to tell.
     pub fn parse(data: &'a str) -> Option<Self> {
@@ -359,29 +413,21 @@ impl<'a> Event<'a> {
             // Hosts send signs of life and a `[DONE]`.
             return Some(Self::Other);
         }
+        if let Some(kind) = leading_type(data).and_then(TextKind::of_delta) {
+            return Self::delta(kind, data);
+        }
         let wire: Wire<'a> = serde_json::from_str(data).ok()?;
         let Some(kind) = wire.kind.0 else { return Some(Self::Other) };
-        let part = wire.content_index.or(wire.summary_index).and_then(|index| index.0).unwrap_or(0);
-        let place = Place {
-            output_index: wire.output_index.and_then(|index| index.0),
-            item_id: wire.item_id.0,
-            part,
-        };
-        let delta = |kind, place| match wire.delta.0 {
-            Some(text) => Self::Delta(kind, place, text),
-            None => Self::Other,
-        };
+        if let Some(kind) = TextKind::of_delta(&kind) {
+            return Self::delta(kind, data);
+        }
+        let place =
+            place(wire.output_index, wire.item_id, wire.content_index.or(wire.summary_index));
         let done = |kind, place, text: Str<'a>| match text.0 {
             Some(text) => Self::Done(kind, place, text),
             None => Self::Other,
         };
         Some(match &*kind {
-            "response.output_text.delta" => delta(TextKind::Output, place),
-            "response.function_call_arguments.delta" => delta(TextKind::Arguments, place),
-            "response.reasoning_summary_text.delta" => delta(TextKind::Summary, place),
-            "response.reasoning_text.delta" => delta(TextKind::Reasoning, place),
-            "response.custom_tool_call_input.delta" => delta(TextKind::Input, place),
-            "response.refusal.delta" => delta(TextKind::Refusal, place),
             "response.output_text.done" => done(TextKind::Output, place, wire.text),
             "response.function_call_arguments.done" => {
                 done(TextKind::Arguments, place, wire.arguments)
@@ -430,7 +476,7 @@ pub fn repair_surrogates(data: &str) -> Option<String> {
     let mut out = String::new();
     let mut copied = 0;
     let mut at = 0;
-    while let Some(found) = data[at..].find('\\') {
+    while let Some(found) = memchr::memchr(b'\\', &data.as_bytes()[at..]) {
         let here = at + found;
         let escaped = data.as_bytes().get(here + 1);
         if escaped != Some(&b'u') {
@@ -476,6 +522,27 @@ mod tests {
         assert_eq!(place.output_index, Some(2));
         assert_eq!(place.item_id.as_deref(), Some("msg_1"));
         assert_eq!(place.part, 1);
+    }
+
+    #[test]
+    fn the_order_of_fields_does_not_matter() {
+        let head = r#""type":"response.refusal.delta""#;
+        let place = r#""item_id":"msg_1","output_index":2,"content_index":1"#;
+        for data in [
+            format!(r#"{{{head},{place},"delta":"no\n"}}"#),
+            format!(r#"{{ {head} ,{place},"delta":"no\n"}}"#),
+            format!(r#"{{{place},"delta":"no\n",{head}}}"#),
+        ] {
+            let Some(Event::Delta(TextKind::Refusal, place, text)) = Event::parse(&data) else {
+                panic!("not a delta: {data}");
+            };
+            assert_eq!((place.item_id.as_deref(), &*text), (Some("msg_1"), "no\n"));
+            assert_eq!((place.output_index, place.part), (Some(2), 1));
+        }
+        // Said twice, nobody knows what counts.
+        for data in [format!("{{{head},{head}}}"), format!(r#"{{"delta":"a",{head},{head}}}"#)] {
+            assert!(Event::parse(&data).is_none(), "{data}");
+        }
     }
 
     #[test]

@@ -1,19 +1,15 @@
-//! Server-sent events: bytes to events.
-//!
-//! The parsing is the crate `eventsource-stream`'s. What it is fed is this module's: the private
-//! `lines` hands it one complete line per poll, which keeps the work linear in the bytes read.
+//! Server-sent events: bytes to events, and the few that are written.
 
+mod decode;
 pub mod encode;
-mod lines;
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use eventsource_stream::{EventStream, EventStreamError};
 use futures_util::Stream;
 
-use lines::Lines;
+use decode::Decoder;
 
 /// Why a body is not a stream of events.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -36,9 +32,6 @@ pub enum Error<E> {
     /// The text of an event is not UTF-8.
     #[error("an event is not valid UTF-8")]
     NotUtf8,
-    /// The parser refused a line.
-    #[error("an event cannot be parsed")]
-    Malformed,
 }
 
 /// How much a body may have, in bytes.
@@ -63,17 +56,55 @@ where
     S: Stream<Item = Result<B, E>> + Unpin,
     B: Into<Bytes>,
 {
-    Events { parser: EventStream::new(Lines::new(body, limits)) }
+    Events { body, decoder: Decoder::new(limits), is_over: false }
 }
 
 /// See [`events`].
+///
+/// As a stream it gives texts of their own; [`Events::poll_event`] lends them.
+#[derive(Debug)]
 pub struct Events<S> {
-    parser: EventStream<Lines<S>>,
+    body: S,
+    decoder: Decoder,
+    is_over: bool,
 }
 
-impl<S> std::fmt::Debug for Events<S> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Events").finish_non_exhaustive()
+impl<S, B, E> Events<S>
+where
+    S: Stream<Item = Result<B, E>> + Unpin,
+    B: Into<Bytes>,
+{
+    /// The data of the next event, borrowed until the next call.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, Error<E>>>> {
+        match ready!(self.poll_end(cx)) {
+            Ok(true) => {}
+            Ok(false) => return Poll::Ready(None),
+            Err(error) => {
+                self.is_over = true;
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+        let data = self.decoder.data();
+        self.is_over |= data.is_err();
+        Poll::Ready(Some(data))
+    }
+
+    /// Reads to the end of an event; false if there is none any more.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Error<E>>> {
+        if self.is_over {
+            return Poll::Ready(Ok(false));
+        }
+        while !self.decoder.advance()? {
+            match ready!(Pin::new(&mut self.body).poll_next(cx)) {
+                Some(Ok(read)) => self.decoder.feed(read.into())?,
+                Some(Err(error)) => return Poll::Ready(Err(Error::Body(error))),
+                None => {
+                    self.is_over = true;
+                    return Poll::Ready(Ok(self.decoder.finish()));
+                }
+            }
+        }
+        Poll::Ready(Ok(true))
     }
 }
 
@@ -85,13 +116,7 @@ where
     type Item = Result<String, Error<E>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = ready!(Pin::new(&mut self.parser).poll_next(cx));
-        Poll::Ready(event.map(|event| match event {
-            Ok(event) => Ok(event.data),
-            Err(EventStreamError::Transport(error)) => Err(error),
-            Err(EventStreamError::Utf8(_)) => Err(Error::NotUtf8),
-            Err(EventStreamError::Parser(_)) => Err(Error::Malformed),
-        }))
+        self.poll_event(cx).map(|event| event.map(|data| data.map(str::to_owned)))
     }
 }
 

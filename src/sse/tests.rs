@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use futures_util::{FutureExt, StreamExt, stream};
 use proptest::prelude::*;
 
-use super::lines::Lines;
 use super::*;
 
 const LIMIT: usize = 1 << 16;
@@ -191,21 +190,34 @@ fn the_events_of_one_read_come_without_waiting_in_between() {
     assert_eq!(events.next().now_or_never(), None);
 }
 
-/// The parser's work on an item is linear in its length if the item is one complete line. So the
-/// whole is linear if no byte is handed over twice.
 #[test]
-fn a_huge_line_and_a_huge_number_of_lines_are_handed_over_once() {
-    let huge_line = [b"data: ".as_slice(), &vec![b'x'; 4 << 20], b"\n\n"].concat();
-    let many_lines = [b"data: x\n".repeat(100_000).as_slice(), b"\n"].concat();
-    for body in [huge_line, many_lines] {
-        let reads: Vec<Read> = body.chunks(1000).map(|read| Ok(read.to_vec())).collect();
-        let lines: Vec<Bytes> = Lines::new(stream::iter(reads), limits(8 << 20))
-            .map(|line| line.expect("a good stream"))
-            .collect()
-            .now_or_never()
-            .expect("nothing is pending");
-        assert!(lines.iter().all(|line| memchr::memchr(b'\n', line) == Some(line.len() - 1)));
-        assert_eq!(lines[0], "\n");
-        assert_eq!(lines[1..].concat(), body);
+fn a_huge_line_and_a_huge_number_of_lines_come_out_whole() {
+    let huge_line = "x".repeat(4 << 20);
+    let many_lines = "x\n".repeat(100_000) + "x";
+    for data in [huge_line, many_lines] {
+        let lines: Vec<String> = data.split('\n').map(|line| format!("data: {line}\n")).collect();
+        let body = lines.concat() + "\n";
+        let got = run(body.as_bytes().chunks(1000), 8 << 20);
+        assert!(got == [Ok(data)]);
     }
+}
+
+#[test]
+fn data_that_comes_in_one_read_is_not_copied_and_not_held_on_to() {
+    let read = Bytes::from(b"event: a\ndata: one\n\ndata: two\n\n".to_vec());
+    let place = read.as_ptr_range();
+    let mut reads = VecDeque::from([read.clone()]);
+    let body = stream::poll_fn(|_| match reads.pop_front() {
+        Some(read) => Poll::Ready(Some(Ok::<_, Infallible>(read))),
+        None => Poll::Pending,
+    });
+    let mut events = events(body, limits(LIMIT));
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    for expected in ["one", "two"] {
+        let Poll::Ready(Some(Ok(data))) = events.poll_event(&mut cx) else { panic!("no event") };
+        assert_eq!(data, expected);
+        assert!(place.contains(&data.as_ptr()));
+    }
+    assert!(events.poll_event(&mut cx).is_pending());
+    assert!(read.is_unique());
 }

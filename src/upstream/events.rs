@@ -87,6 +87,8 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 ///
 /// The first failure is the last item. The end without a failure says nothing about whether the
 /// answer is complete; its events do. Dropping this cancels the call.
+///
+/// As a stream it gives texts of their own; [`Events::poll_event`] lends them.
 pub struct Events {
     head: Head,
     events: sse::Events<Watched<BodyDataStream<Body>>>,
@@ -135,26 +137,26 @@ impl std::fmt::Debug for Events {
     }
 }
 
-impl Stream for Events {
-    type Item = Result<String, Failure>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let event = ready!(Pin::new(&mut self.events).poll_next(cx));
-        if let Some(Ok(data)) = &event
-            && document::may_be_event(data)
-        {
-            let now = Timestamp::now().as_second();
-            if let Some(update) = document::event(data, now) {
-                self.reporter.note(update, Source::Event, now);
+impl Events {
+    /// The data of the next event, borrowed until the next call.
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, Failure>>> {
+        let event = match ready!(self.events.poll_event(cx)) {
+            Some(Ok(data)) => {
+                if document::may_be_event(data) {
+                    let now = Timestamp::now().as_second();
+                    if let Some(update) = document::event(data, now) {
+                        self.reporter.note(update, Source::Event, now);
+                    }
+                }
+                Some(Ok(data))
             }
-        }
-        let event = event.map(|event| {
-            event.map_err(|error| match error {
-                sse::Error::Body(failure) => failure,
-                sse::Error::NotUtf8 => Failure::Damaged("an event is not valid UTF-8"),
-                error => Failure::Malformed(error.to_string()),
-            })
-        });
+            Some(Err(sse::Error::Body(failure))) => Some(Err(failure)),
+            Some(Err(sse::Error::NotUtf8)) => {
+                Some(Err(Failure::Damaged("an event is not valid UTF-8")))
+            }
+            Some(Err(error)) => Some(Err(Failure::Malformed(error.to_string()))),
+            None => None,
+        };
         if let Some(tape) = &self.tape {
             match &event {
                 Some(Ok(data)) => tape.event(data),
@@ -163,5 +165,13 @@ impl Stream for Events {
             }
         }
         Poll::Ready(event)
+    }
+}
+
+impl Stream for Events {
+    type Item = Result<String, Failure>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_event(cx).map(|event| event.map(|data| data.map(str::to_owned)))
     }
 }

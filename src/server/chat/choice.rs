@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use uuid::Uuid;
 
 use crate::capture::Tape;
@@ -176,8 +176,8 @@ impl Choice {
                 }
                 Err(failure) => Err(failure),
             },
-            Call::Open(events) => match ready!(events.poll_next_unpin(cx)) {
-                Some(Ok(data)) => self.reader.event(&data, sink).map_err(of_fault),
+            Call::Open(events) => match ready!(events.poll_event(cx)) {
+                Some(Ok(data)) => self.reader.event(data, sink).map_err(of_fault),
                 Some(Err(failure)) => Err(failure),
                 // The last event of a complete answer would have ended the reading.
                 None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),

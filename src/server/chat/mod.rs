@@ -1,6 +1,7 @@
 //! `POST /v1/chat/completions`.
 
 mod choice;
+mod pace;
 mod stream;
 mod whole;
 

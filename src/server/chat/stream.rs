@@ -15,6 +15,7 @@ use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::choice::{Choice, Order, Shown};
+use super::pace::Pace;
 use super::{Identity, reasoning_field, total_usage};
 use crate::chat::chunk::ChunkWriter;
 use crate::chat::delta::{Delta, Sink};
@@ -31,14 +32,6 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Enough for one write; more waits for the client to take it.
 const FULL: usize = 16 << 10;
 
-/// What comes so soon after the last write is part of a burst.
-const BURST: Duration = Duration::from_millis(1);
-
-/// How often a write waits within a burst for what comes next. Over HTTP/1.1 the backend's events
-/// come one by one from the task that reads them, and that task takes a turn for each; the server
-/// asks for the body twice in a turn of its own.
-const TURNS: u8 = 2;
-
 /// The body of a streamed answer.
 pub(super) struct Answer {
     order: Arc<Order>,
@@ -46,10 +39,10 @@ pub(super) struct Answer {
     out: Output,
     /// Wakes the client's connection up when it may be time for a comment.
     keepalive: Pin<Box<Sleep>>,
-    /// When something went out last.
-    wrote_at: Instant,
-    /// How many turns the next write has waited. The first one does not.
-    turns: u8,
+    /// When something goes out.
+    pace: Pace,
+    /// What went wrong right after the beginning.
+    failure: Option<Failed>,
     record: Record,
     /// Ready once the daemon is about to end.
     cut: BoxFuture<'static, ()>,
@@ -65,6 +58,8 @@ struct Output {
     /// Made with the first chunk: by then the backend has told how it processes the answer.
     writer: Option<ChunkWriter>,
     buffer: Vec<u8>,
+    /// How much went out the last time, which is about what the next time takes.
+    size: usize,
 }
 
 /// Writes the chunks of one choice.
@@ -77,6 +72,9 @@ struct Chunks<'o> {
 impl Sink for Chunks<'_> {
     fn delta(&mut self, delta: Delta<'_>) {
         let out = &mut *self.out;
+        if out.buffer.is_empty() {
+            out.buffer.reserve(out.size);
+        }
         let writer = out.writer.get_or_insert_with(|| {
             let heading = out.identity.heading(self.tier);
             ChunkWriter::new(&heading, out.choices, out.include_usage, out.reasoning_field)
@@ -102,30 +100,39 @@ impl Answer {
             reasoning_field: reasoning_field(plan),
             writer: None,
             buffer: Vec::new(),
+            size: 0,
         };
         let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
         let cut = closing.cut().boxed();
-        let wrote_at = Instant::now();
-        Self { order, choices, out, keepalive, wrote_at, turns: TURNS, record, cut, is_over: false }
+        let pace = Pace::default();
+        let failure = None;
+        Self { order, choices, out, keepalive, pace, failure, record, cut, is_over: false }
     }
 
     /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
     /// failure can be told with its own status.
+    ///
+    /// What comes together with the beginning is waited for too: it goes out with the head.
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        let mut is_pending = false;
-        for index in 0..self.choices.len() {
-            while self.choices[index].is_beginning() {
-                match self.poll_choice(index, cx) {
-                    Poll::Ready(Ok(_)) => {}
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                    Poll::Pending => {
-                        is_pending = true;
-                        break;
-                    }
-                }
+        let before = self.out.buffer.len();
+        let outcome = self.poll_choices(cx);
+        let is_beginning = self.choices.iter().any(Choice::is_beginning);
+        match outcome {
+            Err(failure) if is_beginning => return Poll::Ready(Err(failure)),
+            Err(failure) => {
+                self.failure = Some(failure);
+                return Poll::Ready(Ok(()));
             }
+            Ok(()) if is_beginning => return Poll::Pending,
+            Ok(()) => {}
         }
-        if is_pending { Poll::Pending } else { Poll::Ready(Ok(())) }
+        let (length, now) = (self.out.buffer.len(), Instant::now());
+        let is_whole = self.choices.iter().all(Choice::has_ended);
+        if length > 0 && length < FULL && !is_whole && self.pace.waits(length > before, now) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// The choices, for the headers of the answer.
@@ -189,9 +196,12 @@ impl Answer {
         self.close();
     }
 
-    /// Whether what is there may wait for a turn, since more of it is likely to come at once.
-    fn may_wait(&self, now: Instant) -> bool {
-        self.turns < TURNS && self.out.buffer.len() < FULL && now - self.wrote_at < BURST
+    /// Whether what is there waits for a turn, since more of it is likely to come at once. What goes
+    /// out first has waited before the head.
+    fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+        let is_first = self.pace.wrote_at().is_none();
+        let has_room = self.out.buffer.len() < FULL;
+        !self.is_over && !is_first && has_room && self.pace.waits(is_news, now)
     }
 
     fn close(&mut self) {
@@ -206,8 +216,10 @@ impl Stream for Answer {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        let before = this.out.buffer.len();
         if !this.is_over {
-            match this.poll_choices(cx) {
+            let failure = this.failure.take();
+            match failure.map_or_else(|| this.poll_choices(cx), Err) {
                 Err(failure) => {
                     let request_id = &this.record.request_id;
                     let reason = failure.failure.reason();
@@ -215,34 +227,38 @@ impl Stream for Answer {
                     this.fail(&failure.into());
                 }
                 Ok(()) if this.choices.iter().all(Choice::has_ended) => this.finish(),
-                Ok(()) if this.cut.poll_unpin(cx).is_ready() => this.fail(&ApiError::stopping()),
+                // Asked when there is nothing to say, which is so after every write.
+                Ok(()) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
+                    this.fail(&ApiError::stopping());
+                }
                 Ok(()) => {}
             }
         }
         if !this.out.buffer.is_empty() {
             let now = Instant::now();
-            if !this.is_over && this.may_wait(now) {
-                this.turns += 1;
+            if this.waits(this.out.buffer.len() > before, now) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            (this.wrote_at, this.turns) = (now, 0);
+            this.pace.wrote(now);
             this.record.begun(None);
-            let bytes = Bytes::from(std::mem::take(&mut this.out.buffer));
-            return Poll::Ready(Some(Ok(bytes)));
+            let bytes = std::mem::take(&mut this.out.buffer);
+            this.out.size = bytes.len();
+            return Poll::Ready(Some(Ok(bytes.into())));
         }
         if this.is_over {
             return Poll::Ready(None);
         }
         // The timer is set anew when it has run out, and not with every write.
         while this.keepalive.as_mut().poll(cx).is_ready() {
-            let due = this.wrote_at + KEEPALIVE_INTERVAL;
-            if Instant::now() < due {
+            let now = Instant::now();
+            let due = this.pace.wrote_at().map_or(now, |at| at + KEEPALIVE_INTERVAL);
+            if now < due {
                 this.keepalive.as_mut().reset(due);
                 continue;
             }
-            this.wrote_at = Instant::now();
-            this.keepalive.as_mut().reset(this.wrote_at + KEEPALIVE_INTERVAL);
+            this.pace.wrote(now);
+            this.keepalive.as_mut().reset(now + KEEPALIVE_INTERVAL);
             return Poll::Ready(Some(Ok(Bytes::from_static(KEEPALIVE.as_bytes()))));
         }
         Poll::Pending

@@ -1,0 +1,117 @@
+//! When chunks go out: at once, or together with those that come right after them.
+//!
+//! Over HTTP/1.1 the backend's events come one by one from the task that reads them, even if the
+//! system has many of them already, and a write for each would cost more than all the rest. So
+//! within a burst a write waits for turns of that task, as long as each brings more. No timer is
+//! involved: if nothing more is there, the wait is over in microseconds. Pure; times come from
+//! outside.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What comes so soon after the last write may be part of a burst. Models say a word at most every
+/// ten milliseconds.
+const BURST: Duration = Duration::from_millis(5);
+
+/// How long anything waits, however much still comes.
+const PATIENCE: Duration = Duration::from_millis(5);
+
+/// So many turns in a row that bring nothing show that nothing is there. It takes two: the server
+/// asks for the body twice in a turn of its own.
+const TURNS: u8 = 2;
+
+/// The writes of one answer.
+#[derive(Debug, Default)]
+pub(super) struct Pace {
+    wrote_at: Option<Instant>,
+    /// Whether waiting was of use for the last write.
+    is_burst: bool,
+    /// Since when something waits.
+    since: Option<Instant>,
+    /// How many turns in a row have brought nothing.
+    idle: u8,
+    /// Whether waiting has been of use for the next write.
+    has_gained: bool,
+}
+
+impl Pace {
+    /// Whether what is there waits for another turn; `is_news` tells whether this one has brought
+    /// any of it.
+    pub(super) fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+        let since = *self.since.get_or_insert(now);
+        if is_news {
+            self.has_gained |= since < now;
+            self.idle = 0;
+        } else {
+            self.idle += 1;
+        }
+        let may_be_burst = self.is_burst || self.wrote_at.is_none_or(|at| now - at < BURST);
+        may_be_burst && self.idle < TURNS && now - since < PATIENCE
+    }
+
+    /// Something goes out.
+    pub(super) fn wrote(&mut self, now: Instant) {
+        *self = Self { wrote_at: Some(now), is_burst: self.has_gained, ..Self::default() };
+    }
+
+    /// When something went out last.
+    pub(super) fn wrote_at(&self) -> Option<Instant> {
+        self.wrote_at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A turn, so many microseconds after the start: whether it brings news, and whether that is
+    /// to wait.
+    type Turn = (u64, bool, bool);
+
+    fn check(name: &str, writes: &[&[Turn]]) {
+        let start = Instant::now();
+        let mut pace = Pace::default();
+        for turns in writes {
+            let mut now = start;
+            for &(at, is_news, waits) in *turns {
+                now = start + Duration::from_micros(at);
+                assert_eq!(pace.waits(is_news, now), waits, "{name}, after {at} µs");
+            }
+            pace.wrote(now);
+        }
+    }
+
+    #[test]
+    fn bursts_go_out_together_and_words_at_once() {
+        check("a first chunk alone", &[&[(0, true, true), (1, false, true), (2, false, false)]]);
+        check(
+            "a burst from the beginning",
+            &[&[(0, true, true), (1, true, true), (2, false, true), (3, true, true)]],
+        );
+        let first: &[Turn] = &[(0, true, true), (1, false, true), (2, false, false)];
+        check("a word later", &[first, &[(10_000, true, false)], &[(20_000, true, false)]]);
+        check(
+            "words that come soon after each other may be a burst",
+            &[first, &[(4_000, true, true), (4_001, false, true), (4_002, false, false)]],
+        );
+        let burst: &[Turn] =
+            &[(0, true, true), (1, true, true), (2, false, true), (3, false, false)];
+        check(
+            "a burst may go on after a while, once",
+            &[
+                burst,
+                &[(9_000, true, true), (9_001, false, true), (9_002, false, false)],
+                &[(18_000, true, false)],
+            ],
+        );
+    }
+
+    #[test]
+    fn there_is_an_end_of_waiting() {
+        check(
+            "slow turns",
+            &[&[(0, true, true), (2_000, true, true), (4_000, true, true), (5_000, true, false)]],
+        );
+    }
+}
