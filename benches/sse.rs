@@ -35,9 +35,7 @@ fn drain<T>(stream: impl Stream<Item = T>) -> Option<usize> {
 }
 
 /// The same, with the data lent.
-fn lend(
-    mut events: sse::Events<impl Stream<Item = Result<Bytes, Infallible>> + Unpin>,
-) -> usize {
+fn lend(mut events: sse::Events<impl Stream<Item = Result<Bytes, Infallible>> + Unpin>) -> usize {
     let mut cx = Context::from_waker(Waker::noop());
     let mut count = 0;
     while let Poll::Ready(Some(event)) = events.poll_event(&mut cx) {

@@ -66,7 +66,11 @@ fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    let runtime = if std::env::var_os("MT").is_some() { Builder::new_multi_thread().enable_all().build() } else { Builder::new_current_thread().enable_all().build() };
+    let runtime = if std::env::var_os("MT").is_some() {
+        Builder::new_multi_thread().enable_all().build()
+    } else {
+        Builder::new_current_thread().enable_all().build()
+    };
     runtime
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
 }

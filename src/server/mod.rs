@@ -7,6 +7,7 @@
 //! | `models.rs`, `health.rs`, `capture.rs` | the other endpoints |
 //! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
+//! | `gate.rs` | the way of every request in and out |
 //! | `guard/` | who gets in |
 //! | `body.rs` | the body of a request, within limits |
 //! | `listen/` | connections, from accepting them to letting them end |
@@ -21,6 +22,7 @@ mod capture;
 mod chat;
 pub mod error;
 mod figures;
+mod gate;
 mod guard;
 mod health;
 mod listen;
@@ -33,11 +35,10 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
-use axum::http::{HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{self, Next};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use tower::util::MapRequestLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::capture::{Capture, Secrets};
@@ -49,6 +50,7 @@ use crate::platform::Platform;
 use crate::upstream;
 use error::ApiError;
 use figures::Figures;
+use gate::Gate;
 use guard::Guard;
 use usage::Inquiry;
 
@@ -107,15 +109,15 @@ impl Account {
         }
     }
 
-    /// Whose sealed reasoning it is; empty if nobody is signed in.
-    async fn id(&self) -> String {
+    /// Which API answers, and whose sealed reasoning it is; empty if nobody is signed in.
+    async fn standing(&self) -> (Platform, String) {
         match self {
-            Self::Simulated => "simulated".to_owned(),
-            Self::ApiKey => "key".to_owned(),
-            Self::SignedIn(store) => {
-                let login = store.login().await.ok();
-                login.and_then(|login| login.account_id.clone()).unwrap_or_default()
-            }
+            Self::Simulated => (Platform::Codex, "simulated".to_owned()),
+            Self::ApiKey => (Platform::Public, "key".to_owned()),
+            Self::SignedIn(store) => match store.login().await {
+                Ok(login) => (login.platform, login.account_id.clone().unwrap_or_default()),
+                Err(_) => (store.platform(), String::new()),
+            },
         }
     }
 
@@ -195,10 +197,9 @@ impl App {
             .route("/models/{*id}", get(models::retrieve))
             .route("/usage", get(usage::usage))
             .route("/activity", get(figures::routes::activity));
+        let (guard, figures) = (Arc::clone(&self.0.guard), self.0.figures.clone());
         let is_simulated = self.0.account.is_simulated();
-        let guard = Arc::clone(&self.0.guard);
-        let figures = self.0.figures.clone();
-        let router = Router::new()
+        let routes = Router::new()
             .merge(api.clone())
             .nest("/v1/v1", api.clone())
             .nest("/v1", api)
@@ -209,41 +210,12 @@ impl App {
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)
-            // Outermost but for the header: one panic is one request's failure.
+            // One panic is one request's failure.
             .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn_with_state(figures.clone(), figures::observe));
-        // Routing has happened before a layer of the router runs; a slash at the end must be gone
-        // by then.
-        let trimmed = Router::new().fallback_service(tower::util::MapRequest::new(
-            router,
-            trim_slash as fn(Request) -> Request,
-        ));
-        let marked =
-            if is_simulated { trimmed.layer(middleware::from_fn(mark_simulated)) } else { trimmed };
-        guard.before(marked).layer(middleware::from_fn_with_state(figures, figures::count_refusals))
+            // A layer of the router runs when it has chosen the route.
+            .layer(MapRequestLayer::new(figures::note_endpoint));
+        Router::new().fallback_service(Gate::new(guard, figures, is_simulated, routes))
     }
-}
-
-/// `/v1/models/` is `/v1/models`.
-fn trim_slash(mut request: Request) -> Request {
-    let uri = request.uri();
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let trimmed = format!("{}{query}", path.trim_end_matches('/'));
-        let trimmed = if trimmed.starts_with('/') { trimmed } else { format!("/{trimmed}") };
-        if let Ok(uri) = trimmed.parse::<Uri>() {
-            *request.uri_mut() = uri;
-        }
-    }
-    request
-}
-
-async fn mark_simulated(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let yes = HeaderValue::from_static("true");
-    response.headers_mut().insert("x-codex-proxy-simulated", yes);
-    response
 }
 
 async fn not_found(method: Method, uri: Uri) -> ApiError {

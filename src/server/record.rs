@@ -11,20 +11,26 @@ use crate::chat::usage::Usage;
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) request_id: String,
-    pub(super) model: String,
-    /// The model's own name, once it is known.
-    pub(super) slug: Option<String>,
-    pub(super) stream: bool,
+    pub(super) asked: Asked,
     visit: Visit,
     at: SystemTime,
     started: Instant,
     first_chunk: Option<Duration>,
     upstream_request_id: Option<String>,
     usage: Usage,
-    /// How many turns of the request were remembered, of how many; nothing if none is looked for.
-    recalled: Option<(usize, usize)>,
     end: End,
     closing: Closing,
+}
+
+/// What the request says, so far as it has been read.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) model: String,
+    /// The model's own name, once it is known.
+    pub(super) slug: Option<String>,
+    pub(super) stream: bool,
+    /// How many turns of the request were remembered, of how many; nothing if none is looked for.
+    pub(super) recalled: Option<(usize, usize)>,
 }
 
 /// How a request ended.
@@ -44,24 +50,16 @@ impl Record {
         visit.begun();
         Self {
             request_id,
-            model: String::new(),
-            slug: None,
-            stream: false,
+            asked: Asked::default(),
             visit,
             at: SystemTime::now(),
             started: Instant::now(),
             first_chunk: None,
             upstream_request_id: None,
             usage: Usage::default(),
-            recalled: None,
             end: End::Open,
             closing,
         }
-    }
-
-    /// So many of the model's turns in the request were remembered.
-    pub(super) fn recalled(&mut self, recalled: usize, turns: usize) {
-        self.recalled = Some((recalled, turns));
     }
 
     /// How long the request has been going on.
@@ -107,19 +105,20 @@ impl Record {
             End::Answered => (Outcome::Answered, 200, None),
             End::Failed { status, code } => (Outcome::Failed, status, Some(code)),
         };
+        let Asked { model, slug, stream, recalled } = std::mem::take(&mut self.asked);
         Ended {
             request_id: std::mem::take(&mut self.request_id),
             at: self.at,
-            asked: std::mem::take(&mut self.model),
-            slug: self.slug.take(),
-            stream: self.stream,
+            asked: model,
+            slug,
+            stream,
             status,
             outcome,
             error,
             first_chunk: self.first_chunk,
             total: self.started.elapsed(),
             usage: self.usage,
-            continuity: match self.recalled {
+            continuity: match recalled {
                 None => Continuity::Off,
                 Some((0, _)) => Continuity::Miss,
                 Some(_) => Continuity::Hit,
@@ -130,9 +129,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let (recalled, turns) = self.asked.recalled.unwrap_or_default();
         let ended = self.ended();
         let usage = &ended.usage;
-        let (recalled, turns) = self.recalled.unwrap_or_default();
         let cached = usage.prompt_tokens_details.cached_tokens;
         tracing::info!(
             request_id = ended.request_id,

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use uuid::Uuid;
 
 use crate::capture::Tape;
@@ -19,12 +19,13 @@ use crate::translate::plan::Plan;
 use crate::translate::response::{Fault, Progress, Reader};
 use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn};
 
-/// What to send, and how to read the answer.
+/// How to send a request, and how to read the answer.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) client: Client,
     pub(super) figures: Figures,
-    pub(super) body: Bytes,
+    /// How large the request is that is sent.
+    pub(super) prompt_bytes: usize,
     pub(super) conversation: Uuid,
     /// What pins the tool loop that goes on to a machine of the backend.
     pub(super) turn_state: Option<String>,
@@ -54,7 +55,19 @@ impl Order {
     }
 }
 
-/// How an answer is remembered, and what to send if the backend does not take back what was.
+/// What is sent, kept for as long as it may have to be sent again.
+#[derive(Clone)]
+pub(super) struct Draft {
+    pub(super) body: Bytes,
+    /// Makes it anew without the remembered turns in it; nothing if there are none.
+    pub(super) plainly: Option<Plainly>,
+}
+
+/// Makes a request without remembered turns, unless that is not possible.
+pub(super) type Plainly = Arc<dyn Fn() -> Option<Bytes> + Send + Sync>;
+
+/// How an answer is remembered.
+#[derive(Debug)]
 pub(super) struct Continuation {
     pub(super) memory: Memory,
     pub(super) scope: Scope,
@@ -62,21 +75,13 @@ pub(super) struct Continuation {
     pub(super) history: u128,
     /// The remembered turns in the request.
     pub(super) recalled: Vec<Key>,
-    /// The request without them.
-    pub(super) plainly: Box<dyn Fn() -> Option<Bytes> + Send + Sync>,
-}
-
-impl std::fmt::Debug for Continuation {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Continuation").field("recalled", &self.recalled).finish_non_exhaustive()
-    }
 }
 
 /// One choice under way.
 pub(super) struct Choice {
     order: Arc<Order>,
-    /// What is sent: that of the order, or without what the backend does not take back.
-    body: Bytes,
+    /// Nothing once the call cannot be sent again.
+    draft: Option<Draft>,
     call: Call,
     reader: Reader,
     tries: Tries,
@@ -112,14 +117,14 @@ pub(super) enum Shown {
 }
 
 impl Choice {
-    pub(super) fn new(order: &Arc<Order>, places: &Arc<Places>) -> Self {
+    pub(super) fn new(order: &Arc<Order>, draft: &Draft, places: &Arc<Places>) -> Self {
         let turn = places.turn_now();
         let call = match turn {
-            Some(_) => Call::Opening(order.send(order.body.clone(), Duration::ZERO)),
+            Some(_) => Call::Opening(order.send(draft.body.clone(), Duration::ZERO)),
             None => Call::Waiting(Arc::clone(places).turn().boxed()),
         };
         Self {
-            body: order.body.clone(),
+            draft: Some(draft.clone()),
             call,
             reader: Reader::new(Arc::clone(&order.plan)),
             tries: order.client.tries(),
@@ -165,7 +170,7 @@ impl Choice {
             Call::Waiting(waiting) => {
                 self.turn = Some(ready!(waiting.poll_unpin(cx)));
                 self.tries = self.order.client.tries();
-                self.call = Call::Opening(self.order.send(self.body.clone(), Duration::ZERO));
+                self.call = self.opening(Duration::ZERO);
                 Ok(self.reader.progress())
             }
             Call::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
@@ -186,6 +191,9 @@ impl Choice {
         };
         Poll::Ready(match outcome {
             Ok(progress) => {
+                if progress != Progress::Waiting && shown == Shown::AsItComes {
+                    self.draft = None;
+                }
                 if progress == Progress::Ended && !matches!(self.call, Call::Closed) {
                     self.remember();
                     self.close();
@@ -226,7 +234,7 @@ impl Choice {
             return Err(Failed { failure, tries: self.tries.made() });
         };
         // What is left of the call before ends here, and not after the pause.
-        self.call = Call::Opening(self.order.send(self.body.clone(), pause));
+        self.call = self.opening(pause);
         self.reader = Reader::new(Arc::clone(&self.order.plan));
         Ok(Step::Restarted)
     }
@@ -234,20 +242,26 @@ impl Choice {
     /// If the backend does not take back what was remembered, forgets it and goes on without it.
     /// That can happen once: there is nothing remembered in the request then.
     fn send_plainly(&mut self, failure: &Failure) -> bool {
-        let Some(continuation) = &self.order.continuation else { return false };
-        if continuation.recalled.is_empty()
-            || self.body != self.order.body
-            || !failure.rejects_replayed_items()
-        {
+        let (Some(continuation), Some(draft)) = (&self.order.continuation, &mut self.draft) else {
             return false;
-        }
+        };
+        let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items());
+        let Some(plainly) = plainly else { return false };
         continuation.memory.forget(&continuation.recalled);
-        match (continuation.plainly)() {
-            Some(body) if body != self.body => {
-                self.body = body;
+        match plainly() {
+            Some(body) if body != draft.body => {
+                draft.body = body;
                 true
             }
             _ => false,
+        }
+    }
+
+    /// The call, after a pause. A call that has begun for the client is not made again.
+    fn opening(&self, pause: Duration) -> Call {
+        match &self.draft {
+            Some(draft) => Call::Opening(self.order.send(draft.body.clone(), pause)),
+            None => Call::Closed,
         }
     }
 

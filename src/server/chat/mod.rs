@@ -6,6 +6,7 @@ mod stream;
 mod whole;
 
 use std::future::poll_fn;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,17 +17,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use serde_json_borrow::Value;
+use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::choice::{Choice, Continuation, Order};
+use self::choice::{Choice, Continuation, Draft, Order, Plainly};
 use super::App;
 use super::body::Whole;
 use super::capture::Taped;
 use super::error::ApiError;
 use super::figures::Visit;
 use super::listen::Closing;
-use super::record::Record;
+use super::record::{Asked, Record};
 use crate::capture::Tape;
 use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
@@ -45,8 +48,15 @@ use crate::upstream::{Failed, Failure, Places};
 /// can still be told with a status of its own.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
+/// Requests from this size on are translated elsewhere, which takes a millisecond or more. The way
+/// there and back would cost smaller ones more than they take.
+const LARGE: usize = 256 << 10;
+
 /// The longest name or id of the backend's that is told in a header.
 const MAX_NAME: usize = 256;
+
+/// What ids of requests begin with.
+const REQUEST_ID: &str = "req_";
 
 /// The handler.
 pub(super) async fn complete(
@@ -56,7 +66,7 @@ pub(super) async fn complete(
     Taped(tape): Taped,
     body: Result<Whole, ApiError>,
 ) -> Response {
-    let request_id = format!("req_{}", Uuid::new_v4().simple());
+    let request_id = format!("{REQUEST_ID}{}", Uuid::new_v4().simple());
     let record = Record::new(request_id.clone(), visit, closing.clone());
     let answer = tokio::select! {
         biased;
@@ -74,6 +84,13 @@ pub(super) async fn complete(
     response
 }
 
+/// A request that is translated.
+struct Ordered {
+    order: Order,
+    draft: Draft,
+    notes: Notes,
+}
+
 async fn respond(
     app: &App,
     body: Result<Whole, ApiError>,
@@ -89,9 +106,7 @@ async fn respond(
         Err(error) => Err(error),
     };
     match prepared {
-        Ok((order, places, notes)) => {
-            answer(app, Arc::new(order), places, &notes, record, closing).await
-        }
+        Ok((ordered, places)) => answer(app, ordered, places, record, closing).await,
         Err(error) => {
             record.failed(&error, None);
             Err(error)
@@ -101,17 +116,17 @@ async fn respond(
 
 async fn answer(
     app: &App,
-    order: Arc<Order>,
+    Ordered { order, draft, notes }: Ordered,
     places: Arc<Places>,
-    notes: &Notes,
     record: Record,
     closing: &Closing,
 ) -> Result<Response, ApiError> {
-    let identity = Identity::new(&order.plan);
+    let order = Arc::new(order);
+    let identity = Identity::new(&order.plan, &record.request_id);
     let mut response = if order.plan.stream {
-        streamed(app, order, &places, identity, record, closing).await
+        streamed(app, order, draft, &places, identity, record, closing).await
     } else {
-        whole(app, &order, &places, &identity, record).await
+        whole(app, &order, &draft, &places, &identity, record).await
     }?;
     let headers = response.headers_mut();
     if let Some(dropped) = notes.dropped() {
@@ -129,32 +144,59 @@ async fn prepare(
     body: Bytes,
     record: &mut Record,
     tape: Option<Tape>,
-) -> Result<(Order, Arc<Places>, Notes), ApiError> {
-    let (order, notes) = translate(app, &body, record, tape).await?;
+) -> Result<(Ordered, Arc<Places>), ApiError> {
+    let ordered = if body.len() < LARGE {
+        translate(app, &body, &mut record.asked, tape).await?
+    } else {
+        let (outcome, asked) = elsewhere(app.clone(), body.clone(), tape).await?;
+        record.asked = asked;
+        outcome?
+    };
     // Requests that wait are kept in one form only.
     drop(body);
-    let places = app.0.upstream.enter(order.plan.choices).await?;
-    Ok((order, places, notes))
+    let places = app.0.upstream.enter(ordered.order.plan.choices).await?;
+    Ok((ordered, places))
+}
+
+/// [`translate`] where long work is nobody's concern: on this thread no other answer would go on
+/// meanwhile.
+async fn elsewhere(
+    app: App,
+    body: Bytes,
+    tape: Option<Tape>,
+) -> Result<(Result<Ordered, ApiError>, Asked), ApiError> {
+    let runtime = Handle::current();
+    let work = move || {
+        let mut asked = Asked::default();
+        let outcome = runtime.block_on(translate(&app, &body, &mut asked, tape));
+        (outcome, asked)
+    };
+    spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        // It has not begun, and will not any more.
+        Err(_) => ApiError::stopping(),
+    })
 }
 
 /// Reads and translates the client's request.
 async fn translate(
     app: &App,
     body: &Bytes,
-    record: &mut Record,
+    asked: &mut Asked,
     tape: Option<Tape>,
-) -> Result<(Order, Notes), ApiError> {
+) -> Result<Ordered, ApiError> {
     let value: Value<'_> = parse(body)?;
     let chat = chat::request::Request::read(&value)?;
-    chat.model.clone_into(&mut record.model);
-    record.stream = chat.stream;
+    chat.model.clone_into(&mut asked.model);
+    asked.stream = chat.stream;
     let model = model(&app.resolve(chat.model).await?);
-    record.slug = Some(model.slug.clone());
-    let policy = app.0.config.policy(app.0.account.platform());
+    asked.slug = Some(model.slug.clone());
+    let (platform, account) = app.0.account.standing().await;
+    let policy = app.0.config.policy(platform);
     // Of several answers the client goes on with one, and there is no telling which.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
     let scope = match memory {
-        Some(_) => Scope::new(&app.0.account.id().await, &model.slug),
+        Some(_) => Scope::new(&account, &model.slug),
         None => Scope::default(),
     };
     let past = match memory {
@@ -163,36 +205,35 @@ async fn translate(
     };
     let translated = request::translate(&chat, &model, policy, &past)?;
     let Translated { request, conversation, plan, notes, recollection } = translated;
+    let plainly =
+        (!recollection.recalled.is_empty()).then(|| plainly(body.clone(), model.clone(), policy));
     let continuation = memory.map(|memory| {
-        record.recalled(recollection.recalled.len(), recollection.turns);
+        asked.recalled = Some((recollection.recalled.len(), recollection.turns));
         Continuation {
             memory: memory.clone(),
             scope: scope.clone(),
             history: recollection.history,
-            plainly: if recollection.recalled.is_empty() {
-                Box::new(|| None)
-            } else {
-                plainly(body.clone(), model.clone(), policy)
-            },
             recalled: recollection.recalled,
         }
     });
-    let body = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
-    let client = app.0.upstream.clone();
-    let turn_state = recollection.turn_state;
-    let plan = Arc::new(plan);
-    let figures = app.0.figures.clone();
-    Ok((Order { client, figures, body, conversation, turn_state, plan, continuation, tape }, notes))
+    let body: Bytes = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
+    let order = Order {
+        client: app.0.upstream.clone(),
+        figures: app.0.figures.clone(),
+        prompt_bytes: body.len(),
+        conversation,
+        turn_state: recollection.turn_state,
+        plan: Arc::new(plan),
+        continuation,
+        tape,
+    };
+    Ok(Ordered { order, draft: Draft { body, plainly }, notes })
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then
 /// rather than a second translation, which is needed once in a blue moon.
-fn plainly(
-    body: Bytes,
-    model: request::Model,
-    policy: Policy,
-) -> Box<dyn Fn() -> Option<Bytes> + Send + Sync> {
-    Box::new(move || {
+fn plainly(body: Bytes, model: request::Model, policy: Policy) -> Plainly {
+    Arc::new(move || {
         let value: Value<'_> = parse(&body).ok()?;
         let chat = chat::request::Request::read(&value).ok()?;
         let plain = request::translate(&chat, &model, policy, &Past::unknown()).ok()?;
@@ -226,12 +267,15 @@ fn model(resolved: &Resolved) -> request::Model {
 async fn streamed(
     app: &App,
     order: Arc<Order>,
+    draft: Draft,
     places: &Arc<Places>,
     identity: Identity,
     record: Record,
     closing: &Closing,
 ) -> Result<Response, ApiError> {
-    let mut answer = stream::Answer::new(order, places, identity, record, closing);
+    let mut answer = stream::Answer::new(order, &draft, places, identity, record, closing);
+    // It is kept by those only that may have to send it again.
+    drop(draft);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
@@ -254,18 +298,19 @@ async fn streamed(
 async fn whole(
     app: &App,
     order: &Arc<Order>,
+    draft: &Draft,
     places: &Arc<Places>,
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answers = whole::gather(order, places).await.map_err(|failure| {
+    let answers = whole::gather(order, draft, places).await.map_err(|failure| {
         let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
         record.failed(&error, upstream_request_id.as_deref());
         error
     })?;
     let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
-    let usage = total_usage(choices.iter().map(Choice::reader), order.body.len());
+    let usage = total_usage(choices.iter().map(Choice::reader), order.prompt_bytes);
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);
     let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
@@ -337,13 +382,11 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    fn new(plan: &Plan) -> Self {
+    /// An answer goes by the random part of its request's id.
+    fn new(plan: &Plan, request_id: &str) -> Self {
+        let random = request_id.strip_prefix(REQUEST_ID).unwrap_or(request_id);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            id: format!("chatcmpl-{}", Uuid::new_v4().simple()),
-            created: now.as_secs(),
-            model: plan.model.clone(),
-        }
+        Self { id: format!("chatcmpl-{random}"), created: now.as_secs(), model: plan.model.clone() }
     }
 
     fn heading(&self, service_tier: ServiceTier) -> Heading {

@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::choice::{Choice, Order, Shown};
+use super::choice::{Choice, Draft, Order, Shown};
 use super::pace::Pace;
 use super::{Identity, reasoning_field, total_usage};
 use crate::chat::chunk::ChunkWriter;
@@ -86,13 +86,15 @@ impl Sink for Chunks<'_> {
 impl Answer {
     pub(super) fn new(
         order: Arc<Order>,
+        draft: &Draft,
         places: &Arc<Places>,
         identity: Identity,
         record: Record,
         closing: &Closing,
     ) -> Self {
         let plan = &order.plan;
-        let choices: Vec<_> = (0..plan.choices).map(|_| Choice::new(&order, places)).collect();
+        let choices: Vec<_> =
+            (0..plan.choices).map(|_| Choice::new(&order, draft, places)).collect();
         let out = Output {
             identity,
             include_usage: plan.include_usage,
@@ -171,7 +173,7 @@ impl Answer {
 
     /// Ends the stream with usage and `[DONE]`.
     fn finish(&mut self) {
-        let usage = total_usage(self.choices.iter().map(Choice::reader), self.order.body.len());
+        let usage = total_usage(self.choices.iter().map(Choice::reader), self.order.prompt_bytes);
         if self.out.include_usage
             && let Some(writer) = &self.out.writer
         {

@@ -4,18 +4,19 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::choice::{Choice, Order, Shown, Step};
+use super::choice::{Choice, Draft, Order, Shown, Step};
 use crate::chat::completion::Gatherer;
 use crate::upstream::{Failed, Places};
 
 /// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
 pub(super) async fn gather(
     order: &Arc<Order>,
+    draft: &Draft,
     places: &Arc<Places>,
 ) -> Result<Vec<(Choice, Gatherer)>, Failed> {
     let count = order.plan.choices;
-    let mut choices: Vec<_> =
-        (0..count).map(|_| (Choice::new(order, places), Gatherer::default())).collect();
+    let choice = |_| (Choice::new(order, draft, places), Gatherer::default());
+    let mut choices: Vec<_> = (0..count).map(choice).collect();
     poll_fn(|cx| {
         let mut is_pending = false;
         for (choice, gatherer) in &mut choices {

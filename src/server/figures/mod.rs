@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use self::activity::Activity;
 use self::metrics::Metrics;
 use self::names::Names;
-pub(super) use self::visit::{Visit, count_refusals, observe};
+pub(super) use self::visit::{Visit, note_endpoint};
 use crate::chat::usage::Usage;
 
 /// The figures of one daemon. Clones share them.

@@ -5,15 +5,14 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::middleware::Next;
 use axum::response::Response;
 
 use super::names::OTHER;
 use super::{Ended, Figures};
 use crate::server::App;
-use crate::server::guard::Refusal;
 
 /// The status of a request whose client has left before there was an answer.
 const CLIENT_LEFT: u16 = 499;
@@ -27,7 +26,7 @@ pub(in crate::server) struct Visit(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     figures: Figures,
-    endpoint: Option<MatchedPath>,
+    endpoint: OnceLock<MatchedPath>,
     began: Instant,
     /// 0 until there is an answer.
     status: AtomicU16,
@@ -41,45 +40,41 @@ struct End {
     status: u16,
 }
 
-/// Counts the requests to all endpoints; the layer around them.
-pub(in crate::server) async fn observe(
-    State(figures): State<Figures>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let visit = figures.visit(request.extensions().get().cloned());
-    request.extensions_mut().insert(visit.clone());
-    let response = next.run(request).await;
-    visit.0.status.store(response.status().as_u16(), Ordering::Relaxed);
-    response
-}
-
-/// Counts the requests that come to no endpoint, since the guard has turned them away.
-pub(in crate::server) async fn count_refusals(
-    State(figures): State<Figures>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
-    if response.extensions().get::<Refusal>().is_some() {
-        figures.0.metrics.refused(response.status().as_u16());
+/// Takes note of the route that was chosen; the layer around all of them.
+pub(in crate::server) fn note_endpoint(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let (Some(visit), Some(path)) = (extensions.get::<Visit>(), extensions.get::<MatchedPath>())
+    {
+        let _ = visit.0.endpoint.set(path.clone());
     }
-    response
+    request
 }
 
 impl Figures {
-    fn visit(&self, endpoint: Option<MatchedPath>) -> Visit {
+    /// A request comes in.
+    pub(in crate::server) fn visit(&self) -> Visit {
         Visit(Arc::new(Inner {
             figures: self.clone(),
-            endpoint,
+            endpoint: OnceLock::new(),
             began: Instant::now(),
             status: AtomicU16::new(0),
             end: OnceLock::new(),
         }))
     }
+
+    /// Counts a request that was turned away before it came to an endpoint.
+    pub(in crate::server) fn refused(&self, refusal: Response) -> Response {
+        self.0.metrics.refused(refusal.status().as_u16());
+        refusal
+    }
 }
 
 impl Visit {
+    /// There is an answer, whose head says this.
+    pub(in crate::server) fn answered(&self, status: StatusCode) {
+        self.0.status.store(status.as_u16(), Ordering::Relaxed);
+    }
+
     /// A request to a model begins.
     pub(in crate::server) fn begun(&self) {
         self.0.figures.begun();
@@ -96,7 +91,7 @@ impl Visit {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        let endpoint = self.endpoint.as_ref().map_or(OTHER, |path| plain(path.as_str()));
+        let endpoint = self.endpoint.get().map_or(OTHER, |path| plain(path.as_str()));
         let (model, status) = match (self.end.get(), *self.status.get_mut()) {
             (Some(end), _) => (end.model.as_str(), end.status),
             (None, 0) => ("", CLIENT_LEFT),
@@ -110,8 +105,8 @@ impl FromRequestParts<App> for Visit {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        // The layer is around every handler; without it a request would be counted all the same.
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.visit(None)))
+        // All come through the gate; without it a request would be counted all the same.
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.visit()))
     }
 }
 

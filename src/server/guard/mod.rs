@@ -19,16 +19,10 @@ mod refusal;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
-use axum::Router;
-use axum::extract::{Request, State};
 use axum::http::header::{ORIGIN, WWW_AUTHENTICATE};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use tower::{Layer as _, ServiceExt as _};
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
@@ -64,21 +58,22 @@ impl Guard {
         })
     }
 
-    /// The router with the guard before it.
-    pub(super) fn before(self: Arc<Self>, router: Router) -> Router {
-        router
-            .layer(middleware::from_fn_with_state(Arc::clone(&self), ask_for_key))
-            .layer(middleware::from_fn_with_state(self, turn_pages_away))
-    }
-
     /// Whether the request is meant for this daemon and does not come from a page that may not ask.
-    fn check_source(&self, parts: &Parts) -> Result<(), Refusal> {
+    pub(super) fn check_source(&self, parts: &Parts) -> Result<(), Refusal> {
         let standing = self.hosts.check(parts)?;
         self.origins.check(parts, standing)
     }
 
+    /// What tells browsers what allowed pages may do; nothing if there is nothing to tell of this
+    /// request. The layer takes every OPTIONS for a preflight; without an origin it is none.
+    pub(super) fn cors(&self, parts: &Parts) -> Option<&CorsLayer> {
+        let is_preflight_or_other =
+            parts.method != Method::OPTIONS || parts.headers.contains_key(ORIGIN);
+        self.cors.as_ref().filter(|_| is_preflight_or_other)
+    }
+
     /// Who asks, if that one may.
-    fn check_caller(&self, parts: &Parts) -> Result<Caller, Refusal> {
+    pub(super) fn check_caller(&self, parts: &Parts) -> Result<Caller, Refusal> {
         let caller = self.keys.caller(&parts.headers);
         if caller == Caller::Stranger && !is_for_everybody(parts) {
             return Err(Refusal::NoKey);
@@ -96,42 +91,8 @@ fn is_for_everybody(parts: &Parts) -> bool {
     path.trim_end_matches('/') == "/health" || (is_reading && page::has(path))
 }
 
-/// The outer half. Preflights, which browsers send without keys, end here.
-async fn turn_pages_away(
-    State(guard): State<Arc<Guard>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    if let Err(refusal) = guard.check_source(&parts) {
-        return refuse(refusal);
-    }
-    // The layer takes every OPTIONS for a preflight. Without an origin it is none.
-    let is_for_layer = parts.method != Method::OPTIONS || parts.headers.contains_key(ORIGIN);
-    let request = Request::from_parts(parts, body);
-    match &guard.cors {
-        Some(cors) if is_for_layer => {
-            let Ok(response) = cors.layer(next).oneshot(request).await;
-            response
-        }
-        _ => next.run(request).await,
-    }
-}
-
-/// The inner half, so that allowed pages can read why they are refused.
-async fn ask_for_key(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    match guard.check_caller(&parts) {
-        Ok(caller) => {
-            parts.extensions.insert(caller);
-            next.run(Request::from_parts(parts, body)).await
-        }
-        Err(refusal) => refuse(refusal),
-    }
-}
-
 /// What those get who do not get in. The log does not repeat what they have sent either.
-fn refuse(refusal: Refusal) -> Response {
+pub(super) fn refuse(refusal: Refusal) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
     let error = ApiError::from(refusal);
     tracing::info!(request_id, status = error.status.as_u16(), code = error.error.code, "refused");
@@ -143,7 +104,5 @@ fn refuse(refusal: Refusal) -> Response {
     if refusal == Refusal::NoKey {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
-    // For those who count them.
-    response.extensions_mut().insert(refusal);
     response
 }

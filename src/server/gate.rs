@@ -1,0 +1,113 @@
+//! The way of every request in and out: past the guard, to its route, and into the figures.
+//!
+//! It is one function rather than a layer for each step: every request pays for each layer with
+//! memory of its own, and every event of an answer with a way through all of them.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Uri};
+use axum::response::Response;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use tower::{Layer as _, Service, ServiceExt as _};
+
+use super::figures::Figures;
+use super::guard::{Guard, refuse};
+
+/// The service in front of the routes. Clones are cheap.
+#[derive(Debug, Clone)]
+pub(super) struct Gate(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    guard: Arc<Guard>,
+    figures: Figures,
+    /// Whether answers are to say that they are made up.
+    is_simulated: bool,
+    routes: Router,
+}
+
+impl Gate {
+    pub(super) fn new(
+        guard: Arc<Guard>,
+        figures: Figures,
+        is_simulated: bool,
+        routes: Router,
+    ) -> Self {
+        Self(Arc::new(Shared { guard, figures, is_simulated, routes }))
+    }
+
+    async fn answer(self, request: Request) -> Response {
+        let Shared { guard, figures, .. } = &*self.0;
+        let (parts, body) = request.into_parts();
+        if let Err(refusal) = guard.check_source(&parts) {
+            return figures.refused(refuse(refusal));
+        }
+        // Preflights, which browsers send without keys, end at the layer; and allowed pages can
+        // read why they are refused.
+        let cors = guard.cors(&parts);
+        let request = Request::from_parts(parts, body);
+        match cors {
+            None => self.admit(request).await,
+            Some(cors) => {
+                let inner = tower::service_fn(|request| {
+                    self.clone().admit(request).map(Ok::<_, Infallible>)
+                });
+                cors.layer(inner).oneshot(request).unwrap_or_else(|never| match never {}).await
+            }
+        }
+    }
+
+    async fn admit(self, request: Request) -> Response {
+        let Shared { guard, figures, is_simulated, routes } = &*self.0;
+        let (mut parts, body) = request.into_parts();
+        match guard.check_caller(&parts) {
+            Ok(caller) => parts.extensions.insert(caller),
+            Err(refusal) => return figures.refused(refuse(refusal)),
+        };
+        trim_slash(&mut parts.uri);
+        let visit = figures.visit();
+        parts.extensions.insert(visit.clone());
+        let request = Request::from_parts(parts, body);
+        let answer = routes.clone().oneshot(request);
+        let mut response = answer.unwrap_or_else(|never| match never {}).await;
+        visit.answered(response.status());
+        if *is_simulated {
+            let yes = HeaderValue::from_static("true");
+            response.headers_mut().insert("x-codex-proxy-simulated", yes);
+        }
+        response
+    }
+}
+
+impl Service<Request> for Gate {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let answer = self.clone().answer(request);
+        async { Ok(answer.await) }.boxed()
+    }
+}
+
+/// `/v1/models/` is `/v1/models`.
+fn trim_slash(uri: &mut Uri) {
+    let path = uri.path();
+    if path.len() > 1 && path.ends_with('/') {
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let trimmed = format!("{}{query}", path.trim_end_matches('/'));
+        let trimmed = if trimmed.starts_with('/') { trimmed } else { format!("/{trimmed}") };
+        if let Ok(trimmed) = trimmed.parse() {
+            *uri = trimmed;
+        }
+    }
+}
