@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models, Output,
-    Server, UnknownModel, Upstream, checks,
+    Auth, Compat, Compression, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models,
+    Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -124,6 +124,11 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     let base_url = r.take(key("upstream", "base_url", URL), default.to_owned(), |text: String| {
         checks::service_url(if text.is_empty() { default } else { &text })
     });
+    let compression = r.choose(
+        "upstream",
+        "compression",
+        &[("auto", Compression::Auto), ("on", Compression::On), ("off", Compression::Off)],
+    );
     let idle_timeout =
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let connect_timeout =
@@ -173,6 +178,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         mode,
         base_url,
         public_url,
+        compression: compression?,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
         max_retries: u32::try_from(max_retries?).map_err(|_| Refused)?,

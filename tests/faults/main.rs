@@ -20,6 +20,7 @@ mod daemon;
 mod program;
 
 mod client;
+mod compression;
 mod guard;
 mod hostile;
 mod http2;

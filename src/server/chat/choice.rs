@@ -17,14 +17,14 @@ use crate::server::figures::Figures;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Fault, Progress, Reader};
-use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn};
+use crate::upstream::{Client, Events, Failed, Failure, Head, Payload, Places, Tries, Turn};
 
 /// What to send, and how to read the answer.
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) client: Client,
     pub(super) figures: Figures,
-    pub(super) body: Bytes,
+    pub(super) body: Payload,
     pub(super) conversation: Uuid,
     /// What pins the tool loop that goes on to a machine of the backend.
     pub(super) turn_state: Option<String>,
@@ -39,7 +39,7 @@ impl Order {
     /// Makes the call with this body, after a pause.
     fn send(
         self: &Arc<Self>,
-        body: Bytes,
+        body: Payload,
         pause: Duration,
     ) -> BoxFuture<'static, Result<Events, Failure>> {
         let order = Arc::clone(self);
@@ -48,7 +48,7 @@ impl Order {
                 tokio::time::sleep(pause).await;
             }
             let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            order.client.respond_taped(body, order.conversation, turn_state, tape).await
+            order.client.respond_taped(&body, order.conversation, turn_state, tape).await
         }
         .boxed()
     }
@@ -76,7 +76,7 @@ impl std::fmt::Debug for Continuation {
 pub(super) struct Choice {
     order: Arc<Order>,
     /// What is sent: that of the order, or without what the backend does not take back.
-    body: Bytes,
+    body: Payload,
     call: Call,
     reader: Reader,
     tries: Tries,
@@ -242,7 +242,7 @@ impl Choice {
             return false;
         }
         continuation.memory.forget(&continuation.recalled);
-        match (continuation.plainly)() {
+        match (continuation.plainly)().map(Payload::from) {
             Some(body) if body != self.body => {
                 self.body = body;
                 true

@@ -176,7 +176,7 @@ async fn translate(
             recalled: recollection.recalled,
         }
     });
-    let body = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
+    let body = Bytes::from(serde_json::to_vec(&request).map_err(ApiError::internal)?).into();
     let client = app.0.upstream.clone();
     let turn_state = recollection.turn_state;
     let plan = Arc::new(plan);

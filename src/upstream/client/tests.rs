@@ -71,6 +71,7 @@ fn settings(base: &str) -> config::Upstream {
         mode: config::Mode::ChatGpt,
         base_url: base.parse().unwrap(),
         public_url: format!("{base}/v1").parse().unwrap(),
+        compression: config::Compression::On,
         idle_timeout: Duration::from_secs(300),
         connect_timeout: Duration::from_secs(10),
         max_retries: 4,
