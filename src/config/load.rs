@@ -133,6 +133,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let connect_timeout =
         r.take(key("upstream", "connect_timeout_secs", "1 to 3600"), 15, checks::within(1..=3600));
+    let prewarm = r.take(key("upstream", "prewarm", "true, false"), true, Ok);
     let max_retries =
         r.take(key("upstream", "max_retries", "0 to 100"), 4, checks::within(0..=100));
     let max_in_flight =
@@ -181,6 +182,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         compression: compression?,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
+        prewarm: prewarm?,
         max_retries: u32::try_from(max_retries?).map_err(|_| Refused)?,
         max_in_flight: size(max_in_flight?)?,
         max_queued: size(max_queued?)?,

@@ -166,6 +166,8 @@ pub struct Upstream {
     pub idle_timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// Whether the list of models is fetched ahead of the requests that need it.
+    pub prewarm: bool,
     /// How often a call that failed may be sent again.
     pub max_retries: u32,
     /// How many calls may be under way at once.

@@ -47,6 +47,7 @@ fn without_any_source_the_defaults_are_in_force() {
     assert_eq!(config.upstream.compression, Compression::Auto);
     assert_eq!(config.upstream.idle_timeout, Duration::from_secs(300));
     assert_eq!(config.upstream.connect_timeout, Duration::from_secs(15));
+    assert!(config.upstream.prewarm);
     assert_eq!(config.upstream.originator, "codex-proxy");
     assert_eq!(config.upstream.user_agent, concat!("codex-proxy/", env!("CARGO_PKG_VERSION")));
     assert_eq!(config.upstream.client_version, "0.156.0");

@@ -29,6 +29,8 @@ mod leave;
 mod limits;
 mod memory;
 mod outgoing;
+#[cfg(unix)]
+mod prewarm;
 mod queue;
 mod raw;
 mod retry;

@@ -25,6 +25,7 @@ use super::capture::Taped;
 use super::error::ApiError;
 use super::figures::Visit;
 use super::listen::Closing;
+use super::models::Announced;
 use super::record::Record;
 use crate::capture::Tape;
 use crate::chat;
@@ -53,6 +54,7 @@ pub(super) async fn complete(
     visit: Visit,
     closing: Closing,
     Taped(tape): Taped,
+    _: Announced,
     body: Result<Whole, ApiError>,
 ) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());

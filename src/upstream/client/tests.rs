@@ -74,6 +74,7 @@ fn settings(base: &str) -> config::Upstream {
         compression: config::Compression::On,
         idle_timeout: Duration::from_secs(300),
         connect_timeout: Duration::from_secs(10),
+        prewarm: true,
         max_retries: 4,
         max_in_flight: 64,
         max_queued: 256,
