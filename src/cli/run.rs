@@ -114,16 +114,17 @@ async fn serve_until_stopped(
     let simulated = account.is_simulated();
     let limits = limits(&config.server);
     let needs_key = config.server.needs_key();
-    let router = App::new(config, client, account)?.router();
+    let app = App::new(config, client, account)?;
     for address in &places {
         telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
     }
     notify::watchdog();
     notify::ready(&places);
+    app.prewarm();
     let served = signals
         .stop(|stop| {
             let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));
-            server::serve(listener, router, limits, stop)
+            server::serve(listener, app.router(), limits, stop)
         })
         .await;
     if served.is_none() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models, Output,
-    Server, UnknownModel, Upstream, checks,
+    Auth, Compat, Compression, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models,
+    Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -124,10 +124,16 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     let base_url = r.take(key("upstream", "base_url", URL), default.to_owned(), |text: String| {
         checks::service_url(if text.is_empty() { default } else { &text })
     });
+    let compression = r.choose(
+        "upstream",
+        "compression",
+        &[("auto", Compression::Auto), ("on", Compression::On), ("off", Compression::Off)],
+    );
     let idle_timeout =
         r.take(key("upstream", "idle_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let connect_timeout =
         r.take(key("upstream", "connect_timeout_secs", "1 to 3600"), 15, checks::within(1..=3600));
+    let prewarm = r.take(key("upstream", "prewarm", "true, false"), true, Ok);
     let max_retries =
         r.take(key("upstream", "max_retries", "0 to 100"), 4, checks::within(0..=100));
     let max_in_flight =
@@ -173,8 +179,10 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         mode,
         base_url,
         public_url,
+        compression: compression?,
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
+        prewarm: prewarm?,
         max_retries: u32::try_from(max_retries?).map_err(|_| Refused)?,
         max_in_flight: size(max_in_flight?)?,
         max_queued: size(max_queued?)?,

@@ -160,10 +160,14 @@ pub struct Upstream {
     /// The same for logins that are keys of the OpenAI platform. An address that was set is for
     /// all of them.
     pub public_url: Url,
+    /// Whether large requests are sent compressed.
+    pub compression: Compression,
     /// How long the backend may be silent within one answer.
     pub idle_timeout: Duration,
     /// How long connecting may take.
     pub connect_timeout: Duration,
+    /// Whether the list of models is fetched ahead of the requests that need it.
+    pub prewarm: bool,
     /// How often a call that failed may be sent again.
     pub max_retries: u32,
     /// How many calls may be under way at once.
@@ -182,6 +186,17 @@ pub struct Upstream {
     /// Headers added to every request, or put in place of those above. Their values are marked
     /// sensitive: they do not show in debug output.
     pub headers: HeaderMap,
+}
+
+/// Whether large requests are sent compressed. Only those for plans are, and only over `https://`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compression {
+    /// To the backend that is known to take it.
+    Auto,
+    /// To whichever backend is set.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Who pays, which decides which API answers.

@@ -44,8 +44,10 @@ fn without_any_source_the_defaults_are_in_force() {
     assert_eq!(config.server.max_body_bytes, 128 * 1024 * 1024);
     assert_eq!(config.upstream.base_url.as_str(), "https://chatgpt.com/backend-api/codex");
     assert_eq!(config.upstream.public_url.as_str(), "https://api.openai.com/v1");
+    assert_eq!(config.upstream.compression, Compression::Auto);
     assert_eq!(config.upstream.idle_timeout, Duration::from_secs(300));
     assert_eq!(config.upstream.connect_timeout, Duration::from_secs(15));
+    assert!(config.upstream.prewarm);
     assert_eq!(config.upstream.originator, "codex-proxy");
     assert_eq!(config.upstream.user_agent, concat!("codex-proxy/", env!("CARGO_PKG_VERSION")));
     assert_eq!(config.upstream.client_version, "0.156.0");
@@ -212,6 +214,10 @@ fn a_wrong_value_names_its_place_its_key_and_what_is_allowed() {
         ),
         ("[upstream]\nclient_version = \"1.0\"", &["MAJOR.MINOR.PATCH"]),
         ("[upstream]\nclient_version = \"1.0.0.0\"", &["MAJOR.MINOR.PATCH"]),
+        (
+            "[upstream]\ncompression = \"gzip\"",
+            &["\"gzip\" is not known; allowed: \"auto\", \"on\", \"off\""],
+        ),
         ("[upstream]\noriginator = \"a\\nb\"", &["[upstream] originator: it holds characters"]),
         ("[upstream]\nsession_headers = [1]", &["expected a list of strings, found array"]),
         ("[upstream]\nsession_headers = [\"a b\"]", &["\"a b\" is not a header's name"]),

@@ -137,6 +137,12 @@ impl Store {
         self.shared.reader.peek().map(|session| Summary::from(&*session.login)).unwrap_or_default()
     }
 
+    /// Whether there is a login that can be used as it is. Does not wait.
+    pub fn is_fresh(&self) -> bool {
+        let session = self.shared.reader.peek();
+        session.is_ok_and(|session| session.due(Timestamp::now()) == Due::No)
+    }
+
     /// How many renewals there were.
     pub fn renewals(&self) -> Renewals {
         self.shared.tally.sum()

@@ -29,6 +29,15 @@ const CACHE_LIMIT: u64 = 16 << 20;
 
 type Fetch = dyn Fn() -> BoxFuture<'static, Result<ModelsAnswer, String>> + Send + Sync;
 
+/// Who is told that the backend could not be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Asker {
+    /// A request, which makes do with an older list. Others leave the backend alone for a while.
+    Request,
+    /// Nobody waits for the list yet: whoever does asks again.
+    Nobody,
+}
+
 /// The list of models, kept fresh. Clones share it.
 #[derive(Clone)]
 pub struct Catalogue {
@@ -89,11 +98,34 @@ impl Catalogue {
                 Source::Backend => PATIENCE,
                 Source::Cache | Source::Bundled => FETCH + PATIENCE,
             };
-            (self.flight(&mut state), patience)
+            (self.flight(&mut state, Asker::Request), patience)
         };
         // The flight goes on if this wait ends first: the next caller finds the newer list.
         let _ = timeout(patience, flight).await;
         Arc::clone(&self.shared.state().list)
+    }
+
+    /// Whether nobody has to ask for the list now.
+    pub fn is_fresh(&self) -> bool {
+        Instant::now() < self.shared.state().due
+    }
+
+    /// Asks for the list ahead of the first request, unless it is fresh, and does not wait for it.
+    pub fn prepare(&self) {
+        self.begin(Asker::Nobody);
+    }
+
+    /// Asks for the list unless it is fresh, on behalf of a request that will want it in a moment.
+    pub fn announce(&self) {
+        self.begin(Asker::Request);
+    }
+
+    fn begin(&self, asker: Asker) {
+        let mut state = self.shared.state();
+        if state.due <= Instant::now() {
+            // It goes on by itself.
+            drop(self.flight(&mut state, asker));
+        }
     }
 
     /// Takes note of the tag that an answer of the backend gave its list of models
@@ -110,12 +142,14 @@ impl Catalogue {
     }
 
     /// The question on its way to the backend, a new one if there is none.
-    fn flight(&self, state: &mut State) -> Shared<BoxFuture<'static, ()>> {
-        let on_its_way = state.flight.take().filter(|flight| flight.peek().is_none());
+    fn flight(&self, state: &mut State, asker: Asker) -> Shared<BoxFuture<'static, ()>> {
+        // It has to be looked at: that it has ended need not have been seen by anybody.
+        let is_under_way = |flight: &Shared<_>| flight.clone().now_or_never().is_none();
+        let on_its_way = state.flight.take().filter(is_under_way);
         let flight = on_its_way.unwrap_or_else(|| {
             let inner = Arc::clone(&self.shared);
             // A task of its own, so that it outlives a caller who goes away.
-            let task = tokio::spawn(async move { inner.refresh().await });
+            let task = tokio::spawn(async move { inner.refresh(asker).await });
             task.map(|_| ()).boxed().shared()
         });
         state.flight = Some(flight.clone());
@@ -128,7 +162,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn refresh(&self) {
+    async fn refresh(&self, asker: Asker) {
         let answer = match timeout(FETCH, (self.fetch)()).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} s", FETCH.as_secs())),
@@ -149,6 +183,10 @@ impl Inner {
                 let mut state = self.state();
                 if let Some(list) = fallback {
                     state.list = Arc::new(list);
+                }
+                if asker == Asker::Nobody {
+                    tracing::info!(%error, "cannot get the list of models ahead of requests");
+                    return;
                 }
                 state.due = Instant::now() + RETRY;
                 let source = state.list.source();
@@ -339,6 +377,57 @@ mod tests {
             let list = catalogue.list().await;
             assert_eq!(list.source(), expected, "{cache:?}");
             assert!(list.first().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_was_asked_for_ahead_is_not_asked_for_again() {
+        let gate = Arc::new(Semaphore::new(0));
+        let backend = Backend {
+            gate: Some(Arc::clone(&gate)),
+            ..Backend::answering(&[("one", "1"), ("two", "2")])
+        };
+        let (catalogue, _folder) = catalogue(&backend);
+        for _ in 0..2 {
+            catalogue.prepare();
+            catalogue.announce();
+        }
+        gate.add_permits(2);
+        assert_eq!(first(&catalogue).await, "one");
+        catalogue.prepare();
+        catalogue.announce();
+        assert_eq!(first(&catalogue).await, "one");
+        assert_eq!(backend.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_question_whose_end_nobody_has_seen_does_not_stand_for_the_next() {
+        let backend = Backend::answering(&[("one", "1"), ("two", "2")]);
+        let (catalogue, _folder) = catalogue(&backend);
+        catalogue.prepare();
+        while catalogue.shared.state().list.source() != Source::Backend {
+            tokio::task::yield_now().await;
+        }
+        expire(&catalogue);
+        assert_eq!(first(&catalogue).await, "two");
+    }
+
+    #[tokio::test]
+    async fn a_failure_ahead_of_requests_leaves_them_to_ask_and_one_on_their_behalf_does_not() {
+        for (is_ahead, asked) in [(true, 2), (false, 1)] {
+            let backend = Backend::default();
+            let (catalogue, _folder) = catalogue(&backend);
+            if is_ahead {
+                catalogue.prepare();
+            } else {
+                catalogue.announce();
+            }
+            let flight = catalogue.shared.state().flight.clone().unwrap();
+            flight.await;
+            for _ in 0..2 {
+                assert_eq!(catalogue.list().await.source(), Source::Bundled);
+            }
+            assert_eq!(backend.asked(), asked);
         }
     }
 

@@ -121,6 +121,16 @@ impl Account {
         }
     }
 
+    /// Whether the backend can be asked at once, and there is something to gain by it.
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Simulated => false,
+            Self::ApiKey => true,
+            // One that has to be renewed first is left to a request.
+            Self::SignedIn(store) => store.is_fresh(),
+        }
+    }
+
     /// How often the login was renewed.
     fn renewals(&self) -> Renewals {
         match self {
@@ -186,6 +196,19 @@ impl App {
             inquiry,
             capture: Capture::default(),
         })))
+    }
+
+    /// If it may, fetches what the first request needs: the list of models, and with it an open
+    /// connection. Does not wait. Needs a runtime.
+    pub fn prewarm(&self) {
+        if self.may_prewarm() {
+            self.0.catalogue.prepare();
+        }
+    }
+
+    fn may_prewarm(&self) -> bool {
+        let Shared { config, catalogue, account, .. } = &*self.0;
+        config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready()
     }
 
     /// The API's index. All routes stand with and without `/v1`, since clients differ in what

@@ -1,7 +1,10 @@
 //! `GET /v1/models`, which never fails for want of the backend.
 
+use std::convert::Infallible;
+
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::request::Parts;
 
 use super::App;
 use super::error::ApiError;
@@ -12,6 +15,21 @@ use crate::responses::model::ModelInfo;
 pub(super) async fn list(State(app): State<App>) -> Json<List> {
     let list = app.0.catalogue.list().await;
     Json(List::new(list.listed().map(|info| describe(&info.slug, info)).collect()))
+}
+
+/// Has the backend asked for its models, if that is to be done again, while the body of the request
+/// is still on its way: over a connection that may have to be opened, which the call then uses.
+pub(super) struct Announced;
+
+impl FromRequestParts<App> for Announced {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        if app.may_prewarm() {
+            app.0.catalogue.announce();
+        }
+        Ok(Self)
+    }
 }
 
 /// One model, by any name that requests may use for it; the name may hold a slash.

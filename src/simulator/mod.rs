@@ -26,6 +26,8 @@
 //! picture. Reasoning comes first unless the effort is the least that the model offers, with a
 //! summary if the request asks for one, and sealed if `include` asks for that.
 //!
+//! Requests may be compressed with zstd, as the Codex CLI sends them.
+//!
 //! Tokens are a quarter of the bytes. `cached_tokens` is the longest beginning shared with an
 //! earlier prompt of the same `prompt_cache_key`, however short (the real cache starts at about
 //! a thousand tokens).
@@ -93,6 +95,7 @@ mod ids;
 pub mod issuer;
 mod limits;
 mod log;
+mod packed;
 mod piece;
 mod refusal;
 mod replay;
@@ -130,6 +133,8 @@ pub struct Settings {
     /// Whether `response.completed` has an empty `output`, as the backend now has it; otherwise
     /// it repeats the items.
     pub complete_output_empty: bool,
+    /// Whether request bodies may be compressed.
+    pub takes_zstd: bool,
     /// How many exchanges the log keeps.
     pub kept_exchanges: usize,
     /// What to answer from, instead of making answers up.
@@ -141,6 +146,7 @@ impl Default for Settings {
         Self {
             models: default_models(),
             complete_output_empty: true,
+            takes_zstd: true,
             kept_exchanges: 256,
             replay: None,
         }

@@ -23,13 +23,14 @@ use super::request::Request;
 use super::script::{Scene, Script};
 use super::seal::Owner;
 use super::usage::{self, PromptCache};
-use super::{failure, limits, scenario, script, validate, wire};
+use super::{failure, limits, packed, scenario, script, validate, wire};
 
 /// What all requests share.
 #[derive(Debug)]
 pub(super) struct Backend {
     pub(super) catalogue: Catalogue,
     complete_output_empty: bool,
+    takes_zstd: bool,
     replay: Option<Arc<Replay>>,
     pub(super) log: Log,
     prompts: PromptCache,
@@ -44,6 +45,7 @@ impl Backend {
         Self {
             catalogue: Catalogue::new(with_models(settings.models, recorded)),
             complete_output_empty: settings.complete_output_empty,
+            takes_zstd: settings.takes_zstd,
             replay: settings.replay,
             log: Log::new(settings.kept_exchanges),
             prompts: PromptCache::default(),
@@ -119,6 +121,13 @@ async fn models(
 }
 
 async fn respond(State(backend): State<Arc<Backend>>, headers: HeaderMap, body: Bytes) -> Response {
+    let body = match packed::unpacked(&headers, body, backend.takes_zstd) {
+        Ok(body) => body,
+        Err(refusal) => {
+            let mut running = backend.log.open(Value::Null, shown(&headers));
+            return end(&mut running, Outcome::Refused, refusal);
+        }
+    };
     if let Some(replay) = &backend.replay {
         // What was accepted then is accepted now.
         return replay.respond(&body);

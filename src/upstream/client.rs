@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -25,12 +25,13 @@ use crate::responses::error::{Body, Report};
 use super::admission::Admission;
 use super::circuit::Breaker;
 use super::events::text;
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Seat};
+use super::packing::{Packing, ZSTD};
 use super::request::Requests;
 use super::watch::MAX_DOCUMENT;
 use super::{
-    BuildError, Crowded, Events, Failure, Head, Places, RATE_LIMITS, Refusal, Tries, Waiting,
-    transport,
+    BuildError, Crowded, Events, Failure, Head, Payload, Places, RATE_LIMITS, Refusal, Tries,
+    Waiting, transport,
 };
 
 /// How long the catalogue may take, as in the Codex CLI.
@@ -93,10 +94,20 @@ pub struct Client {
     admission: Arc<Admission>,
     logins: Arc<dyn Logins>,
     requests: Arc<Requests>,
+    packing: Arc<Packing>,
     limits: limits::Store,
     max_retries: u32,
     connect_timeout: Duration,
     idle_timeout: Duration,
+}
+
+/// A call that is sent.
+struct Outgoing<'a> {
+    body: &'a Payload,
+    conversation: Uuid,
+    turn_state: Option<&'a str>,
+    seat: Seat,
+    tape: Option<CallTape>,
 }
 
 /// The catalogue as the backend sent it.
@@ -138,6 +149,7 @@ impl Client {
             admission: Arc::new(Admission::new(settings)),
             logins,
             requests: Arc::new(Requests::new(settings)?),
+            packing: Arc::new(Packing::new(settings)),
             limits: limits::Store::default(),
             max_retries: settings.max_retries,
             connect_timeout: settings.connect_timeout,
@@ -179,44 +191,79 @@ impl Client {
         conversation: Uuid,
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
-        self.respond_taped(body, conversation, turn_state, None).await
+        self.respond_taped(&body.into(), conversation, turn_state, None).await
     }
 
     /// The same, with what is sent and what comes noted on the `tape`.
     pub async fn respond_taped(
         &self,
-        body: Bytes,
+        body: &Payload,
         conversation: Uuid,
         turn_state: Option<&str>,
         tape: Option<&Tape>,
     ) -> Result<Events, Failure> {
-        let seat = self.lanes.take();
-        let tape = tape.map(Tape::call);
-        let request = |login: &Login| {
-            let url = self.requests.addresses(login).responses.clone();
-            let mut request = Request::new(reqwest::Method::POST, url);
-            *request.headers_mut() = self.requests.call(login, conversation, turn_state)?;
-            if let Some(tape) = &tape {
-                tape.sent(request.headers(), &body);
-            }
-            *request.body_mut() = Some(body.clone().into());
-            Ok(request)
+        let call = Outgoing {
+            body,
+            conversation,
+            turn_state,
+            seat: self.lanes.take(),
+            tape: tape.map(Tape::call),
         };
-        let answer = self
-            .signed(seat.http(), self.idle_timeout, Remedy::Renew, tape.as_ref(), request)
-            .await;
-        if let (Err(failure), Some(tape)) = (&answer, &tape) {
+        let answer = self.call(&call).await;
+        if let (Err(failure), Some(tape)) = (&answer, &call.tape) {
             tape.failed(failure.reason());
         }
         let (response, reporter) = answer?;
-        Ok(Events::new(response, reporter, self.idle_timeout, seat, tape))
+        Ok(Events::new(response, reporter, self.idle_timeout, call.seat, call.tape))
+    }
+
+    /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
+    /// it so.
+    async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), Failure> {
+        let login = self.logins.login().await?;
+        let packed = self.packing.pack(call.body, &login).await;
+        let answer = self.sent(call, packed.as_ref(), login).await;
+        match &answer {
+            Err(failure) if packed.is_some() && self.packing.is_to_blame(failure) => {
+                self.sent(call, None, self.logins.login().await?).await
+            }
+            _ => answer,
+        }
+    }
+
+    async fn sent(
+        &self,
+        call: &Outgoing<'_>,
+        packed: Option<&Bytes>,
+        login: Arc<Login>,
+    ) -> Result<(Response, Reporter), Failure> {
+        let request = |login: &Login| {
+            let url = self.requests.addresses(login).responses.clone();
+            let mut request = Request::new(reqwest::Method::POST, url);
+            let mut headers = self.requests.call(login, call.conversation, call.turn_state)?;
+            // A login that is taken in place of the first one may be a key.
+            let packed = packed.filter(|_| login.platform == Platform::Codex);
+            if packed.is_some() {
+                headers.insert(CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
+            }
+            *request.headers_mut() = headers;
+            if let Some(tape) = &call.tape {
+                // For people, and for the same request that is sent as it is.
+                tape.sent(request.headers(), call.body.json());
+            }
+            *request.body_mut() = Some(packed.unwrap_or(call.body.json()).clone().into());
+            Ok(request)
+        };
+        let (http, tape) = (call.seat.http(), call.tape.as_ref());
+        self.signed(http, self.idle_timeout, Remedy::Renew, tape, login, request).await
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
         let fetch = async {
+            let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, _) = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Reread, None, |login| {
+                .signed(http, MODELS_TIMEOUT, Remedy::Reread, None, login, |login| {
                     let url = self.requests.addresses(login).models.clone();
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -237,8 +284,9 @@ impl Client {
     /// Asks for the plan's limits, and gives all that is known of them then.
     pub async fn usage(&self) -> Result<Limits, Failure> {
         let fetch = async {
+            let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, reporter) = self
-                .signed(self.lanes.first(), MODELS_TIMEOUT, Remedy::Renew, None, |login| {
+                .signed(http, MODELS_TIMEOUT, Remedy::Renew, None, login, |login| {
                     // A key is not for the address that knows of plans.
                     if login.platform == Platform::Public {
                         return Err(Failure::NoPlan);
@@ -259,7 +307,7 @@ impl Client {
         within(MODELS_TIMEOUT * 2, fetch).await?
     }
 
-    /// Sends a request with the current login. If the backend does not accept that login and
+    /// Sends a request with the current `login`. If the backend does not accept that login and
     /// there is another one by the `remedy`, sends it once more.
     ///
     /// What the answer tells of limits is noted; the reporter is for what else it may tell.
@@ -269,9 +317,9 @@ impl Client {
         patience: Duration,
         remedy: Remedy,
         tape: Option<&CallTape>,
+        login: Arc<Login>,
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<(Response, Reporter), Failure> {
-        let login = self.logins.login().await?;
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         if response.status() != StatusCode::UNAUTHORIZED {
             return Ok((accepted(response, tape).await?, reporter));

@@ -16,6 +16,15 @@ const STREAM_WINDOW: u32 = 256 << 10;
 /// More than the number of streams that servers allow on one connection, which is 100.
 const STREAMS: u32 = 128;
 
+/// How long a connection to the backend may go without a new call. Over HTTP/2 that is counted from
+/// the beginning of the last call, and answers take minutes: with much less, a program that asks
+/// again as soon as it has read an answer would have to connect anew. Until then pings keep the
+/// connection open, and find out if it is not. It is as long as a list of models is fresh, and less
+/// than what edges allow.
+const IDLE: Duration = Duration::from_secs(300);
+/// The same for other services, which nobody asks twice in a row.
+const IDLE_ELSEWHERE: Duration = Duration::from_secs(90);
+
 /// Why there is no client for these settings.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
@@ -76,7 +85,8 @@ pub(super) fn client(
     extra_roots: Option<&Path>,
     breaker: &Breaker,
 ) -> Result<reqwest::Client, BuildError> {
-    Ok(builder(service, extra_roots)?.connector_layer(breaker.clone()).build()?)
+    let builder = builder(service, extra_roots)?.pool_idle_timeout(IDLE);
+    Ok(builder.connector_layer(breaker.clone()).build()?)
 }
 
 /// What the clients of all services have in common.
@@ -91,7 +101,7 @@ fn builder(
         .tls_backend_rustls()
         .redirect(redirect::Policy::none())
         .referer(false)
-        .pool_idle_timeout(Duration::from_secs(90))
+        .pool_idle_timeout(IDLE_ELSEWHERE)
         .tcp_nodelay(true)
         .http2_initial_stream_window_size(STREAM_WINDOW)
         .http2_initial_connection_window_size(STREAM_WINDOW * STREAMS)

@@ -20,6 +20,7 @@ mod daemon;
 mod program;
 
 mod client;
+mod compression;
 mod guard;
 mod hostile;
 mod http2;
@@ -28,6 +29,8 @@ mod leave;
 mod limits;
 mod memory;
 mod outgoing;
+#[cfg(unix)]
+mod prewarm;
 mod queue;
 mod raw;
 mod retry;

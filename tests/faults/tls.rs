@@ -55,7 +55,7 @@ impl Authority {
         self.signed(names, |_| {}, &[b"http/1.1"])
     }
 
-    fn signed(
+    pub fn signed(
         &self,
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),

@@ -17,7 +17,7 @@ use crate::server::figures::Figures;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Fault, Progress, Reader};
-use crate::upstream::{Client, Events, Failed, Failure, Head, Places, Tries, Turn};
+use crate::upstream::{Client, Events, Failed, Failure, Head, Payload, Places, Tries, Turn};
 
 /// How to send a request, and how to read the answer.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Order {
     /// Makes the call with this body, after a pause.
     fn send(
         self: &Arc<Self>,
-        body: Bytes,
+        body: Payload,
         pause: Duration,
     ) -> BoxFuture<'static, Result<Events, Failure>> {
         let order = Arc::clone(self);
@@ -49,7 +49,7 @@ impl Order {
                 tokio::time::sleep(pause).await;
             }
             let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            order.client.respond_taped(body, order.conversation, turn_state, tape).await
+            order.client.respond_taped(&body, order.conversation, turn_state, tape).await
         }
         .boxed()
     }
@@ -58,7 +58,7 @@ impl Order {
 /// What is sent, kept for as long as it may have to be sent again.
 #[derive(Clone)]
 pub(super) struct Draft {
-    pub(super) body: Bytes,
+    pub(super) body: Payload,
     /// Makes it anew without the remembered turns in it; nothing if there are none.
     pub(super) plainly: Option<Plainly>,
 }
@@ -248,7 +248,7 @@ impl Choice {
         let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items());
         let Some(plainly) = plainly else { return false };
         continuation.memory.forget(&continuation.recalled);
-        match plainly() {
+        match plainly().map(Payload::from) {
             Some(body) if body != draft.body => {
                 draft.body = body;
                 true

@@ -29,6 +29,7 @@ use super::capture::Taped;
 use super::error::ApiError;
 use super::figures::Visit;
 use super::listen::Closing;
+use super::models::Announced;
 use super::record::{Asked, Record};
 use crate::capture::Tape;
 use crate::chat;
@@ -64,6 +65,7 @@ pub(super) async fn complete(
     visit: Visit,
     closing: Closing,
     Taped(tape): Taped,
+    _: Announced,
     body: Result<Whole, ApiError>,
 ) -> Response {
     let request_id = format!("{REQUEST_ID}{}", Uuid::new_v4().simple());
@@ -227,7 +229,7 @@ async fn translate(
         continuation,
         tape,
     };
-    Ok(Ordered { order, draft: Draft { body, plainly }, notes })
+    Ok(Ordered { order, draft: Draft { body: body.into(), plainly }, notes })
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then

@@ -1,10 +1,12 @@
 //! Refusals over the wire: status, family of the body, and text.
 
+use std::io::Read as _;
+
 use serde_json::{Value, json};
 
 use super::refused::{gateway_cases, input, item_cases, setting_cases};
 use super::{Server, request, request_with};
-use crate::simulator::Outcome;
+use crate::simulator::{Outcome, Settings};
 
 #[tokio::test]
 async fn the_gateway_refuses_with_a_detail() {
@@ -128,4 +130,35 @@ async fn unknown_addresses_and_methods_are_told() {
     assert_eq!(response.json::<Value>().await.unwrap(), json!({ "detail": "Not Found" }));
     let response = server.get("/responses").send().await.unwrap();
     assert_eq!(response.status(), 405);
+}
+
+#[tokio::test]
+async fn bodies_may_be_compressed_with_zstd_and_nothing_else() {
+    let packed = zstd::bulk::compress(request("Hi").to_string().as_bytes(), 3).unwrap();
+    let bomb = zstd::encode_all(std::io::repeat(b' ').take((256 << 20) + 1), 1).unwrap();
+    for (takes_zstd, encoding, body, status) in [
+        (true, "zstd", &packed[..], 200),
+        (true, "ZSTD", &packed, 200),
+        (true, "identity", request("Hi").to_string().as_bytes(), 200),
+        (true, "zstd", b"{}", 400),
+        (true, "zstd", &packed[..packed.len() - 1], 400),
+        (true, "zstd", &bomb, 413),
+        (true, "gzip", &packed, 415),
+        (true, "zstd, zstd", &packed, 415),
+        (false, "zstd", &packed, 415),
+    ] {
+        let server = Server::with(Settings { takes_zstd, ..Settings::default() }).await;
+        let order = server.post("/responses").header("content-encoding", encoding);
+        let answer = order.body(body.to_vec()).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{takes_zstd} {encoding}");
+        let text = answer.text().await.unwrap();
+        let exchange = server.log.exchanges().remove(0);
+        assert_eq!(exchange.headers["content-encoding"], encoding);
+        if status == 200 {
+            assert!(text.contains("response.completed"), "{text}");
+            assert_eq!(exchange.request, request("Hi"));
+        } else {
+            assert_eq!((exchange.outcome, exchange.status), (Outcome::Refused, status));
+        }
+    }
 }

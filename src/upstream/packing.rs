@@ -1,0 +1,231 @@
+//! Compressing what is sent, where that pays and the backend takes it.
+//!
+//! The Codex CLI compresses what it sends for plans with zstd at level 3, and so does this. That
+//! backends other than the real one take it is not known, so these have to be named for it. One
+//! that does not take it says so once: after that nothing is compressed any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
+
+use super::{Failure, Refusal};
+use crate::config::{self, Compression};
+use crate::credentials::Login;
+use crate::platform::Platform;
+
+/// The encoding's name in headers.
+pub(super) const ZSTD: &str = "zstd";
+
+/// As in the Codex CLI.
+const LEVEL: i32 = 3;
+
+/// What is smaller goes out in one round trip as it is: a new connection sends about as much before
+/// it waits for the other side.
+const SMALLEST: usize = 16 << 10;
+
+/// Compressing more than this takes a millisecond or more, in which other answers would stand still.
+const LARGE: usize = 256 << 10;
+
+/// The JSON of a request. It is compressed no more than once for all the calls that send it: clones
+/// share what came of it.
+#[derive(Debug, Clone)]
+pub struct Payload {
+    json: Bytes,
+    packed: Arc<OnceCell<Option<Bytes>>>,
+}
+
+impl From<Bytes> for Payload {
+    fn from(json: Bytes) -> Self {
+        Self { json, packed: Arc::default() }
+    }
+}
+
+/// The JSON.
+impl std::ops::Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+/// Whether the JSON is the same.
+impl PartialEq for Payload {
+    fn eq(&self, other: &Self) -> bool {
+        self.json == other.json
+    }
+}
+
+impl Payload {
+    pub(super) fn json(&self) -> &Bytes {
+        &self.json
+    }
+
+    /// The compressed form; nothing if that is no smaller, or cannot be made.
+    async fn packed(&self) -> Option<Bytes> {
+        let pack = || async {
+            if self.json.len() <= LARGE {
+                return pack(&self.json);
+            }
+            let json = self.json.clone();
+            spawn_blocking(move || pack(&json)).await.ok().flatten()
+        };
+        self.packed.get_or_init(pack).await.clone()
+    }
+}
+
+/// The same bytes for the same bytes.
+fn pack(json: &[u8]) -> Option<Bytes> {
+    let packed = zstd::bulk::compress(json, LEVEL).ok()?;
+    // Room was made for the worst case, and a call may last for minutes.
+    (packed.len() < json.len()).then(|| packed.into_boxed_slice().into())
+}
+
+/// Whether what is sent is compressed.
+#[derive(Debug)]
+pub(super) struct Packing {
+    is_taken: AtomicBool,
+}
+
+impl Packing {
+    pub(super) fn new(settings: &config::Upstream) -> Self {
+        let base = &settings.base_url;
+        let is_wanted = match settings.compression {
+            Compression::Auto => base.host_str() == Some("chatgpt.com"),
+            Compression::On => true,
+            Compression::Off => false,
+        };
+        // What is not encrypted stays on this machine, where bytes cost nothing.
+        Self { is_taken: (is_wanted && base.scheme() == "https").into() }
+    }
+
+    /// What to send for this login in place of the JSON; nothing if it is sent as it is.
+    pub(super) async fn pack(&self, payload: &Payload, login: &Login) -> Option<Bytes> {
+        let pays = payload.json.len() >= SMALLEST && login.platform == Platform::Codex;
+        if pays && self.is_taken.load(Ordering::Relaxed) { payload.packed().await } else { None }
+    }
+
+    /// Whether the call failed because it was compressed. Then no other one is from here on.
+    pub(super) fn is_to_blame(&self, failure: &Failure) -> bool {
+        let is_to_blame =
+            matches!(failure, Failure::Refused(refusal) if refuses_the_encoding(refusal));
+        if is_to_blame && self.is_taken.swap(false, Ordering::Relaxed) {
+            let reason = failure.reason();
+            tracing::info!(
+                reason,
+                "the backend takes no compressed requests; from here on none is compressed"
+            );
+        }
+        is_to_blame
+    }
+}
+
+fn refuses_the_encoding(refusal: &Refusal) -> bool {
+    let message = refusal.report.message.as_deref().unwrap_or_default().to_ascii_lowercase();
+    match refusal.status {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => true,
+        StatusCode::BAD_REQUEST => ["content-encoding", "content encoding", ZSTD, "decompress"]
+            .iter()
+            .any(|name| message.contains(name)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::responses::error::Report;
+    use crate::upstream::Head;
+
+    fn settings(base_url: &str, compression: &str) -> config::Upstream {
+        let text = format!(
+            "[upstream]\nbase_url = \"{base_url}\"\ncompression = \"{compression}\"\nmode = \"chatgpt\""
+        );
+        Config::from_toml(&text).unwrap().upstream
+    }
+
+    fn plan() -> Login {
+        Login { platform: Platform::Codex, ..Login::api_key("t".into()) }
+    }
+
+    fn payload(size: usize) -> Payload {
+        Bytes::from("a conversation ".repeat(size / 15 + 1)).slice(..size).into()
+    }
+
+    #[tokio::test]
+    async fn it_is_compressed_where_that_pays_and_is_taken() {
+        let codex = "https://chatgpt.com/backend-api/codex";
+        for (base_url, compression, login, size, expected) in [
+            (codex, "auto", plan(), SMALLEST, true),
+            ("", "auto", plan(), SMALLEST, true),
+            (codex, "auto", plan(), SMALLEST - 1, false),
+            (codex, "auto", plan(), LARGE + 1, true),
+            (codex, "on", plan(), SMALLEST, true),
+            (codex, "off", plan(), SMALLEST, false),
+            (codex, "auto", Login::api_key("k".into()), SMALLEST, false),
+            (codex, "on", Login::api_key("k".into()), SMALLEST, false),
+            ("https://gateway.example/codex", "auto", plan(), SMALLEST, false),
+            ("https://chatgpt.com.example/codex", "auto", plan(), SMALLEST, false),
+            ("https://gateway.example/codex", "on", plan(), SMALLEST, true),
+            ("http://127.0.0.1:1/codex", "auto", plan(), SMALLEST, false),
+            ("http://127.0.0.1:1/codex", "on", plan(), SMALLEST, false),
+        ] {
+            let packing = Packing::new(&settings(base_url, compression));
+            let packed = packing.pack(&payload(size), &login).await;
+            assert_eq!(packed.is_some(), expected, "{base_url} {compression} {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_compressed_once_and_to_the_same_bytes() {
+        for size in [SMALLEST, LARGE + 1] {
+            let payload = payload(size);
+            let first = payload.packed().await.unwrap();
+            assert!(first.len() * 10 < size);
+            assert_eq!(zstd::decode_all(&first[..]).unwrap(), payload.json);
+            assert_eq!(payload.clone().packed().await.unwrap().as_ptr(), first.as_ptr());
+            assert_eq!(Payload::from(payload.json).packed().await.unwrap(), first);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_gets_no_smaller_is_sent_as_it_is() {
+        let mut state = 1_u32;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            state.to_be_bytes()[0]
+        });
+        let payload = Payload::from(noise.take(SMALLEST).collect::<Bytes>());
+        assert_eq!(payload.packed().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_that_is_about_the_encoding_ends_it() {
+        for (status, message, expected) in [
+            (415, None, true),
+            (400, Some("Unsupported Content-Encoding"), true),
+            (400, Some("zstd is not supported"), true),
+            (400, Some("Failed to decompress the body"), true),
+            (400, Some("Invalid value: 'x'."), false),
+            (400, None, false),
+            (500, Some("zstd"), false),
+        ] {
+            let packing = Packing::new(&settings("", "auto"));
+            let failure = Failure::Refused(Box::new(Refusal {
+                status: StatusCode::from_u16(status).unwrap(),
+                report: Report { message: message.map(str::to_owned), ..Report::default() },
+                head: Head::default(),
+                ray: None,
+                retry_after: None,
+            }));
+            assert_eq!(packing.is_to_blame(&failure), expected, "{status} {message:?}");
+            let packed = packing.pack(&payload(SMALLEST), &plan()).await;
+            assert_eq!(packed.is_none(), expected, "{status} {message:?}");
+        }
+    }
+}
