@@ -22,4 +22,4 @@ pub use backoff::{Failed, Tries};
 pub use client::{Client, Logins, ModelsAnswer};
 pub use events::{Events, Head, RATE_LIMITS};
 pub use failure::{Failure, Refusal, Retry, Waiting};
-pub use transport::{BuildError, http_client};
+pub use transport::{BuildError, Tls, http_client, http_client_over};
