@@ -19,7 +19,7 @@ use crate::platform::Platform;
 use crate::server::{self, Account, App, BindError, Limits, Listener};
 use crate::simulator::{Replay, Settings, Simulator};
 use crate::telemetry::{self, Banner};
-use crate::upstream::{Client, Logins, http_client};
+use crate::upstream::{Client, Logins, Tls, http_client_over};
 
 /// Who answers the daemon's calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +89,7 @@ async fn serve_until_stopped(
     server::raise_descriptor_limit(config.server.max_connections);
     let listener = listening.await?;
     let places = listener.places().map_err(|error| Failure::new(Exit::Internal, error))?;
+    let tls = tls()?;
     let (logins, account): (Arc<dyn Logins>, Account) = match (simulator, &config.upstream.mode) {
         (None, Mode::ApiKey { variable, file }) => {
             let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
@@ -97,7 +98,8 @@ async fn serve_until_stopped(
             (Arc::new(login), Account::ApiKey)
         }
         (None, Mode::ChatGpt) => {
-            let store = Arc::new(store(&config, Location::of(&config.auth))?);
+            let issuer = issuer_over(&config, &tls)?;
+            let store = Arc::new(Store::new(Location::of(&config.auth), issuer));
             (store.clone(), Account::SignedIn(store))
         }
         (Some(simulator), _) => {
@@ -107,8 +109,8 @@ async fn serve_until_stopped(
             (Arc::new(Arc::new(simulated_login())), Account::Simulated)
         }
     };
-    let client =
-        Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
+    let client = Client::over(&config.upstream, logins, tls)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
     let login = account.summary();
     let signed_in = account.clone();
     let simulated = account.is_simulated();
@@ -161,11 +163,20 @@ fn install_signals() -> Result<Signals, Failure> {
     })
 }
 
+/// Whom the clients of this process trust.
+fn tls() -> Result<Tls, Failure> {
+    Tls::of_environment().map_err(|error| Failure::new(Exit::Config, error))
+}
+
 /// A client of the sign-in service of the settings.
 pub(super) fn issuer(config: &Config) -> Result<Issuer, Failure> {
+    issuer_over(config, &tls()?)
+}
+
+fn issuer_over(config: &Config, tls: &Tls) -> Result<Issuer, Failure> {
     let Config { upstream, auth, .. } = config;
-    let http =
-        http_client(upstream, &auth.issuer).map_err(|error| Failure::new(Exit::Config, error))?;
+    let http = http_client_over(upstream, &auth.issuer, tls)
+        .map_err(|error| Failure::new(Exit::Config, error))?;
     Ok(Issuer::new(http, &auth.issuer, &upstream.originator, &upstream.user_agent))
 }
 

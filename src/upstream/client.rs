@@ -30,7 +30,7 @@ use super::packing::{Packing, ZSTD};
 use super::request::Requests;
 use super::watch::MAX_DOCUMENT;
 use super::{
-    BuildError, Crowded, Events, Failure, Head, Payload, Places, RATE_LIMITS, Refusal, Tries,
+    BuildError, Crowded, Events, Failure, Head, Payload, Places, RATE_LIMITS, Refusal, Tls, Tries,
     Waiting, transport,
 };
 
@@ -129,8 +129,7 @@ impl Client {
     /// A client that trusts the platform's certificates, and those that `CODEX_CA_CERTIFICATE` or
     /// `SSL_CERT_FILE` name.
     pub fn new(settings: &config::Upstream, logins: Arc<dyn Logins>) -> Result<Self, BuildError> {
-        let extra_roots = transport::extra_roots_file(std::env::var_os);
-        Self::with_extra_roots(settings, logins, extra_roots.as_deref())
+        Self::over(settings, logins, Tls::of_environment()?)
     }
 
     /// A client that trusts the platform's certificates, and those in the PEM file `extra_roots`.
@@ -139,10 +138,19 @@ impl Client {
         logins: Arc<dyn Logins>,
         extra_roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
+        Self::over(settings, logins, Tls::with_extra_roots(extra_roots)?)
+    }
+
+    /// A client that knows what other clients know already.
+    pub fn over(
+        settings: &config::Upstream,
+        logins: Arc<dyn Logins>,
+        tls: Tls,
+    ) -> Result<Self, BuildError> {
         let breaker = Breaker::new(settings.connect_timeout);
-        let (service, extra_roots) = (settings.base_url.clone(), extra_roots.map(Path::to_owned));
+        let service = settings.base_url.clone();
         let lanes = Lanes::new(settings.max_in_flight, move || {
-            transport::client(&service, extra_roots.as_deref(), &breaker)
+            transport::client(&service, &tls, &breaker)
         })?;
         Ok(Self {
             lanes: Arc::new(lanes),

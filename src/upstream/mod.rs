@@ -24,4 +24,4 @@ pub use client::{Client, Logins, ModelsAnswer};
 pub use events::{Events, Head, RATE_LIMITS};
 pub use failure::{Failure, Refusal, Retry, Waiting};
 pub use packing::Payload;
-pub use transport::{BuildError, http_client};
+pub use transport::{BuildError, Tls, http_client, http_client_over};

@@ -2,9 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Certificate, Url, redirect};
+use reqwest::{Url, redirect};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls_platform_verifier::Verifier;
 
 use crate::config;
 
@@ -53,16 +59,45 @@ pub enum BuildError {
     /// Paths cannot be appended to the address.
     #[error("`[upstream] base_url`: nothing can be appended to {0}")]
     BaseUrl(Url),
-    /// The client cannot be set up.
+    /// There are no certificates to trust, or they cannot be used.
     #[error("cannot set up the HTTP client: {0}; are the system's CA certificates installed?")]
+    Tls(#[from] rustls::Error),
+    /// The client cannot be set up.
+    #[error("cannot set up the HTTP client: {0}")]
     Client(#[from] reqwest::Error),
+}
+
+/// How clients encrypt, and whom they trust. Clones share the certificates: a system keeps them in
+/// hundreds of files, which take milliseconds to read and a few hundred KiB to know.
+#[derive(Debug, Clone)]
+pub struct Tls(ClientConfig);
+
+impl Tls {
+    /// Trusts the platform's certificates, and those that `CODEX_CA_CERTIFICATE` or `SSL_CERT_FILE`
+    /// name.
+    pub fn of_environment() -> Result<Self, BuildError> {
+        Self::with_extra_roots(extra_roots_file(std::env::var_os).as_deref())
+    }
+
+    /// Trusts the platform's certificates, and those in the PEM file `extra_roots`.
+    pub fn with_extra_roots(extra_roots: Option<&Path>) -> Result<Self, BuildError> {
+        let extra_roots = extra_roots.map_or_else(|| Ok(Vec::new()), certificates)?;
+        // All of this is what reqwest does, which would read the certificates for every client.
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let verifier = Verifier::new_with_extra_roots(extra_roots, Arc::clone(&provider))?;
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(rustls::ALL_VERSIONS)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+        Ok(Self(config))
+    }
 }
 
 /// The file of extra certificates that the environment names, by the rules of the Codex CLI: the
 /// first that is set and not empty.
-pub(super) fn extra_roots_file(
-    variable: impl Fn(&'static str) -> Option<OsString>,
-) -> Option<PathBuf> {
+fn extra_roots_file(variable: impl Fn(&'static str) -> Option<OsString>) -> Option<PathBuf> {
     ["CODEX_CA_CERTIFICATE", "SSL_CERT_FILE"]
         .into_iter()
         .filter_map(variable)
@@ -75,17 +110,25 @@ pub fn http_client(
     settings: &config::Upstream,
     service: &Url,
 ) -> Result<reqwest::Client, BuildError> {
-    let builder = builder(service, extra_roots_file(std::env::var_os).as_deref())?;
-    Ok(builder.connect_timeout(settings.connect_timeout).build()?)
+    http_client_over(settings, service, &Tls::of_environment()?)
+}
+
+/// The same, with what other clients know already.
+pub fn http_client_over(
+    settings: &config::Upstream,
+    service: &Url,
+    tls: &Tls,
+) -> Result<reqwest::Client, BuildError> {
+    Ok(builder(service, tls).connect_timeout(settings.connect_timeout).build()?)
 }
 
 /// The client for the backend, which connects as the `breaker` lets it.
 pub(super) fn client(
     service: &Url,
-    extra_roots: Option<&Path>,
+    tls: &Tls,
     breaker: &Breaker,
 ) -> Result<reqwest::Client, BuildError> {
-    let builder = builder(service, extra_roots)?.pool_idle_timeout(IDLE);
+    let builder = builder(service, tls).pool_idle_timeout(IDLE);
     Ok(builder.connector_layer(breaker.clone()).build()?)
 }
 
@@ -93,12 +136,9 @@ pub(super) fn client(
 ///
 /// There is no total timeout, because answers take as long as they take; whoever reads them
 /// watches for silence.
-fn builder(
-    service: &Url,
-    extra_roots: Option<&Path>,
-) -> Result<reqwest::ClientBuilder, BuildError> {
-    let mut builder = reqwest::Client::builder()
-        .tls_backend_rustls()
+fn builder(service: &Url, tls: &Tls) -> reqwest::ClientBuilder {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls.0.clone())
         .redirect(redirect::Policy::none())
         .referer(false)
         .pool_idle_timeout(IDLE_ELSEWHERE)
@@ -108,14 +148,8 @@ fn builder(
         .http2_keep_alive_interval(Duration::from_secs(20))
         .http2_keep_alive_timeout(Duration::from_secs(10))
         .http2_keep_alive_while_idle(true);
-    if is_loopback(service) {
-        // Proxies have another idea of where this machine is.
-        builder = builder.no_proxy();
-    }
-    if let Some(path) = extra_roots {
-        builder = builder.tls_certs_merge(certificates(path)?);
-    }
-    Ok(builder)
+    // Proxies have another idea of where this machine is.
+    if is_loopback(service) { builder.no_proxy() } else { builder }
 }
 
 /// Whether the address is this machine's own.
@@ -127,10 +161,10 @@ fn is_loopback(url: &Url) -> bool {
     })
 }
 
-fn certificates(path: &Path) -> Result<Vec<Certificate>, BuildError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
     let pem = std::fs::read(path)
         .map_err(|error| BuildError::Certificates { path: path.to_owned(), error })?;
-    match Certificate::from_pem_bundle(&pem) {
+    match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
         _ => Err(BuildError::NoCertificate { path: path.to_owned() }),
     }

@@ -1,6 +1,8 @@
 //! A cap on the tokens of a text that comes in pieces.
 
-use tiktoken_rs::{CoreBPE, o200k_base_singleton};
+mod table;
+
+use tiktoken_rs::CoreBPE;
 
 /// A text longer than this without any word boundary is counted in parts, so that no text costs
 /// more than linear time. The count may then be off by a token per part.
@@ -79,7 +81,7 @@ impl std::fmt::Debug for Counter {
 
 impl Counter {
     fn new() -> Self {
-        Self { tokenizer: o200k_base_singleton(), settled: 0, tail: String::new() }
+        Self { tokenizer: table::tokenizer(), settled: 0, tail: String::new() }
     }
 
     fn push(&mut self, text: &str, max: usize) -> Allowed {
@@ -151,6 +153,7 @@ fn parts(mut text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tiktoken_rs::o200k_base_singleton;
 
     use super::*;
 
