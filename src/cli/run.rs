@@ -16,7 +16,7 @@ use crate::capture;
 use crate::config::{self, Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
-use crate::server::{self, Account, App, BindError, Limits, Listener};
+use crate::server::{self, Account, App, BindError, Limits, Listener, Workers};
 use crate::simulator::{Replay, Settings, Simulator};
 use crate::telemetry::{self, Banner};
 use crate::upstream::{Client, Logins, Tls, http_client_over};
@@ -66,11 +66,8 @@ fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    let runtime = if std::env::var_os("MT").is_some() {
-        Builder::new_multi_thread().enable_all().build()
-    } else {
-        Builder::new_current_thread().enable_all().build()
-    };
+    // The daemon has further threads of its own; see `server::Workers`.
+    let runtime = Builder::new_current_thread().enable_all().build();
     runtime
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
 }
@@ -123,10 +120,12 @@ async fn serve_until_stopped(
     notify::watchdog();
     notify::ready(&places);
     app.prewarm();
+    let beside = app.clone();
+    let mut workers = Workers::new(Workers::sensible(), move || beside.beside().router());
     let served = signals
         .stop(|stop| {
             let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));
-            server::serve(listener, app.router(), limits, stop)
+            server::serve_on(&mut workers, listener, app.router(), limits, stop)
         })
         .await;
     if served.is_none() {

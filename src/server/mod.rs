@@ -58,11 +58,11 @@ pub use arrival::Arrival;
 pub use guard::{KeyFileError, Refusal};
 #[cfg(unix)]
 pub use listen::Handed;
-pub use listen::{BindError, Limits, Listener, raise_descriptor_limit, serve};
+pub use listen::{BindError, Limits, Listener, Workers, raise_descriptor_limit, serve, serve_on};
 
-/// What all requests share. Clones are cheap.
+/// What all requests share, and the client whose connections carry their calls. Clones are cheap.
 #[derive(Debug, Clone)]
-pub struct App(Arc<Shared>);
+pub struct App(Arc<Shared>, upstream::Client);
 
 #[derive(Debug)]
 struct Shared {
@@ -185,7 +185,8 @@ impl App {
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
         let (figures, inquiry) = (Figures::new(), Inquiry::default());
-        Ok(Self(Arc::new(Shared {
+        let calls = upstream.clone();
+        let shared = Arc::new(Shared {
             config,
             guard,
             upstream,
@@ -195,7 +196,14 @@ impl App {
             figures,
             inquiry,
             capture: Capture::default(),
-        })))
+        });
+        Ok(Self(shared, calls))
+    }
+
+    /// The same application for another thread, with connections of its own for calls.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self(Arc::clone(&self.0), self.1.beside())
     }
 
     /// If it may, fetches what the first request needs: the list of models, and with it an open

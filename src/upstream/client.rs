@@ -165,6 +165,13 @@ impl Client {
         })
     }
 
+    /// The same client with connections of its own for calls. A connection belongs to the thread
+    /// that opened it.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { lanes: Arc::new(self.lanes.another()), ..self.clone() }
+    }
+
     /// Waits until so many calls of one request may be under way. Dropping the future leaves the
     /// line.
     pub async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {

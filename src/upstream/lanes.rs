@@ -20,7 +20,7 @@ pub(super) struct Lanes {
     first: reqwest::Client,
     lanes: Vec<Lane>,
     /// Makes another one.
-    client: Box<dyn Fn() -> Result<reqwest::Client, BuildError> + Send + Sync>,
+    client: Arc<dyn Fn() -> Result<reqwest::Client, BuildError> + Send + Sync>,
 }
 
 struct Lane {
@@ -44,10 +44,15 @@ impl Lanes {
         client: impl Fn() -> Result<reqwest::Client, BuildError> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let first = client()?;
-        let lane = |http| Lane { http, room: Arc::new(Semaphore::new(CALLS)) };
-        let others = (1..calls.div_ceil(CALLS)).map(|_| lane(OnceLock::new()));
-        let lanes = std::iter::once(lane(first.clone().into())).chain(others).collect();
-        Ok(Self { first, lanes, client: Box::new(client) })
+        let others = (1..calls.div_ceil(CALLS)).map(|_| Lane::new(OnceLock::new()));
+        let lanes = std::iter::once(Lane::new(first.clone().into())).chain(others).collect();
+        Ok(Self { first, lanes, client: Arc::new(client) })
+    }
+
+    /// As many clients again, with other connections for calls.
+    pub(super) fn another(&self) -> Self {
+        let lanes = self.lanes.iter().map(|_| Lane::new(OnceLock::new())).collect();
+        Self { first: self.first.clone(), lanes, client: Arc::clone(&self.client) }
     }
 
     /// The client for what is not a call.
@@ -70,6 +75,12 @@ impl Lanes {
         // It could be made at the start. If it cannot any more, calls may have to wait.
         let make = || (self.client)().unwrap_or_else(|_| self.first.clone());
         lane.http.get_or_init(make).clone()
+    }
+}
+
+impl Lane {
+    fn new(http: OnceLock<reqwest::Client>) -> Self {
+        Self { http, room: Arc::new(Semaphore::new(CALLS)) }
     }
 }
 

@@ -220,7 +220,7 @@ async fn translate(
     });
     let body: Bytes = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
     let order = Order {
-        client: app.0.upstream.clone(),
+        client: app.1.clone(),
         figures: app.0.figures.clone(),
         prompt_bytes: body.len(),
         conversation,

@@ -59,6 +59,11 @@ impl Host {
         Self { http, router, limits, closing }
     }
 
+    /// The same with another router.
+    pub(super) fn with(&self, router: Router) -> Self {
+        Self { router, ..self.clone() }
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
     }

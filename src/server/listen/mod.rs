@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the loop that accepts them, and how it ends |
+//! | `workers.rs` | which thread serves a connection |
 //! | `connection.rs` | one connection |
 //! | `socket.rs`, `unix.rs`, `inherited.rs` | what is listened on |
 //! | `closing.rs` | what requests know of the daemon's end |
@@ -16,12 +17,17 @@ mod inherited;
 mod socket;
 #[cfg(unix)]
 mod unix;
+mod workers;
 
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -33,6 +39,8 @@ pub use self::descriptors::raise as raise_descriptor_limit;
 pub use self::inherited::Handed;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
+pub use self::workers::Workers;
+use self::workers::{Load, Seat};
 use super::arrival::Arrival;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.
@@ -77,10 +85,22 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
+    let mut workers = Workers::new(1, Router::new);
+    serve_on(&mut workers, listener, router, limits, stop).await;
+}
+
+/// [`serve`] with further threads.
+pub async fn serve_on(
+    workers: &mut Workers,
+    listener: impl Into<Listener>,
+    router: Router,
+    limits: Limits,
+    stop: impl Future<Output = ()>,
+) {
     let stages = Stages::new();
     let host = Host::new(router, limits, stages.closing());
     let mut connections = JoinSet::new();
-    accept_until(stop, listener.into(), &host, &mut connections).await;
+    accept_until(stop, listener.into(), &host, workers, &mut connections).await;
 
     stages.enter(Stage::Draining);
     tracing::info!(connections = connections.len(), "stopping");
@@ -103,8 +123,10 @@ async fn accept_until(
     stop: impl Future<Output = ()>,
     listener: Listener,
     host: &Host,
+    workers: &mut Workers,
     connections: &mut JoinSet<()>,
 ) {
+    let own = Load::default();
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (Spell::default(), Spell::default());
@@ -126,15 +148,54 @@ async fn accept_until(
                     // Without an address it has ended already.
                     if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
                         let arrival = Arrival::Tcp { local, peer };
-                        connections.spawn(host.clone().serve(stream, arrival));
+                        let seat = workers.seat(host, &own);
+                        spawn(connections, seat, stream, arrival, TcpStream::into_std, |stream| {
+                            TcpStream::from_std(stream)
+                        });
                     }
                 }
                 #[cfg(unix)]
                 Stream::Unix(stream) => {
-                    connections.spawn(host.clone().serve(stream, Arrival::Unix));
+                    let seat = workers.seat(host, &own);
+                    spawn(connections, seat, stream, Arrival::Unix, UnixStream::into_std, |stream| {
+                        UnixStream::from_std(stream)
+                    });
                 }
             },
         }
+    }
+}
+
+/// Serves a connection where its seat is. On its way to another thread it belongs to none: `leave`
+/// and `enter` do that.
+fn spawn<S, H>(
+    connections: &mut JoinSet<()>,
+    seat: Seat,
+    stream: S,
+    arrival: Arrival,
+    leave: impl FnOnce(S) -> io::Result<H>,
+    enter: impl FnOnce(H) -> io::Result<S> + Send + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    H: Send + 'static,
+{
+    let Seat { runtime, host, place } = seat;
+    let Some(runtime) = runtime else {
+        connections.spawn(async move {
+            let _place = place;
+            host.serve(stream, arrival).await;
+        });
+        return;
+    };
+    // Where that fails, the connection has ended already.
+    if let Ok(handed) = leave(stream) {
+        let task = async move {
+            let _place = place;
+            if let Ok(stream) = enter(handed) {
+                host.serve(stream, arrival).await;
+            }
+        };
+        connections.spawn_on(task, &runtime);
     }
 }
 

@@ -1,0 +1,167 @@
+//! The threads that connections are served on.
+//!
+//! All that happens to a connection happens on one thread, the backend's side of its answers
+//! included: nothing has to wake another processor between an event and the chunk that is made of
+//! it. The thread that accepts serves the first connections itself, so that a single user's
+//! requests find the connections to the backend warm; others begin when there is work for them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use super::connection::Host;
+
+/// With so many connections a thread leaves further ones to others.
+const ENOUGH: usize = 8;
+
+/// Threads beside the one that accepts; none of them before it is needed. They go on until this is
+/// dropped: work may be on them that goes on when all connections are closed.
+pub struct Workers {
+    most: usize,
+    router: Box<dyn Fn() -> Router + Send + Sync>,
+    started: Vec<Worker>,
+}
+
+/// One of the threads.
+struct Worker {
+    runtime: Handle,
+    router: Router,
+    load: Load,
+    /// Ends it when dropped.
+    _end: oneshot::Sender<()>,
+}
+
+/// How many connections a thread has.
+#[derive(Clone, Default)]
+pub(super) struct Load(Arc<AtomicUsize>);
+
+/// A connection among those of a thread, until it is dropped.
+pub(super) struct Place(Load);
+
+/// Where a connection is to be served.
+pub(super) struct Seat {
+    /// The thread; nothing for the one that accepts.
+    pub(super) runtime: Option<Handle>,
+    pub(super) host: Host,
+    pub(super) place: Place,
+}
+
+impl Workers {
+    /// Up to so many threads, with the one that accepts. Each has a router of its own, made by
+    /// `router` when it begins.
+    pub fn new(threads: usize, router: impl Fn() -> Router + Send + Sync + 'static) -> Self {
+        let most = threads.saturating_sub(1);
+        Self { most, router: Box::new(router), started: Vec::new() }
+    }
+
+    /// As many threads as are sensible on this machine.
+    pub fn sensible() -> usize {
+        // One of them does for ten thousand short requests a second.
+        const MOST: usize = 4;
+        std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+    }
+
+    /// Where the next connection is to be served; `own` are those of the thread that accepts.
+    pub(super) fn seat(&mut self, host: &Host, own: &Load) -> Seat {
+        let loads = std::iter::once(own).chain(self.started.iter().map(|worker| &worker.load));
+        let counts: Vec<usize> = loads.map(Load::count).collect();
+        let mut chosen = choose(&counts, self.started.len() < self.most);
+        if chosen == counts.len() {
+            match Worker::start((self.router)()) {
+                Ok(worker) => self.started.push(worker),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot start a thread; going on with those there are");
+                    self.most = self.started.len();
+                    chosen = choose(&counts, false);
+                }
+            }
+        }
+        match chosen.checked_sub(1).and_then(|index| self.started.get(index)) {
+            None => Seat { runtime: None, host: host.clone(), place: own.take() },
+            Some(worker) => Seat {
+                runtime: Some(worker.runtime.clone()),
+                host: host.with(worker.router.clone()),
+                place: worker.load.take(),
+            },
+        }
+    }
+}
+
+/// Which of the threads with so many connections takes another one: the first that has not enough,
+/// else a new one if there may be one, else the one with the fewest.
+fn choose(counts: &[usize], may_start: bool) -> usize {
+    let free = counts.iter().position(|&count| count < ENOUGH);
+    let fewest = || {
+        if may_start {
+            return counts.len();
+        }
+        (0..counts.len()).min_by_key(|&index| counts[index]).unwrap_or(0)
+    };
+    free.unwrap_or_else(fewest)
+}
+
+impl Worker {
+    fn start(router: Router) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (end, ended) = oneshot::channel::<()>();
+        std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
+            let _ = runtime.block_on(ended);
+            // What still waits for the system is not waited for.
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { runtime: handle, router, load: Load::default(), _end: end })
+    }
+}
+
+impl Load {
+    fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn take(&self) -> Place {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Place(self.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_begins_when_the_others_have_enough() {
+        for (counts, may_start, expected) in [
+            (&[0][..], true, 0),
+            (&[7], true, 0),
+            (&[8], true, 1),
+            (&[8], false, 0),
+            (&[8, 3], true, 1),
+            (&[2, 8], true, 0),
+            (&[9, 8], true, 2),
+            (&[9, 8], false, 1),
+            (&[8, 8, 8], false, 0),
+        ] {
+            assert_eq!(choose(counts, may_start), expected, "{counts:?} {may_start}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_taken_until_it_is_dropped() {
+        let load = Load::default();
+        let places = [load.take(), load.take()];
+        assert_eq!(load.count(), 2);
+        drop(places);
+        assert_eq!(load.count(), 0);
+    }
+}
