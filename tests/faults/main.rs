@@ -37,3 +37,4 @@ mod retry;
 #[cfg(unix)]
 mod shutdown;
 mod tls;
+mod workers;

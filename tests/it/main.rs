@@ -12,6 +12,7 @@
 // `tests/faults` has these two as well, and uses other parts of them.
 #[allow(dead_code)]
 mod backend;
+mod bursts;
 mod calls;
 mod capture;
 mod continuity;

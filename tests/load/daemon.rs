@@ -38,7 +38,7 @@ fn child() {
     let Ok(settings) = std::env::var(SETTINGS) else { return };
     let (config, _) = config::load(Some(settings.as_ref()), config::Flags::default()).unwrap();
     telemetry::init(config.log.format).unwrap();
-    let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     let handle = runtime.handle().clone();
     // A thread, which is no task itself.
     std::thread::spawn(move || {
@@ -50,7 +50,7 @@ fn child() {
     runtime.block_on(serve(config));
 }
 
-/// Serves as the program does.
+/// Serves as the program does, but on one thread, so that all tasks can be counted.
 async fn serve(config: Config) {
     let Listen::Tcp(address) = config.server.listen else { panic!("not over TCP") };
     let listener = TcpListener::bind(address).await.unwrap();

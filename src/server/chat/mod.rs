@@ -42,7 +42,7 @@ use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
-use crate::translate::response::{Reader, add_usage};
+use crate::translate::response::{Reader, add_usage, get_ready_to_count, is_ready_to_count};
 use crate::upstream::{Failed, Failure, Places};
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
@@ -156,6 +156,10 @@ async fn prepare(
     };
     // Requests that wait are kept in one form only.
     drop(body);
+    if ordered.order.plan.max_tokens.is_some() && !is_ready_to_count() {
+        // If it fails, the answer itself will say so.
+        let _ = spawn_blocking(get_ready_to_count).await;
+    }
     let places = app.0.upstream.enter(ordered.order.plan.choices).await?;
     Ok((ordered, places))
 }

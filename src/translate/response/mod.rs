@@ -18,4 +18,5 @@ mod usage;
 
 pub use fault::Fault;
 pub use reader::{Progress, Reader};
+pub use tokens::{get_ready_to_count, is_ready_to_count};
 pub use usage::add as add_usage;

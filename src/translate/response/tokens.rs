@@ -12,6 +12,17 @@ const MAX_TAIL: usize = 512;
 /// for words a long one.
 const MAX_PART: usize = 4 << 10;
 
+/// Whether tokens can be counted without [`get_ready_to_count`].
+pub fn is_ready_to_count() -> bool {
+    table::is_made()
+}
+
+/// Makes what tokens are counted with, which takes a good part of a second the first time. Without
+/// this the first answer that reaches a limit waits for it, and all others with it.
+pub fn get_ready_to_count() {
+    table::tokenizer();
+}
+
 /// Lets so many tokens of a text pass.
 #[derive(Debug)]
 pub(super) struct Cap {

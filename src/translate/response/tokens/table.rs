@@ -1,21 +1,28 @@
 //! The o200k tokenizer, of the compact table that `build.rs` writes and describes.
 
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use tiktoken_rs::{CoreBPE, O200K_BASE_PAT_STR};
 
 static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/o200k"));
 
-/// The tokenizer, which is made when it is needed for the first time.
+static TOKENIZER: OnceLock<CoreBPE> = OnceLock::new();
+
+/// Whether [`tokenizer`] takes no time.
+pub(super) fn is_made() -> bool {
+    TOKENIZER.get().is_some()
+}
+
+/// The tokenizer, which is made when it is needed for the first time. That takes a good part of a
+/// second.
 pub(super) fn tokenizer() -> &'static CoreBPE {
-    static TOKENIZER: LazyLock<CoreBPE> = LazyLock::new(|| {
+    TOKENIZER.get_or_init(|| {
         let encoder = tokens().into_iter().zip(0..).collect();
         // Texts are counted as they are: what looks like a special token in them is none.
         #[expect(clippy::expect_used, reason = "the pattern never changes, and the tests use it")]
         CoreBPE::new(encoder, std::iter::empty().collect(), O200K_BASE_PAT_STR)
             .expect("the pattern is valid")
-    });
-    &TOKENIZER
+    })
 }
 
 /// All tokens, in their order.
