@@ -141,7 +141,10 @@ fn model() -> Model {
 fn requests(c: &mut Criterion) {
     let model = model();
     let mut group = c.benchmark_group("request");
-    for (name, size) in [("4 KiB", 4 << 10), ("512 KiB", 512 << 10), ("8 MiB", 8 << 20)] {
+    group.sample_size(10);
+    for (name, size) in
+        [("4 KiB", 4 << 10), ("512 KiB", 512 << 10), ("8 MiB", 8 << 20), ("64 MiB", 64 << 20)]
+    {
         let body = conversation(size);
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |b| {

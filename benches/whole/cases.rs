@@ -145,6 +145,9 @@ impl Case {
     /// Streams that are only held open; see `held` in `main.rs`.
     pub(crate) const HELD: Self = Self { name: "held", ..BASE };
 
+    /// Streams beside large requests; see `beside` in `main.rs`.
+    pub(crate) const BESIDE: Self = Self { name: "beside 2 MiB requests", ..BASE };
+
     /// The same, only to see that it works.
     pub(crate) fn tiny(&self) -> Self {
         let clients = self.clients.min(3);

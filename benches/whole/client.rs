@@ -82,6 +82,43 @@ pub(crate) async fn hold(count: usize, address: SocketAddr) -> Vec<TcpStream> {
     streams
 }
 
+/// The times from one read to the next of streams that go on for so long, while others send requests
+/// of this size again and again, if it is not 0. They leave when their answers have begun.
+pub(crate) async fn gaps(
+    streams: usize,
+    size: usize,
+    span: Duration,
+    address: SocketAddr,
+) -> Vec<Duration> {
+    let end = Instant::now() + span;
+    let large: Option<Arc<[u8]>> = (size > 0).then(|| request(size, true).into());
+    let disturbing = tokio::spawn(async move {
+        let Some(large) = large else { return };
+        loop {
+            let mut connection = Connection::open(address).await;
+            connection.stream.write_all(&large).await.unwrap();
+            connection.read_until(|answer| memmem::find(answer, b"word0").is_some()).await;
+        }
+    });
+    let mut readers = JoinSet::new();
+    for mut stream in hold(streams, address).await {
+        readers.spawn(async move {
+            let (mut gaps, mut last) = (Vec::new(), Instant::now());
+            let mut buffer = vec![0; 64 << 10];
+            while last < end {
+                assert_ne!(stream.read(&mut buffer).await.unwrap(), 0, "it ended");
+                let now = Instant::now();
+                gaps.push(now - last);
+                last = now;
+            }
+            gaps
+        });
+    }
+    let gaps = readers.join_all().await.concat();
+    disturbing.abort();
+    gaps
+}
+
 /// A chat request of about this size, as a conversation has it.
 fn request(size: usize, is_streamed: bool) -> Vec<u8> {
     let mut messages = vec![json!({"role": "system", "content": "You are terse."})];

@@ -142,6 +142,11 @@ async fn measure(options: &Options) {
                 held(program, &upstream, count, &mut table).await;
             }
         }
+        if options.wants(&Case::BESIDE) && wire == Wire::Plain {
+            for program in &proxies {
+                beside(program, &upstream, options.is_bench, &mut table).await;
+            }
+        }
     }
     table.print_processes();
 }
@@ -172,4 +177,14 @@ async fn held(program: &Program, upstream: &upstream::Handle, count: usize, tabl
     let during = program.figures();
     table.held(program.proxy, during.rss.saturating_sub(before.rss) / count as u64);
     drop(streams);
+}
+
+/// What large requests do to streams that go on at the same time.
+async fn beside(program: &Program, upstream: &upstream::Handle, is_bench: bool, table: &mut Table) {
+    upstream.answer(Answer { deltas: 10_000, pace: Some(Duration::from_millis(10)) });
+    let (streams, span) =
+        if is_bench { (8, Duration::from_secs(5)) } else { (2, Duration::from_millis(100)) };
+    let alone = client::gaps(streams, 0, span, program.address).await;
+    let beside = client::gaps(streams, 2 << 20, span, program.address).await;
+    table.beside(program.proxy, &alone, &beside);
 }

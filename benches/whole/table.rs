@@ -67,6 +67,8 @@ struct Rest {
     started: Duration,
     rss: u64,
     held: Option<u64>,
+    /// The longest of a hundred gaps within streams, alone and beside large requests.
+    gaps: Option<[f64; 2]>,
 }
 
 /// The whole, printed as it comes about.
@@ -79,12 +81,17 @@ pub(crate) struct Table {
 impl Table {
     /// What a program is that has only been started.
     pub(crate) fn at_rest(&mut self, proxy: Proxy, started: Duration, figures: &Figures) {
-        self.rest[proxy as usize] = Rest { started, rss: figures.rss, held: None };
+        self.rest[proxy as usize] = Rest { started, rss: figures.rss, held: None, gaps: None };
     }
 
     /// What an open stream takes up.
     pub(crate) fn held(&mut self, proxy: Proxy, each: u64) {
         self.rest[proxy as usize].held = Some(each);
+    }
+
+    /// The gaps within streams, alone and beside large requests.
+    pub(crate) fn beside(&mut self, proxy: Proxy, alone: &[Duration], beside: &[Duration]) {
+        self.rest[proxy as usize].gaps = Some([alone, beside].map(|gaps| percentile(gaps, 99)));
     }
 
     pub(crate) fn print(&mut self, case: &Case, rows: &[Row]) {
@@ -141,15 +148,18 @@ impl Table {
 
     pub(crate) fn print_processes(&self) {
         println!(
-            "\n| process | start to listening ms | RSS at rest MiB | KiB for an open stream |"
+            "\n| process | start to listening ms | RSS at rest MiB | KiB for an open stream | ms from \
+             event to event p99, of 10 | beside 2 MiB requests |"
         );
-        println!("|---|---:|---:|---:|");
+        println!("|---|---:|---:|---:|---:|---:|");
         for (proxy, rest) in Proxy::ALL.iter().zip(&self.rest) {
             println!(
-                "| {proxy:?} | {:.1} | {:.1} | {} |",
+                "| {proxy:?} | {:.1} | {:.1} | {} | {} | {} |",
                 rest.started.as_secs_f64() * 1e3,
                 rest.rss as f64 / f64::from(1 << 20),
                 rest.held.map_or("–".to_owned(), |held| format!("{:.1}", held as f64 / 1024.0)),
+                rest.gaps.map_or("–".to_owned(), |[alone, _]| format!("{:.1}", alone / 1e3)),
+                rest.gaps.map_or("–".to_owned(), |[_, beside]| format!("{:.1}", beside / 1e3)),
             );
         }
         let binary = std::fs::metadata(env!("CARGO_BIN_EXE_codex-proxy")).unwrap().len();

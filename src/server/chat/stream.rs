@@ -116,21 +116,20 @@ impl Answer {
     ///
     /// What comes together with the beginning is waited for too: it goes out with the head.
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
-        let before = self.out.buffer.len();
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);
-        match outcome {
+        let is_news = match outcome {
             Err(failure) if is_beginning => return Poll::Ready(Err(failure)),
             Err(failure) => {
                 self.failure = Some(failure);
                 return Poll::Ready(Ok(()));
             }
-            Ok(()) if is_beginning => return Poll::Pending,
-            Ok(()) => {}
-        }
-        let (length, now) = (self.out.buffer.len(), Instant::now());
+            Ok(_) if is_beginning => return Poll::Pending,
+            Ok(is_news) => is_news,
+        };
         let is_whole = self.choices.iter().all(Choice::has_ended);
-        if length > 0 && length < FULL && !is_whole && self.pace.waits(length > before, now) {
+        let has_room = self.out.buffer.len() < FULL;
+        if !is_whole && has_room && self.pace.waits(is_news, Instant::now()) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -157,18 +156,19 @@ impl Answer {
         choice.poll_step(cx, Shown::AsItComes, &mut chunks).map_ok(|_| choice.reader().progress())
     }
 
-    /// Reads what has come of all choices.
-    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<(), Failed> {
+    /// Reads what has come of all choices; false if nothing has.
+    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, Failed> {
+        let mut is_news = false;
         for index in 0..self.choices.len() {
             while !self.choices[index].has_ended() && self.out.buffer.len() < FULL {
                 match self.poll_choice(index, cx) {
-                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Ok(_)) => is_news = true,
                     Poll::Ready(Err(failure)) => return Err(failure),
                     Poll::Pending => break,
                 }
             }
         }
-        Ok(())
+        Ok(is_news)
     }
 
     /// Ends the stream with usage and `[DONE]`.
@@ -218,7 +218,7 @@ impl Stream for Answer {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let before = this.out.buffer.len();
+        let mut is_news = false;
         if !this.is_over {
             let failure = this.failure.take();
             match failure.map_or_else(|| this.poll_choices(cx), Err) {
@@ -228,17 +228,17 @@ impl Stream for Answer {
                     tracing::warn!(request_id, reason, "the answer was cut off");
                     this.fail(&failure.into());
                 }
-                Ok(()) if this.choices.iter().all(Choice::has_ended) => this.finish(),
+                Ok(_) if this.choices.iter().all(Choice::has_ended) => this.finish(),
                 // Asked when there is nothing to say, which is so after every write.
-                Ok(()) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
+                Ok(_) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
                     this.fail(&ApiError::stopping());
                 }
-                Ok(()) => {}
+                Ok(news) => is_news = news,
             }
         }
         if !this.out.buffer.is_empty() {
             let now = Instant::now();
-            if this.waits(this.out.buffer.len() > before, now) {
+            if this.waits(is_news, now) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
