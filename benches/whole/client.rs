@@ -71,15 +71,19 @@ pub(crate) async fn warm_up(address: SocketAddr) {
 
 /// Streams that have begun and go on for as long as they are kept.
 pub(crate) async fn hold(count: usize, address: SocketAddr) -> Vec<TcpStream> {
-    let request = request(4 << 10, true);
-    let mut streams = Vec::new();
+    let request: Arc<[u8]> = request(4 << 10, true).into();
+    let mut streams = JoinSet::new();
     for _ in 0..count {
-        let mut connection = Connection::open(address).await;
-        connection.stream.write_all(&request).await.unwrap();
-        connection.read_until(|answer| memmem::find(answer, b"word0").is_some()).await;
-        streams.push(connection.stream);
+        let request = Arc::clone(&request);
+        streams.spawn(async move {
+            let mut connection = Connection::open(address).await;
+            connection.answer = Vec::new();
+            connection.stream.write_all(&request).await.unwrap();
+            connection.read_until(|answer| memmem::find(answer, b"word0").is_some()).await;
+            connection.stream
+        });
     }
-    streams
+    streams.join_all().await
 }
 
 /// The times from one read to the next of streams that go on for so long, while others send requests

@@ -108,7 +108,8 @@ async fn measure(options: &Options) {
         .collect();
     for wire in [Wire::Plain, Wire::Tls1, Wire::Tls2] {
         let cases: Vec<&Case> = cases.iter().filter(|case| case.wire == wire).collect();
-        if cases.is_empty() {
+        let is_apart = |case: &Case| wire == Wire::Plain && options.wants(case);
+        if cases.is_empty() && !is_apart(&Case::HELD) && !is_apart(&Case::BESIDE) {
             continue;
         }
         let upstream = upstream::Handle::start(wire);
@@ -136,13 +137,13 @@ async fn measure(options: &Options) {
             }
             table.print(case, &rows);
         }
-        if options.wants(&Case::HELD) && wire == Wire::Plain {
+        if is_apart(&Case::HELD) {
             let count = if options.is_bench { 1000 } else { 5 };
             for program in &mut proxies {
                 held(program, &upstream, count, &mut table).await;
             }
         }
-        if options.wants(&Case::BESIDE) && wire == Wire::Plain {
+        if is_apart(&Case::BESIDE) {
             for program in &proxies {
                 beside(program, &upstream, options.is_bench, &mut table).await;
             }
