@@ -1,5 +1,7 @@
 //! Nanoseconds per event of `sse::events`, and of `eventsource-stream` beside it.
 
+#![allow(clippy::unwrap_used)]
+
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::task::{Context, Poll, Waker};

@@ -371,7 +371,7 @@ fn leading_type(data: &str) -> Option<&str> {
     Some(&rest[..memchr::memchr(b'"', rest.as_bytes())?])
 }
 
-fn place<'a>(output_index: Option<U64>, item_id: Str<'a>, part: Option<U64>) -> Place<'a> {
+fn place(output_index: Option<U64>, item_id: Str<'_>, part: Option<U64>) -> Place<'_> {
     Place {
         output_index: output_index.and_then(|index| index.0),
         item_id: item_id.0,
