@@ -94,7 +94,7 @@ pub(crate) async fn gaps(
     span: Duration,
     address: SocketAddr,
 ) -> Vec<Duration> {
-    let end = Instant::now() + span;
+    let held = hold(streams, address).await;
     let large: Option<Arc<[u8]>> = (size > 0).then(|| request(size, true).into());
     let disturbing = tokio::spawn(async move {
         let Some(large) = large else { return };
@@ -104,8 +104,9 @@ pub(crate) async fn gaps(
             connection.read_until(|answer| memmem::find(answer, b"word0").is_some()).await;
         }
     });
+    let end = Instant::now() + span;
     let mut readers = JoinSet::new();
-    for mut stream in hold(streams, address).await {
+    for mut stream in held {
         readers.spawn(async move {
             let (mut gaps, mut last) = (Vec::new(), Instant::now());
             let mut buffer = vec![0; 64 << 10];
