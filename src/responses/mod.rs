@@ -5,3 +5,4 @@ pub mod event;
 pub mod lax;
 pub mod model;
 pub mod request;
+pub mod surrogates;

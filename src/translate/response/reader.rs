@@ -12,10 +12,9 @@ use super::thought::{ReasoningItem, Source, Thought, joined};
 use super::usage;
 use crate::chat::delta::{Delta, FinishReason, ServiceTier, Sink};
 use crate::chat::usage::Usage;
-use crate::responses::event::{
-    self, Ending, Event, Part, Place, Response, TextKind, TokenUsage, repair_surrogates,
-};
+use crate::responses::event::{self, Ending, Event, Part, Place, Response, TextKind, TokenUsage};
 use crate::responses::request::Phase;
+use crate::responses::surrogates::repair_surrogates;
 use crate::translate::memory::Turn;
 use crate::translate::plan::Plan;
 use crate::translate::policy::Commentary;
