@@ -143,7 +143,8 @@ pub(crate) const CASES: &[Case] = &[
 
 impl Case {
     /// Streams that are only held open; see `held` in `main.rs`.
-    pub(crate) const HELD: Self = Self { name: "held", ..BASE };
+    pub(crate) const HELD: [Self; 2] =
+        [Self { name: "held", ..BASE }, Self { name: "held, HTTP/2", wire: Wire::Tls2, ..BASE }];
 
     /// Streams beside large requests; see `beside` in `main.rs`.
     pub(crate) const BESIDE: Self = Self { name: "beside 2 MiB requests", ..BASE };

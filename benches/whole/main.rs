@@ -108,8 +108,9 @@ async fn measure(options: &Options) {
         .collect();
     for wire in [Wire::Plain, Wire::Tls1, Wire::Tls2] {
         let cases: Vec<&Case> = cases.iter().filter(|case| case.wire == wire).collect();
-        let is_apart = |case: &Case| wire == Wire::Plain && options.wants(case);
-        if cases.is_empty() && !is_apart(&Case::HELD) && !is_apart(&Case::BESIDE) {
+        let is_apart = |case: &Case| case.wire == wire && options.wants(case);
+        let is_held = Case::HELD.iter().any(is_apart);
+        if cases.is_empty() && !is_held && !is_apart(&Case::BESIDE) {
             continue;
         }
         let upstream = upstream::Handle::start(wire);
@@ -137,10 +138,10 @@ async fn measure(options: &Options) {
             }
             table.print(case, &rows);
         }
-        if is_apart(&Case::HELD) {
+        if is_held {
             let count = if options.is_bench { 1000 } else { 5 };
-            for program in &mut proxies {
-                held(program, &upstream, count, &mut table).await;
+            for program in &proxies {
+                table.held(program.proxy, wire, held(program, &upstream, count).await);
             }
         }
         if is_apart(&Case::BESIDE) {
@@ -170,14 +171,14 @@ async fn counted(case: &Case, program: &Program, upstream: &upstream::Handle) ->
     (load.events, trace.calls())
 }
 
-/// What streams take up that are open and say little.
-async fn held(program: &Program, upstream: &upstream::Handle, count: usize, table: &mut Table) {
+/// What streams take up that are open and say little, each.
+async fn held(program: &Program, upstream: &upstream::Handle, count: usize) -> u64 {
     upstream.answer(Answer { deltas: 30, pace: Some(Duration::from_secs(1)) });
     let before = program.figures();
     let streams = client::hold(count, program.address).await;
     let during = program.figures();
-    table.held(program.proxy, during.rss.saturating_sub(before.rss) / count as u64);
     drop(streams);
+    during.rss.saturating_sub(before.rss) / count as u64
 }
 
 /// What large requests do to streams that go on at the same time.

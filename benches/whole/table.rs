@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cases::Case;
+use crate::cases::{Case, Wire};
 use crate::client::Load;
 use crate::process::{Figures, Proxy};
 
@@ -66,7 +66,8 @@ fn percentile(times: &[Duration], percent: usize) -> f64 {
 struct Rest {
     started: Duration,
     rss: u64,
-    held: Option<u64>,
+    /// Bytes for an open stream, over plain HTTP and over HTTP/2.
+    held: [Option<u64>; 2],
     /// The longest of a hundred gaps within streams, alone and beside large requests.
     gaps: Option<[f64; 2]>,
 }
@@ -81,12 +82,12 @@ pub(crate) struct Table {
 impl Table {
     /// What a program is that has only been started.
     pub(crate) fn at_rest(&mut self, proxy: Proxy, started: Duration, figures: &Figures) {
-        self.rest[proxy as usize] = Rest { started, rss: figures.rss, held: None, gaps: None };
+        self.rest[proxy as usize] = Rest { started, rss: figures.rss, ..Rest::default() };
     }
 
     /// What an open stream takes up.
-    pub(crate) fn held(&mut self, proxy: Proxy, each: u64) {
-        self.rest[proxy as usize].held = Some(each);
+    pub(crate) fn held(&mut self, proxy: Proxy, wire: Wire, each: u64) {
+        self.rest[proxy as usize].held[usize::from(wire == Wire::Tls2)] = Some(each);
     }
 
     /// The gaps within streams, alone and beside large requests.
@@ -148,16 +149,18 @@ impl Table {
 
     pub(crate) fn print_processes(&self) {
         println!(
-            "\n| process | start to listening ms | RSS at rest MiB | KiB for an open stream | ms from \
-             event to event p99, of 10 | beside 2 MiB requests |"
+            "\n| process | start to listening ms | RSS at rest MiB | KiB for an open stream | over \
+             HTTP/2 | ms from event to event p99, of 10 | beside 2 MiB requests |"
         );
-        println!("|---|---:|---:|---:|---:|---:|");
+        println!("|---|---:|---:|---:|---:|---:|---:|");
         for (proxy, rest) in Proxy::ALL.iter().zip(&self.rest) {
+            let [plain, http2] = rest.held.map(|held| {
+                held.map_or("–".to_owned(), |held| format!("{:.1}", held as f64 / 1024.0))
+            });
             println!(
-                "| {proxy:?} | {:.1} | {:.1} | {} | {} | {} |",
+                "| {proxy:?} | {:.1} | {:.1} | {plain} | {http2} | {} | {} |",
                 rest.started.as_secs_f64() * 1e3,
                 rest.rss as f64 / f64::from(1 << 20),
-                rest.held.map_or("–".to_owned(), |held| format!("{:.1}", held as f64 / 1024.0)),
                 rest.gaps.map_or("–".to_owned(), |[alone, _]| format!("{:.1}", alone / 1e3)),
                 rest.gaps.map_or("–".to_owned(), |[_, beside]| format!("{:.1}", beside / 1e3)),
             );

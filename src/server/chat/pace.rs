@@ -3,8 +3,8 @@
 //! Over HTTP/1.1 the backend's events come one by one from the task that reads them, even if the
 //! system has many of them already, and a write for each would cost more than all the rest. So
 //! within a burst a write waits for turns of that task, as long as each brings more. No timer is
-//! involved: if nothing more is there, the wait is over in microseconds. Pure; times come from
-//! outside.
+//! involved: if nothing more is there, the wait is over in microseconds. The first word of an answer
+//! waits only on a busy thread. Pure; times come from outside.
 
 use std::time::Duration;
 
@@ -16,6 +16,10 @@ const BURST: Duration = Duration::from_millis(5);
 
 /// How long anything waits, however much still comes.
 const PATIENCE: Duration = Duration::from_millis(5);
+
+/// What goes out first waits only while the thread has others to serve, who gain what that saves.
+/// There are none where a turn takes less than this, and the first word goes out.
+const ALONE: Duration = Duration::from_micros(20);
 
 /// So many turns in a row that bring nothing show that nothing is there. It takes two: the server
 /// asks for the body twice in a turn of its own.
@@ -29,6 +33,8 @@ pub(super) struct Pace {
     is_burst: bool,
     /// Since when something waits.
     since: Option<Instant>,
+    /// When the last turn was, of those that something waits.
+    turn_at: Option<Instant>,
     /// How many turns in a row have brought nothing.
     idle: u8,
     /// Whether waiting has been of use for the next write.
@@ -46,8 +52,12 @@ impl Pace {
         } else {
             self.idle += 1;
         }
-        let may_be_burst = self.is_burst || self.wrote_at.is_none_or(|at| now - at < BURST);
-        may_be_burst && self.idle < TURNS && now - since < PATIENCE
+        let last_turn = self.turn_at.replace(now);
+        let is_worth_it = match self.wrote_at {
+            None => last_turn.is_none_or(|at| now - at >= ALONE),
+            Some(at) => self.is_burst || now - at < BURST,
+        };
+        is_worth_it && self.idle < TURNS && now - since < PATIENCE
     }
 
     /// Something goes out.
@@ -84,22 +94,28 @@ mod tests {
 
     #[test]
     fn bursts_go_out_together_and_words_at_once() {
-        check("a first chunk alone", &[&[(0, true, true), (1, false, true), (2, false, false)]]);
+        check("a first chunk alone", &[&[(0, true, true), (1, false, false)]]);
+        check("more of it at once, with nobody else", &[&[(0, true, true), (19, true, false)]]);
         check(
-            "a burst from the beginning",
-            &[&[(0, true, true), (1, true, true), (2, false, true), (3, true, true)]],
+            "a burst from the beginning, among others",
+            &[&[(0, true, true), (20, true, true), (40, false, true), (60, false, false)]],
         );
-        let first: &[Turn] = &[(0, true, true), (1, false, true), (2, false, false)];
+        let first: &[Turn] = &[(0, true, true), (1, false, false)];
         check("a word later", &[first, &[(10_000, true, false)], &[(20_000, true, false)]]);
         check(
             "words that come soon after each other may be a burst",
             &[first, &[(4_000, true, true), (4_001, false, true), (4_002, false, false)]],
         );
-        let burst: &[Turn] =
-            &[(0, true, true), (1, true, true), (2, false, true), (3, false, false)];
+        let burst: &[Turn] = &[
+            (1_000, true, true),
+            (1_001, true, true),
+            (1_002, false, true),
+            (1_003, false, false),
+        ];
         check(
             "a burst may go on after a while, once",
             &[
+                first,
                 burst,
                 &[(9_000, true, true), (9_001, false, true), (9_002, false, false)],
                 &[(18_000, true, false)],
