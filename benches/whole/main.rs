@@ -139,10 +139,7 @@ async fn measure(options: &Options) {
             table.print(case, &rows);
         }
         if is_held {
-            let count = if options.is_bench { 1000 } else { 5 };
-            for program in &proxies {
-                table.held(program.proxy, wire, held(program, &upstream, count).await);
-            }
+            held(&proxies, &upstream, options.is_bench, &mut table).await;
         }
         if is_apart(&Case::BESIDE) {
             for program in &proxies {
@@ -171,14 +168,29 @@ async fn counted(case: &Case, program: &Program, upstream: &upstream::Handle) ->
     (load.events, trace.calls())
 }
 
-/// What streams take up that are open and say little, each.
-async fn held(program: &Program, upstream: &upstream::Handle, count: usize) -> u64 {
-    upstream.answer(Answer { deltas: 30, pace: Some(Duration::from_secs(1)) });
-    let before = program.figures();
-    let streams = client::hold(count, program.address).await;
-    let during = program.figures();
+/// What streams take up that are open and say little. What their beginnings took up besides has gone
+/// back to the system by then: allocators keep it for a while.
+async fn held(
+    programs: &[Program],
+    upstream: &upstream::Handle,
+    is_bench: bool,
+    table: &mut Table,
+) {
+    upstream.answer(Answer { deltas: 60, pace: Some(Duration::from_secs(1)) });
+    let (count, settling) =
+        if is_bench { (1000, Duration::from_secs(15)) } else { (5, Duration::ZERO) };
+    tokio::time::sleep(settling).await;
+    let before: Vec<_> = programs.iter().map(Program::figures).collect();
+    let mut streams = Vec::new();
+    for program in programs {
+        streams.push(client::hold(count, program.address).await);
+    }
+    tokio::time::sleep(settling).await;
+    for (program, before) in programs.iter().zip(before) {
+        let taken = program.figures().rss.saturating_sub(before.rss);
+        table.held(program.proxy, upstream.wire, taken / count as u64);
+    }
     drop(streams);
-    during.rss.saturating_sub(before.rss) / count as u64
 }
 
 /// What large requests do to streams that go on at the same time.

@@ -29,6 +29,8 @@ use crate::{process, tls};
 pub(crate) struct Handle {
     /// What is to be called.
     pub(crate) base: String,
+    /// How.
+    pub(crate) wire: Wire,
     /// Where its certificate is.
     pub(crate) roots: PathBuf,
     child: Child,
@@ -46,6 +48,7 @@ impl Handle {
         let scheme = if wire == Wire::Plain { "http" } else { "https" };
         Self {
             base: format!("{scheme}://{address}/backend-api/codex"),
+            wire,
             roots: tls::roots(folder.path()),
             child,
             control: Mutex::new((input, output)),
