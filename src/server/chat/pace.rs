@@ -17,8 +17,8 @@ const BURST: Duration = Duration::from_millis(5);
 /// How long anything waits, however much still comes.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// What goes out first waits only while the thread has others to serve, who gain what that saves.
-/// There are none where a turn takes less than this, and the first word goes out.
+/// What goes out first waits only where the thread has others to serve, who gain what that saves.
+/// There are none if its first turn takes less than this, and the first word goes out.
 const ALONE: Duration = Duration::from_micros(20);
 
 /// So many turns in a row that bring nothing show that nothing is there. It takes two: the server
@@ -33,8 +33,6 @@ pub(super) struct Pace {
     is_burst: bool,
     /// Since when something waits.
     since: Option<Instant>,
-    /// When the last turn was, of those that something waits.
-    turn_at: Option<Instant>,
     /// How many turns in a row have brought nothing.
     idle: u8,
     /// Whether waiting has been of use for the next write.
@@ -52,9 +50,8 @@ impl Pace {
         } else {
             self.idle += 1;
         }
-        let last_turn = self.turn_at.replace(now);
         let is_worth_it = match self.wrote_at {
-            None => last_turn.is_none_or(|at| now - at >= ALONE),
+            None => now == since || now - since >= ALONE,
             Some(at) => self.is_burst || now - at < BURST,
         };
         is_worth_it && self.idle < TURNS && now - since < PATIENCE

@@ -114,7 +114,8 @@ impl Answer {
     /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
     /// failure can be told with its own status.
     ///
-    /// What comes together with the beginning is waited for too: it goes out with the head.
+    /// What comes together with the beginning goes out with the head; on a busy thread it is waited
+    /// for, see [`Pace`].
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);
@@ -199,7 +200,7 @@ impl Answer {
     }
 
     /// Whether what is there waits for a turn, since more of it is likely to come at once. What goes
-    /// out first has waited before the head.
+    /// out first has waited before the head, if it had to.
     fn waits(&mut self, is_news: bool, now: Instant) -> bool {
         let is_first = self.pace.wrote_at().is_none();
         let has_room = self.out.buffer.len() < FULL;

@@ -17,7 +17,7 @@ pub fn is_ready_to_count() -> bool {
     table::is_made()
 }
 
-/// Makes what tokens are counted with, which takes a good part of a second the first time. Without
+/// Makes what tokens are counted with, which takes a tenth of a second the first time. Without
 /// this the first answer that reaches a limit waits for it, and all others with it.
 pub fn get_ready_to_count() {
     table::tokenizer();

@@ -13,8 +13,8 @@ pub(super) fn is_made() -> bool {
     TOKENIZER.get().is_some()
 }
 
-/// The tokenizer, which is made when it is needed for the first time. That takes a good part of a
-/// second.
+/// The tokenizer, which is made when it is needed for the first time. That takes a tenth of
+/// a second, and more in a build without optimisation.
 pub(super) fn tokenizer() -> &'static CoreBPE {
     TOKENIZER.get_or_init(|| {
         let encoder = tokens().into_iter().zip(0..).collect();
