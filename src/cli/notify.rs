@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use crate::config::Listen;
+use crate::credentials::LONGEST_RENEWAL;
 
 /// What the daemon may need after its last answer: for a renewal of the login that is on its way.
-const AFTERWARDS: Duration = Duration::from_secs(60);
+const AFTERWARDS: Duration = LONGEST_RENEWAL;
 
 /// The daemon listens.
 pub(super) fn ready(places: &[Listen]) {

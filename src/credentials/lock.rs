@@ -24,9 +24,13 @@ use super::issuer;
 /// whoever holds them has hung, and the login is written without them.
 const CODEX_LOCKS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long to wait for another process of this program: for all that it may have to wait for.
-const RENEWAL_LOCK_TIMEOUT: Duration =
+/// The longest that a renewal may take: its request, then the Codex CLI's locks, and some time to
+/// write.
+pub const LONGEST_RENEWAL: Duration =
     issuer::TIMEOUT.saturating_add(CODEX_LOCKS_TIMEOUT).saturating_add(Duration::from_secs(15));
+
+/// How long to wait for another process of this program: for all that it may have to wait for.
+const RENEWAL_LOCK_TIMEOUT: Duration = LONGEST_RENEWAL;
 
 /// How often to look whether a lock is free. A wait inside the system could not be given up.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
@@ -256,8 +260,8 @@ mod tests {
         let mode = open(&path).unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let fifo = folder.path().join("fifo");
-        let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
-        assert!(made.success());
+        let status = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+        assert!(status.success());
         open(&fifo).unwrap_err();
     }
 }

@@ -40,6 +40,7 @@ pub use self::claims::Claims;
 pub use self::error::{Error, Mode};
 pub use self::issuer::Issuer;
 pub use self::location::Location;
+pub use self::lock::LONGEST_RENEWAL;
 pub use self::login::{Login, Summary};
 pub use self::renew::Renewals;
 pub use self::save::{NewDocument, NewLogin};

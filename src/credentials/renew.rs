@@ -252,7 +252,9 @@ impl Shared {
         let (written, unsaved) = written.await.map_err(|error| self.unwritable(error))?;
         match written {
             Ok(written) => {
-                written.into_iter().for_each(|written| self.tell(written));
+                if let Some(written) = written {
+                    self.tell(written);
+                }
                 Ok(())
             }
             Err(error) => {
