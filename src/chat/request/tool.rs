@@ -5,6 +5,7 @@ use serde_json_borrow::Value;
 use super::super::json::Node;
 use super::super::reject::{Code, Reject};
 use super::unused::Unused;
+use crate::dated::without_date;
 
 /// The most tools that a request may declare. The public API takes 128, which agents with many
 /// servers exceed.
@@ -165,19 +166,6 @@ const HOSTED: &[(&str, ToolName<'static>)] = &[
 fn hosted(kind: &str) -> Option<ToolName<'static>> {
     let plain = without_date(kind, '_');
     HOSTED.iter().find(|(name, _)| *name == plain).map(|(_, tool)| *tool)
-}
-
-/// The name without the date at its end, as in `web_search_2025_08_26`.
-pub(crate) fn without_date(name: &str, separator: char) -> &str {
-    let mut rest = name;
-    for digits in [2, 2, 4] {
-        let Some((before, part)) = rest.rsplit_once(separator) else { return name };
-        if part.len() != digits || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-            return name;
-        }
-        rest = before;
-    }
-    rest
 }
 
 /// `tools`, or the deprecated `functions`; the flag tells which. An empty list is none.
