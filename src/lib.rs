@@ -15,10 +15,12 @@
 //! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
 //! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
 //! | [`effort`], [`dated`], [`platform`] | words that several of the others share | nothing of ours |
+//! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
+//! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
 //! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
-//! | [`credentials`] | the login that the Codex CLI keeps | `config` |
+//! | [`credentials`] | the login that the Codex CLI keeps | `config`, `single_flight`, `retry_after` |
 //! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits`, `capture` |
 //! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
@@ -42,8 +44,10 @@ pub mod limits;
 pub mod models;
 pub mod platform;
 pub mod responses;
+mod retry_after;
 pub mod server;
 pub mod simulator;
+pub mod single_flight;
 pub mod sse;
 pub mod telemetry;
 pub mod translate;

@@ -56,7 +56,9 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    // A line that cannot be written is lost. To say so on standard error would panic where that is
+    // gone, as after its terminal has closed.
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => layer.with_ansi(ansi).with_target(false).boxed(),
         LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
@@ -154,7 +156,7 @@ mod tests {
             signed_in: true,
             plan: Some("pro".to_owned()),
             email: Some("j***@example.com".to_owned()),
-            expires_at: None,
+            ..Summary::default()
         };
         let text = start(&login, false, false);
         for piece in [

@@ -12,6 +12,10 @@
 mod common;
 #[path = "credentials/kill.rs"]
 mod kill;
+#[path = "credentials/locks.rs"]
+mod locks;
+#[path = "credentials/personal_access_token.rs"]
+mod personal_access_token;
 #[path = "credentials/program.rs"]
 mod program;
 #[path = "credentials/refresh.rs"]
@@ -20,5 +24,8 @@ mod refresh;
 mod sharing;
 #[path = "credentials/sign_in.rs"]
 mod sign_in;
+#[cfg(unix)]
+#[path = "credentials/signals.rs"]
+mod signals;
 #[path = "credentials/status.rs"]
 mod status;

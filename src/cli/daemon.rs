@@ -61,6 +61,9 @@ pub(super) struct Details {
     pub(super) credentials: bool,
     /// Whether the backend is made up.
     pub(super) simulated: bool,
+    /// Why the login is of no more use, and what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login_error: Option<String>,
 }
 
 /// Why the daemon has not done what it was asked for.

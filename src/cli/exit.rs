@@ -39,11 +39,13 @@ pub enum Exit {
     CommandNotRunnable = 126,
     /// `run`: there is no such command.
     CommandNotFound = 127,
+    /// A signal ended the command.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// Every way to end.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Ok,
         Self::Usage,
         Self::Declined,
@@ -58,6 +60,7 @@ impl Exit {
         Self::Config,
         Self::CommandNotRunnable,
         Self::CommandNotFound,
+        Self::Interrupted,
     ];
 }
 
@@ -109,7 +112,9 @@ impl From<credentials::Error> for Failure {
         use credentials::Error as E;
         let exit = match &error {
             E::Unwritable { .. } | E::Unsaved { .. } => Exit::Unwritable,
-            E::NotRenewed { cause, .. } => service(cause),
+            E::NotRenewed { cause, .. } | E::UnknownAccount { cause, .. } => service(cause),
+            E::RefusedCountry { .. } => Exit::Blocked,
+            E::UnsupportedVariable => Exit::Config,
             E::Busy { .. } => Exit::Unavailable,
             _ => Exit::NotSignedIn,
         };

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::daemon::{Daemon, Health, Place};
-use super::exit::Failure;
+use super::exit::{Exit, Failure};
 use super::run::runtime;
 use crate::config::Config;
 
@@ -34,17 +34,22 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         // A closed pipe is nobody's problem.
         let _ = writeln!(std::io::stdout(), "{line}");
     }
-    health.map(drop)
+    match health?.details.and_then(|details| details.login_error) {
+        // It runs, and no request can be answered. All has been said.
+        Some(_) => Err(Failure::silent(Exit::NotSignedIn)),
+        None => Ok(()),
+    }
 }
 
 fn text(place: &Place, health: &Health) -> String {
     let Some(details) = &health.details else {
         return format!("a daemon answers at {place}; it does not take the key of these settings");
     };
-    let state = match (details.simulated, details.credentials) {
-        (true, _) => "simulated",
-        (false, true) => "signed in",
-        (false, false) => "not signed in",
+    let state = match (details.simulated, details.credentials, &details.login_error) {
+        (true, ..) => "simulated",
+        (false, _, Some(error)) => error,
+        (false, true, None) => "signed in",
+        (false, false, None) => "not signed in",
     };
     format!("codex-proxy {} answers at {place}, {state}", details.version)
 }
@@ -71,8 +76,14 @@ mod tests {
                 version: "1.2.3".to_owned(),
                 credentials,
                 simulated,
+                login_error: None,
             }),
         };
+        let mut ended = health(Some((false, false)));
+        ended.details.as_mut().unwrap().login_error = Some("the login has ended".to_owned());
+        let expected = "codex-proxy 1.2.3 answers at http://127.0.0.1:1, the login has ended";
+        assert_eq!(text(&place, &ended), expected);
+        assert_eq!(to_json(&place, &ended)["login_error"], "the login has ended");
         for (details, expected) in [
             (Some((true, true)), "codex-proxy 1.2.3 answers at http://127.0.0.1:1, simulated"),
             (Some((true, false)), "codex-proxy 1.2.3 answers at http://127.0.0.1:1, signed in"),

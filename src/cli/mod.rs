@@ -226,7 +226,8 @@ impl Cli {
             Command::Status(arguments) => {
                 let (config, _) = options.settings_without_listening()?;
                 telemetry::init(config.log.format)?;
-                status::run(&config, &arguments)
+                let server = options.settings().ok().map(|(config, _)| config.server);
+                status::run(&config, server.as_ref(), &arguments)
             }
             Command::Capture(arguments) => {
                 let (config, _) = options.settings()?;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::daemon::{self, Daemon};
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::{runtime, store};
+use super::run::{keeping_renewals, runtime, store};
 use super::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::Location;
@@ -76,10 +76,11 @@ fn read(model: &Value) -> Option<Model> {
 }
 
 async fn asked_of_backend(config: &Config) -> Result<Vec<Model>, Failure> {
-    let Signed { logins, .. } = sign::logins(config, store(config, Location::of(&config.auth))?)?;
+    let store = store(config, Location::of(&config.auth))?;
+    let Signed { logins, .. } = sign::logins(config, store.clone())?;
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
-    let answer = client.models().await?;
+    let answer = keeping_renewals(&store, client.models()).await??;
     let list = List::parse(&answer.body, Source::Backend)
         .ok_or_else(|| Failure::new(Exit::Unavailable, "the backend lists no models"))?;
     let model = |info: &Arc<crate::responses::model::ModelInfo>| Model {

@@ -132,7 +132,7 @@ async fn serve_until_stopped(
         tracing::warn!("told to stop again: what is still open is dropped");
     }
     if let Account::SignedIn(store) = signed_in {
-        settle(&store, &mut signals).await;
+        settle(&store).await;
     }
     tracing::info!("stopped");
     Ok(())
@@ -142,18 +142,30 @@ fn limits(server: &config::Server) -> Limits {
     Limits { connections: server.max_connections, drain: server.shutdown, ..Limits::default() }
 }
 
-/// Waits for a renewal of the login that is on its way: one that is cut off can cost a new sign-in.
-/// Whoever cannot wait has to tell the daemon to stop once more.
-async fn settle(store: &Store, signals: &mut Signals) {
+/// Waits for a renewal of the login that is on its way, whatever signals come: one that is cut off
+/// can cost a new sign-in.
+async fn settle(store: &Store) {
     let mut settling = std::pin::pin!(store.settle());
-    if settling.as_mut().now_or_never().is_some() {
-        return;
+    if settling.as_mut().now_or_never().is_none() {
+        tracing::info!("waiting for the login to be renewed, which could be lost otherwise");
+        settling.await;
     }
-    tracing::info!("waiting for the login to be renewed, which could be lost otherwise");
-    tokio::select! {
-        () = settling => {}
-        () = signals.next() => {}
-    }
+}
+
+/// Does what may renew the login, in a command that ends by itself. Neither a signal nor the end of
+/// the command cuts a renewal off; a signal ends the process when that is over.
+pub(super) async fn keeping_renewals<T>(
+    store: &Store,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let mut signals = install_signals()?;
+    let done = tokio::select! {
+        done = work => Some(done),
+        () = signals.next() => None,
+    };
+    settle(store).await;
+    // From here on a signal would have no effect, as it has been taken.
+    done.ok_or_else(|| std::process::exit(Exit::Interrupted as i32))
 }
 
 fn install_signals() -> Result<Signals, Failure> {
@@ -217,12 +229,8 @@ async fn start_simulator(simulator: Simulator) -> Result<reqwest::Url, Failure> 
 fn simulated_login() -> Login {
     Login {
         platform: Platform::Codex,
-        access_token: "simulated".into(),
         account_id: Some("simulated".to_owned()),
-        plan: None,
-        email: None,
-        fedramp: false,
-        expires_at: None,
+        ..Login::api_key("simulated".into())
     }
 }
 

@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
-use super::run::{runtime, store};
-use crate::config::{Config, Keeper};
+use super::run::{keeping_renewals, runtime, store};
+use crate::config::{self, Config, Keeper};
 use crate::credentials::{Location, Status, Store, Summary};
 use crate::limits::{self, Credits, Limits, Told, Window};
 use crate::platform::Platform;
@@ -30,21 +31,27 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Shows who is signed in.
-pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
+/// Shows who is signed in. The daemon is asked what it knows if the settings of `server` are good.
+pub(super) fn run(
+    config: &Config,
+    server: Option<&config::Server>,
+    arguments: &Arguments,
+) -> Result<(), Failure> {
     let store = store(config, Location::of(&config.auth))?;
     let report = runtime()?.block_on(async {
         let status = store.status().await?;
+        let daemons_problem = daemons_problem(server).await;
         if !arguments.limits {
-            return Ok(Report { status, limits: None });
+            return Ok(Report { status, limits: None, daemons_problem });
         }
         if status.login.platform == Platform::Public {
             let message = "an API key has no plan whose limits could be shown; leave out --limits";
             return Err(Failure::new(Exit::Usage, message));
         }
-        let limits = limits(config, &store).await?;
+        let limits = keeping_renewals(&store, limits(config, &store)).await??;
         // Asking may have renewed the login.
-        Ok::<_, Failure>(Report { status: store.status().await?, limits: Some(limits) })
+        let status = store.status().await?;
+        Ok::<_, Failure>(Report { status, limits: Some(limits), daemons_problem })
     });
     let report = match report {
         Err(failure) if arguments.json => {
@@ -61,7 +68,14 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         report.to_text(location, arguments.show, now)
     };
     print(&text);
-    Ok(())
+    // All has been said.
+    if report.daemons_problem.is_some() { Err(Failure::silent(Exit::NotSignedIn)) } else { Ok(()) }
+}
+
+/// Why the login is of no more use, if the daemon of these settings has found that out. Without one
+/// that runs, nobody has.
+async fn daemons_problem(server: Option<&config::Server>) -> Option<String> {
+    Daemon::of(server?).ok()?.health().await.ok()?.details?.login_error
 }
 
 async fn limits(config: &Config, store: &Store) -> Result<Limits, Failure> {
@@ -73,6 +87,8 @@ async fn limits(config: &Config, store: &Store) -> Result<Limits, Failure> {
 struct Report {
     status: Status,
     limits: Option<Limits>,
+    /// Why the login is of no more use.
+    daemons_problem: Option<String>,
 }
 
 impl Report {
@@ -88,7 +104,7 @@ impl Report {
         let login = &self.status.login;
         let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
         let mut report = json!({
-            "signed_in": true,
+            "signed_in": self.daemons_problem.is_none(),
             "kind": match login.platform {
                 Platform::Codex => "chatgpt",
                 Platform::Public => "api_key",
@@ -99,8 +115,14 @@ impl Report {
             "last_refresh": time(self.status.last_refresh),
             "renewable": self.status.is_renewable,
             "store": word(location.keeper),
-            "file": location.path.display().to_string(),
+            "file": location.place(),
         });
+        if let Some(problem) = &self.daemons_problem {
+            report["error"] = json!(problem);
+        }
+        if let Some(skew) = self.status.clock_skew {
+            report["clock_ahead_secs"] = json!(skew);
+        }
         if show {
             report["account_id"] = json!(login.account_id);
         }
@@ -114,18 +136,25 @@ impl Report {
         let login = &self.status.login;
         let unknown = || "unknown".to_owned();
         if login.platform == Platform::Public {
-            let kept = format!("{} ({})", location.path.display(), whose(location.keeper));
             return format!(
-                "{:<8} an API key of the OpenAI platform\n{:<8} {kept}\n",
-                "account", "login"
+                "{:<8} an API key of the OpenAI platform\n{:<8} {}\n",
+                "account",
+                "login",
+                kept(location)
             );
         }
         let mut rows = vec![
             ("account", self.email(show).unwrap_or_else(unknown)),
             ("plan", login.plan.clone().unwrap_or_else(unknown)),
-            ("token", ending(&self.status, now)),
+            (
+                "token",
+                match &self.daemons_problem {
+                    Some(problem) => problem.clone(),
+                    None => ending(&self.status, now),
+                },
+            ),
             ("renewed", self.status.last_refresh.map_or_else(unknown, |at| since(at, now))),
-            ("login", format!("{} ({})", location.path.display(), whose(location.keeper))),
+            ("login", kept(location)),
         ];
         if show {
             rows.insert(1, ("id", login.account_id.clone().unwrap_or_else(unknown)));
@@ -133,6 +162,10 @@ impl Report {
         if let Some(limits) = &self.limits {
             rows.extend(limits.windows.iter().map(|known| ("limit", window(&known.told, now))));
             rows.extend(limits.credits.as_ref().and_then(credits).map(|text| ("credits", text)));
+        }
+        if let Some(skew) = self.status.clock_skew {
+            let ahead = span(now, now + SignedDuration::from_secs(skew));
+            rows.push(("clock", format!("{ahead} ahead when the login was renewed; set it")));
         }
         let mut text = String::new();
         for (name, value) in rows {
@@ -147,6 +180,13 @@ fn word(keeper: Keeper) -> &'static str {
     match keeper {
         Keeper::Codex => "codex",
         Keeper::Own => "own",
+    }
+}
+
+fn kept(location: &Location) -> String {
+    match location.access_token {
+        Some(_) => location.place(),
+        None => format!("{} ({})", location.place(), whose(location.keeper)),
     }
 }
 
@@ -165,10 +205,12 @@ fn ending(status: &Status, now: Timestamp) -> String {
     let renewal = if status.is_renewable { "renewed by itself" } else { "cannot be renewed" };
     match end(status) {
         None => format!("does not say when it ends; {renewal}"),
-        Some(end) if end <= now && status.is_renewable => {
+        Some(_) if status.has_expired && status.is_renewable => {
             "has ended; the next request renews it".to_owned()
         }
-        Some(end) if end <= now => format!("has ended; {renewal}"),
+        Some(_) if status.has_expired => format!("has ended; {renewal}"),
+        // By the clock of the service that issued it.
+        Some(end) if end <= now => format!("has not ended, though by this clock it has; {renewal}"),
         Some(end) => format!("ends in {}; {renewal}", span(now, end)),
     }
 }
@@ -242,6 +284,7 @@ mod tests {
             email: Some("jo@example.com".to_owned()),
             fedramp: false,
             expires_at: Some(1_000_003_600),
+            issued_at: None,
         };
         let last_refresh = Timestamp::from_second(1_000_000_000 - 200_000).ok();
         let usage = json!({"rate_limit": {
@@ -256,8 +299,14 @@ mod tests {
         let store = limits::Store::default();
         store.reporter(None).note(update, limits::Source::Usage, NOW);
         let limits = store.current(NOW);
-        let status = Status { login: Arc::new(login), last_refresh, is_renewable: true };
-        Report { status, limits: Some(limits) }
+        let status = Status {
+            login: Arc::new(login),
+            last_refresh,
+            is_renewable: true,
+            has_expired: false,
+            clock_skew: None,
+        };
+        Report { status, limits: Some(limits), daemons_problem: None }
     }
 
     #[test]
@@ -280,11 +329,32 @@ credits  12.5
     }
 
     #[test]
+    fn a_login_that_has_ended_does_not_look_well() {
+        let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
+        let mut report = report();
+        report.status.clock_skew = Some(7200);
+        report.daemons_problem = Some("the login has ended; run `codex-proxy login`".to_owned());
+        let text = report.to_text(&location, false, now());
+        assert!(text.contains("token    the login has ended; run `codex-proxy login`\n"), "{text}");
+        assert!(text.contains("clock    2 h ahead when the login was renewed"), "{text}");
+        let json = report.to_json(&location, false, now());
+        assert_eq!(json["signed_in"], false);
+        assert_eq!(json["error"], "the login has ended; run `codex-proxy login`");
+        assert_eq!(json["clock_ahead_secs"], 7200);
+    }
+
+    #[test]
     fn an_api_key_is_told_from_a_plan() {
         let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
         let login = Arc::new(Login::api_key("hush".into()));
-        let status = Status { login, last_refresh: None, is_renewable: false };
-        let report = Report { status, limits: None };
+        let status = Status {
+            login,
+            last_refresh: None,
+            is_renewable: false,
+            has_expired: false,
+            clock_skew: None,
+        };
+        let report = Report { status, limits: None, daemons_problem: None };
         let text = report.to_text(&location, true, Timestamp::now());
         assert_eq!(
             text,

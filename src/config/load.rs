@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use secrecy::SecretString;
+
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
@@ -211,7 +213,11 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
         |text| checks::path(if text.is_empty() { &default } else { &text }, home),
     );
     let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
-    Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store? })
+    // Not a setting: a secret that the Codex CLI takes from there, too.
+    let access_token = r.foreign_variable("CODEX_ACCESS_TOKEN");
+    let access_token = access_token.map(|text| text.trim().to_owned());
+    let access_token = access_token.filter(|text| !text.is_empty()).map(SecretString::from);
+    Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store?, access_token })
 }
 
 fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {

@@ -222,6 +222,8 @@ pub struct Auth {
     pub codex_home: PathBuf,
     /// Whose login is used.
     pub store: Keeper,
+    /// `CODEX_ACCESS_TOKEN`: a personal access token, used in place of the Codex CLI's file.
+    pub access_token: Option<SecretString>,
 }
 
 /// Whose login is used.

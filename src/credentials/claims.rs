@@ -14,6 +14,9 @@ pub struct Claims {
     /// When the token ends, in seconds since 1970.
     #[serde(default, deserialize_with = "lenient", rename = "exp")]
     pub expires_at: Option<i64>,
+    /// When the token was issued, in seconds since 1970.
+    #[serde(default, deserialize_with = "lenient", rename = "iat")]
+    pub issued_at: Option<i64>,
     #[serde(default, deserialize_with = "lenient")]
     email: Option<String>,
     #[serde(default, deserialize_with = "lenient", rename = "https://api.openai.com/profile")]

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::issuer;
+use super::location::ACCESS_TOKEN_VARIABLE;
 
 /// Why there is no usable login. No message holds anything of the file's content.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -77,23 +79,72 @@ pub enum Error {
     /// The login has ended and nothing but signing in again helps. Answered without asking the
     /// sign-in service again until the file changes.
     #[error(
-        "the login in {} has ended: {why}; run `codex-proxy login` or `codex login`",
-        path.display()
+        "the login in {} has ended: {why}; {}", path.display(),
+        ended_remedy(kept_elsewhere.as_deref())
     )]
     Ended {
         /// The file.
         path: PathBuf,
         /// What the sign-in service says.
         why: issuer::Ended,
+        /// Where the Codex CLI keeps its login if not in the file: the value of
+        /// `cli_auth_credentials_store`.
+        kept_elsewhere: Option<String>,
     },
     /// The access token has ended and could not be renewed this time.
-    #[error("the login in {} has to be renewed, which failed: {cause}", path.display())]
+    #[error(
+        "the login in {} has to be renewed, which failed: {cause}{}", path.display(),
+        next_try(*retry_in)
+    )]
     NotRenewed {
         /// The file.
         path: PathBuf,
         /// Why.
         cause: Arc<issuer::Error>,
+        /// How long the sign-in service is left alone.
+        retry_in: Duration,
     },
+    /// The sign-in service does not serve the country or region that the network is in. It is not
+    /// asked again until the login changes.
+    #[error(
+        "the login in {} has to be renewed, and the sign-in service does not serve the country or \
+         region of this network; use another network and sign in again with `codex-proxy login`",
+        path.display()
+    )]
+    RefusedCountry {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The account of a personal access token could not be asked for this time.
+    #[error(
+        "cannot find out whose personal access token is in {place}: {cause}{}", next_try(*retry_in)
+    )]
+    UnknownAccount {
+        /// Where the token is: a file or a variable.
+        place: String,
+        /// Why.
+        cause: Arc<issuer::Error>,
+        /// How long the sign-in service is left alone.
+        retry_in: Duration,
+    },
+    /// The sign-in service does not accept a personal access token. It is not asked again until
+    /// the token changes.
+    #[error(
+        "the personal access token in {place} is not accepted ({why}); make a new one, or sign in \
+         with `codex-proxy login`"
+    )]
+    RefusedToken {
+        /// Where the token is: a file or a variable.
+        place: String,
+        /// What the sign-in service says.
+        why: Arc<issuer::Error>,
+    },
+    /// The variable holds something other than a personal access token.
+    #[error(
+        "the variable {ACCESS_TOKEN_VARIABLE} does not hold a personal access token (at-…), and \
+         codex-proxy cannot use agent identities; unset it, or set it to such a token"
+    )]
+    UnsupportedVariable,
     /// Nothing new can be written, so the token that renews the login was not spent.
     #[error(
         "the login in {} has to be renewed, but cannot be written ({source}), and renewing it \
@@ -149,7 +200,17 @@ pub enum Error {
 impl Error {
     /// Whether the same may work in a while without anybody doing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::NotRenewed { .. } | Self::Busy { .. })
+        matches!(self, Self::NotRenewed { .. } | Self::UnknownAccount { .. } | Self::Busy { .. })
+    }
+
+    /// How long it will fail in any case, where that is known.
+    pub fn retry_in(&self) -> Option<Duration> {
+        match self {
+            Self::NotRenewed { retry_in, .. } | Self::UnknownAccount { retry_in, .. } => {
+                Some(*retry_in)
+            }
+            _ => None,
+        }
     }
 
     /// Whether reading again in a moment may help: the Codex CLI truncates the file in place
@@ -157,6 +218,23 @@ impl Error {
     pub(super) fn may_be_half_written(&self) -> bool {
         matches!(self, Self::Malformed { .. })
     }
+}
+
+fn ended_remedy(kept_elsewhere: Option<&str>) -> String {
+    let sign_in = "run `codex-proxy login` or `codex login`";
+    match kept_elsewhere {
+        None => sign_in.to_owned(),
+        Some(store) => format!(
+            "Codex keeps its login {} (cli_auth_credentials_store = \"{store}\"), and the file is \
+             an old one: set that to \"file\" in Codex's config.toml and {sign_in}",
+            whereabouts(store)
+        ),
+    }
+}
+
+fn next_try(retry_in: Duration) -> String {
+    let seconds = retry_in.as_secs() + u64::from(retry_in.subsec_nanos() > 0);
+    if seconds == 0 { String::new() } else { format!("; it is tried again after {seconds} s") }
 }
 
 fn whereabouts(store: &str) -> &'static str {
@@ -169,8 +247,6 @@ fn whereabouts(store: &str) -> &'static str {
 /// Kinds of login other than ChatGPT tokens and keys of the OpenAI platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// A personal access token.
-    PersonalAccessToken,
     /// An agent's signing key.
     AgentIdentity,
     /// A key for Amazon Bedrock.
@@ -184,7 +260,6 @@ pub enum Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::PersonalAccessToken => "a personal access token",
             Self::AgentIdentity => "an agent identity",
             Self::Bedrock => "an Amazon Bedrock key",
             Self::Headers => "headers of a host application",

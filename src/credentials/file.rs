@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::claims::{Claims, lenient};
 use super::error::{Error, Mode};
 use super::login::Login;
-use super::session::Session;
+use super::session::{Kind, Session};
 use crate::platform::Platform;
 
 /// The file, as far as it matters here; whatever else is in it is ignored.
@@ -29,8 +29,8 @@ struct File<'a> {
     last_refresh: Option<String>,
     #[serde(default)]
     agent_identity: Option<IgnoredAny>,
-    #[serde(default)]
-    personal_access_token: Option<IgnoredAny>,
+    #[serde(default, borrow)]
+    personal_access_token: Option<&'a RawValue>,
     #[serde(default)]
     bedrock_api_key: Option<IgnoredAny>,
 }
@@ -48,27 +48,36 @@ struct Tokens<'a> {
     account_id: Option<String>,
 }
 
+/// Which of the file's bearers is the login.
+enum Bearer {
+    Tokens,
+    Key,
+    PersonalAccessToken,
+}
+
 impl File<'_> {
-    /// Which API the login is for, or its kind if it is neither ChatGPT tokens nor a key. Where
+    /// Which of the file's bearers is the login, or its kind if it is none that can be used. Where
     /// the file does not say, the Codex CLI's order of inference applies, so that both programs
     /// see the same login.
-    fn platform(&self) -> Result<Platform, Mode> {
+    fn bearer(&self) -> Result<Bearer, Mode> {
         let is_agent = || {
             self.agent_identity.is_some() && self.tokens().access_token.and_then(secret).is_none()
         };
         Err(match self.auth_mode.as_deref() {
-            Some("chatgpt" | "chatgptAuthTokens") => return Ok(Platform::Codex),
-            Some("apikey") => return Ok(Platform::Public),
-            Some("personalAccessToken") => Mode::PersonalAccessToken,
+            Some("chatgpt" | "chatgptAuthTokens") => return Ok(Bearer::Tokens),
+            Some("apikey") => return Ok(Bearer::Key),
+            Some("personalAccessToken") => return Ok(Bearer::PersonalAccessToken),
             Some("agentIdentity") => Mode::AgentIdentity,
             Some("bedrockApiKey") => Mode::Bedrock,
             Some("headers") => Mode::Headers,
             Some(other) => Mode::Unknown(other.chars().take(40).collect()),
-            None if self.personal_access_token.is_some() => Mode::PersonalAccessToken,
+            None if self.personal_access_token.and_then(secret).is_some() => {
+                return Ok(Bearer::PersonalAccessToken);
+            }
             None if self.bedrock_api_key.is_some() => Mode::Bedrock,
-            None if self.api_key.and_then(secret).is_some() => return Ok(Platform::Public),
+            None if self.api_key.and_then(secret).is_some() => return Ok(Bearer::Key),
             None if is_agent() => Mode::AgentIdentity,
-            None => return Ok(Platform::Codex),
+            None => return Ok(Bearer::Tokens),
         })
     }
 
@@ -91,14 +100,20 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
     })?;
     let file: File<'_> =
         serde_json::from_str(text).map_err(|error| malformed(error.line(), error.column()))?;
-    let platform = file.platform().map_err(|mode| Error::UnsupportedMode { path: path(), mode })?;
-    if platform == Platform::Public {
-        let Some(key) = file.api_key.and_then(secret) else {
-            return Err(Error::NoKey { path: path() });
-        };
-        // Nothing renews a key.
-        let login = Arc::new(Login::api_key(key));
-        return Ok(Session { login, refresh_token: None, last_refresh: None, content });
+    match file.bearer().map_err(|mode| Error::UnsupportedMode { path: path(), mode })? {
+        Bearer::Key => {
+            let Some(key) = file.api_key.and_then(secret) else {
+                return Err(Error::NoKey { path: path() });
+            };
+            return Ok(unrenewable(Login::api_key(key), Kind::Token, content));
+        }
+        Bearer::PersonalAccessToken => {
+            let Some(token) = file.personal_access_token.and_then(secret) else {
+                return Err(Error::NoToken { path: path() });
+            };
+            return Ok(personal_access_token(token, content));
+        }
+        Bearer::Tokens => {}
     }
     let last_refresh = file.last_refresh.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
     let Tokens { id_token, access_token, refresh_token, account_id } = file.tokens();
@@ -107,7 +122,17 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
     };
     let (id_token, refresh_token) = (id_token.and_then(secret), refresh_token.and_then(secret));
     let login = Arc::new(login(access_token, id_token.as_ref(), account_id));
-    Ok(Session { login, refresh_token, last_refresh, content })
+    Ok(Session { login, kind: Kind::Token, refresh_token, last_refresh, content })
+}
+
+/// The login that is a personal access token. Its account is asked for later.
+pub(super) fn personal_access_token(token: SecretString, content: SecretSlice<u8>) -> Session {
+    unrenewable(login(token, None, None), Kind::PersonalAccessToken, content)
+}
+
+/// A login that nothing renews.
+fn unrenewable(login: Login, kind: Kind, content: SecretSlice<u8>) -> Session {
+    Session { login: Arc::new(login), kind, refresh_token: None, last_refresh: None, content }
 }
 
 /// The key of the OpenAI platform in a file's content, whatever else it holds.
@@ -138,6 +163,7 @@ pub(super) fn login(
         email: either(Claims::email),
         fedramp: id.is_fedramp() || access.is_fedramp(),
         expires_at: access.expires_at,
+        issued_at: access.issued_at,
         access_token,
     }
 }
@@ -227,13 +253,39 @@ mod tests {
     }
 
     #[test]
+    fn a_personal_access_token_is_a_login_without_an_account() {
+        let tokens = json!({"access_token": "opaque", "refresh_token": "rt"});
+        for (file, expected) in [
+            (json!({"personal_access_token": "at-fake"}), Some("at-fake")),
+            (
+                json!({"auth_mode": "personalAccessToken", "personal_access_token": " at-fake ",
+                       "tokens": tokens, "OPENAI_API_KEY": "sk-fake"}),
+                Some("at-fake"),
+            ),
+            (json!({"auth_mode": "personalAccessToken", "tokens": tokens}), None),
+            (json!({"auth_mode": "chatgpt", "personal_access_token": "at-fake"}), None),
+            (json!({"personal_access_token": null}), None),
+        ] {
+            let found = session(&file);
+            let Some(expected) = expected else {
+                assert!(matches!(found, Err(Error::NoToken { .. })), "{file}");
+                continue;
+            };
+            let found = found.unwrap();
+            assert_eq!(found.login.access_token.expose_secret(), expected, "{file}");
+            assert!(found.is_unresolved() && found.refresh_token.is_none(), "{file}");
+        }
+        let both = json!({"personal_access_token": null, "tokens": tokens});
+        assert!(!session(&both).unwrap().is_unresolved());
+    }
+
+    #[test]
     fn other_kinds_of_login_are_named() {
         let tokens = json!({"access_token": "opaque"});
         let cases = [
             (json!({"OPENAI_API_KEY": "", "tokens": tokens}), None),
             (json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": "sk-fake", "tokens": tokens}), None),
             (json!({"auth_mode": "chatgptAuthTokens", "tokens": tokens}), None),
-            (json!({"personal_access_token": "at-fake"}), Some(Mode::PersonalAccessToken)),
             (json!({"bedrock_api_key": "fake"}), Some(Mode::Bedrock)),
             (json!({"agent_identity": {}}), Some(Mode::AgentIdentity)),
             (json!({"auth_mode": "agentIdentity"}), Some(Mode::AgentIdentity)),

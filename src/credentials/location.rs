@@ -2,10 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use secrecy::SecretString;
+
 use crate::config::{self, Keeper};
 
-/// Which file the login is in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The variable that holds a personal access token in place of the file, as for the Codex CLI.
+pub(super) const ACCESS_TOKEN_VARIABLE: &str = "CODEX_ACCESS_TOKEN";
+
+/// Which file the login is in, or that it is in a variable.
+#[derive(Debug, Clone)]
 pub struct Location {
     /// The file, as it was named: perhaps a link to it.
     pub path: PathBuf,
@@ -13,6 +18,8 @@ pub struct Location {
     pub keeper: Keeper,
     /// The folder of the Codex CLI.
     pub codex_home: PathBuf,
+    /// The value of `CODEX_ACCESS_TOKEN`, which goes before the file.
+    pub access_token: Option<SecretString>,
 }
 
 impl Location {
@@ -25,7 +32,21 @@ impl Location {
                 config::own_login_file().unwrap_or_else(|| "codex-proxy-auth.json".into())
             }
         };
-        Self { path, keeper: settings.store, codex_home: settings.codex_home.clone() }
+        Self {
+            path,
+            keeper: settings.store,
+            codex_home: settings.codex_home.clone(),
+            // It is the Codex CLI's, as its file is.
+            access_token: settings.access_token.clone().filter(|_| settings.store == Keeper::Codex),
+        }
+    }
+
+    /// Where the login is, for people.
+    pub fn place(&self) -> String {
+        match self.access_token {
+            Some(_) => format!("the variable {ACCESS_TOKEN_VARIABLE}"),
+            None => self.path.display().to_string(),
+        }
     }
 
     /// The file that the Codex CLI uses.
@@ -34,32 +55,46 @@ impl Location {
             path: codex_home.join("auth.json"),
             keeper: Keeper::Codex,
             codex_home: codex_home.to_owned(),
+            access_token: None,
         }
     }
 
     /// The places to work on, after following links.
     pub(super) fn places(&self) -> Places {
-        Places::of(followed(&self.path))
+        let codex_locks = match self.keeper {
+            // Beside the name, and not beside what it links to: that is where the Codex CLI has them.
+            Keeper::Codex => {
+                CODEX_LOCKS.iter().map(|name| self.path.with_file_name(name)).collect()
+            }
+            Keeper::Own => Vec::new(),
+        };
+        Places::of(followed(&self.path), codex_locks)
     }
 }
 
-/// The file itself and its companions in the same folder.
+/// The files that the Codex CLI locks while it writes `auth.json`, in its order (0.171).
+const CODEX_LOCKS: [&str; 2] = ["auth.lock", "auth.json.lock"];
+
+/// The file itself and its companions.
 #[derive(Debug, Clone)]
 pub(super) struct Places {
     /// The file; not a link.
     pub(super) target: PathBuf,
     /// Where its successor is written first.
     pub(super) spare: PathBuf,
-    /// What is locked while it is replaced.
-    pub(super) lock: PathBuf,
+    /// What processes of this program lock over a whole renewal.
+    pub(super) renewal_lock: PathBuf,
+    /// What the Codex CLI and this program lock around reading, merging and writing, in this order.
+    pub(super) codex_locks: Vec<PathBuf>,
 }
 
 impl Places {
-    fn of(target: PathBuf) -> Self {
+    fn of(target: PathBuf, codex_locks: Vec<PathBuf>) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
             spare: target.with_file_name(format!(".{name}.new")),
-            lock: target.with_file_name(format!("{name}.lock")),
+            renewal_lock: target.with_file_name(format!("{name}.codex-proxy.lock")),
+            codex_locks,
             target,
         }
     }
@@ -100,7 +135,8 @@ mod tests {
         let places = Location::shared(folder.path()).places();
         assert_eq!(places.target, at("deep/third"));
         assert_eq!(places.spare, at("deep/.third.new"));
-        assert_eq!(places.lock, at("deep/third.lock"));
+        assert_eq!(places.renewal_lock, at("deep/third.codex-proxy.lock"));
+        assert_eq!(places.codex_locks, [at("auth.lock"), at("auth.json.lock")]);
         symlink("loop", at("loop")).unwrap();
         assert_eq!(followed(&at("loop")), at("loop"), "ends");
     }

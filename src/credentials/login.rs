@@ -1,6 +1,7 @@
 //! A login, and what may be shown of it.
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
 use crate::platform::Platform;
 
@@ -22,6 +23,8 @@ pub struct Login {
     /// When the access token ends, in seconds since 1970. It may have ended already: then it is
     /// the backend that refuses it.
     pub expires_at: Option<i64>,
+    /// When the access token was issued, in seconds since 1970.
+    pub issued_at: Option<i64>,
 }
 
 impl Login {
@@ -35,7 +38,35 @@ impl Login {
             email: None,
             fedramp: false,
             expires_at: None,
+            issued_at: None,
         }
+    }
+
+    /// Whose login it is, the same for all tokens of one account: what belongs to one account may
+    /// not be sent with a login of another. It is never empty and holds no secret.
+    pub fn owner(&self) -> String {
+        let digest = || {
+            let digest = Sha256::digest(self.access_token.expose_secret());
+            digest.iter().take(16).fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+        };
+        match (self.platform, &self.account_id, &self.email) {
+            (Platform::Codex, Some(id), _) => format!("account {id}"),
+            // Tokens without an account are told apart by the person.
+            (Platform::Codex, None, Some(email)) => format!("person {email}"),
+            (Platform::Codex, None, None) => "unnamed account".to_owned(),
+            // A key names nobody, and another key may be of another organization.
+            (Platform::Public, ..) => format!("key {}", digest()),
+        }
+    }
+
+    /// Whether both have the same bearer.
+    pub fn has_same_token(&self, other: &Self) -> bool {
+        self.access_token.expose_secret() == other.access_token.expose_secret()
+    }
+
+    /// Whether what belongs to one of the two may be sent with the other.
+    pub fn is_same_account(&self, other: &Self) -> bool {
+        self.owner() == other.owner()
     }
 }
 
@@ -50,6 +81,8 @@ pub struct Summary {
     pub email: Option<String>,
     /// When the access token ends, in seconds since 1970.
     pub expires_at: Option<i64>,
+    /// Why the login is of no more use, and what to do, if it is known to be so.
+    pub ended: Option<String>,
 }
 
 impl From<&Login> for Summary {
@@ -59,6 +92,7 @@ impl From<&Login> for Summary {
             plan: login.plan.clone(),
             email: login.email.as_deref().map(masked),
             expires_at: login.expires_at,
+            ended: None,
         }
     }
 }
@@ -73,7 +107,7 @@ fn masked(email: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::masked;
+    use super::*;
 
     #[test]
     fn a_masked_address_keeps_its_first_letter_and_domain() {
@@ -88,5 +122,30 @@ mod tests {
         for (email, expected) in cases {
             assert_eq!(masked(email), expected);
         }
+    }
+
+    #[test]
+    fn owners_differ_by_account_and_by_key_and_not_by_token() {
+        let plan = |token: &str, id: Option<&str>, email: Option<&str>| Login {
+            platform: Platform::Codex,
+            account_id: id.map(str::to_owned),
+            email: email.map(str::to_owned),
+            ..Login::api_key(token.into())
+        };
+        let logins = [
+            plan("a", Some("1"), Some("jo@example.com")),
+            plan("a", Some("2"), Some("jo@example.com")),
+            plan("a", None, Some("jo@example.com")),
+            plan("a", None, None),
+            Login::api_key("a".into()),
+            Login::api_key("b".into()),
+        ];
+        for (i, one) in logins.iter().enumerate() {
+            for (j, other) in logins.iter().enumerate() {
+                assert_eq!(one.is_same_account(other), i == j, "{one:?} {other:?}");
+            }
+        }
+        assert!(plan("b", Some("1"), None).is_same_account(&logins[0]));
+        assert!(!Login::api_key("hush".into()).owner().contains("hush"));
     }
 }

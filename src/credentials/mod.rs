@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `store.rs` | [`Store`]: the login as requests need it |
-//! | `renew.rs` | one renewal: lock, read again, redeem, write |
+//! | `renew.rs`, `pause.rs` | one renewal: redeem, lock, read again, write; and when not to |
+//! | `resolve.rs` | whose a personal access token is |
 //! | `save.rs` | a new login in the place of the old one; signing out |
 //! | `reader.rs`, `file.rs`, `session.rs`, `claims.rs` | what the file holds |
 //! | `document.rs`, `replace.rs`, `lock.rs`, `location.rs` | changing the file |
@@ -24,9 +25,11 @@ pub mod issuer;
 mod location;
 mod lock;
 mod login;
+mod pause;
 mod reader;
 mod renew;
 mod replace;
+mod resolve;
 mod save;
 mod session;
 pub mod sign_in;

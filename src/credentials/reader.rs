@@ -6,8 +6,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use secrecy::{ExposeSecret as _, SecretString};
+
 use super::error::Error;
-use super::file::parse;
+use super::file::{parse, personal_access_token};
 use super::location::Location;
 use super::session::Session;
 use crate::config::{CodexConfig, Keeper};
@@ -15,8 +17,9 @@ use crate::config::{CodexConfig, Keeper};
 /// Larger files are not logins.
 const LIMIT: u64 = 1 << 20;
 
-/// How long to wait before each further look at a file that may be half-written.
-const PATIENCE: [Duration; 4] = [
+/// How long to wait before each further look at a file that may be half-written, as old versions
+/// of the Codex CLI write it in place.
+pub(super) const HALF_WRITTEN_DELAYS: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(40),
     Duration::from_millis(80),
@@ -93,6 +96,9 @@ impl Reader {
 
     fn unchanged(&self) -> Option<Outcome> {
         let Known { identity, outcome } = self.known()?;
+        if self.location.access_token.is_some() {
+            return Some(outcome);
+        }
         let now = Identity::of(&std::fs::metadata(&self.location.path).ok()?)?;
         (identity? == now).then_some(outcome)
     }
@@ -112,7 +118,7 @@ impl Reader {
 /// Looks until the file is whole, a few times within a short while.
 async fn patiently<F: Future<Output = Known>>(mut look: impl FnMut() -> F) -> Known {
     let mut known = look().await;
-    for wait in PATIENCE {
+    for wait in HALF_WRITTEN_DELAYS {
         match &known.outcome {
             Err(error) if error.may_be_half_written() => tokio::time::sleep(wait).await,
             _ => break,
@@ -127,21 +133,11 @@ pub(super) fn look_once(location: &Location) -> Outcome {
     look(location).outcome
 }
 
-/// [`look_once`], again for a short while if the file is half-written; blocks.
-pub(super) fn look_patiently(location: &Location) -> Outcome {
-    let mut outcome = look_once(location);
-    for wait in PATIENCE {
-        match &outcome {
-            Err(error) if error.may_be_half_written() => std::thread::sleep(wait),
-            _ => break,
-        }
-        outcome = look_once(location);
-    }
-    outcome
-}
-
 /// Reads the file once.
 fn look(location: &Location) -> Known {
+    if let Some(token) = &location.access_token {
+        return Known { identity: None, outcome: of_variable(token) };
+    }
     let path = &location.path;
     match read(path) {
         Ok((identity, content)) => {
@@ -149,6 +145,15 @@ fn look(location: &Location) -> Known {
         }
         Err(error) => Known { identity: None, outcome: Err(explain(error, location)) },
     }
+}
+
+/// The login in the variable. What does not begin like a personal access token is an agent
+/// identity there, by the Codex CLI's rule.
+fn of_variable(token: &SecretString) -> Outcome {
+    if !token.expose_secret().starts_with("at-") {
+        return Err(Error::UnsupportedVariable);
+    }
+    Ok(Arc::new(personal_access_token(token.clone(), Vec::new().into())))
 }
 
 fn read(path: &Path) -> std::io::Result<(Option<Identity>, Vec<u8>)> {
@@ -208,7 +213,6 @@ fn inode(_: &Metadata) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
     use tempfile::TempDir;
 
     use super::*;

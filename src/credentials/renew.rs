@@ -1,7 +1,12 @@
-//! One renewal. It runs in a task of its own, one at a time in this process and, by the lock,
-//! among all processes of this program. The Codex CLI knows no lock, so it may redeem the same
-//! token at the same time: then one of the two is told that the token was used, and finds the
-//! other's in the file.
+//! One renewal. It runs in a task of its own, one at a time in this process and, by a lock, among
+//! all processes of this program.
+//!
+//! 1. The refresh token is redeemed under the [`RenewalLock`] only, as the Codex CLI redeems under
+//!    no lock. Both may redeem the same token: then one of the two is told that it was used, and
+//!    finds the other's successor in the file.
+//! 2. The successor is noted on disk beside the file.
+//! 3. Under the Codex CLI's locks the file is read again. If it still holds the token that was
+//!    redeemed, the successor is put in its place; otherwise the file's set is the newer one.
 
 use std::io;
 use std::sync::Arc;
@@ -16,23 +21,25 @@ use super::document::Document;
 use super::error::Error;
 use super::file::parse;
 use super::issuer::{self, Ended, Tokens};
-use super::location::Places;
-use super::lock::{Lock, NoLock};
-use super::reader::{Outcome, look_patiently};
+use super::location::{Location, Places};
+use super::lock::{CodexLocks, HeldCodexLocks, NoLock, RenewalLock};
+use super::pause::Pause;
+use super::reader::{HALF_WRITTEN_DELAYS, Outcome, look_once};
 use super::replace::{self, Slot, Written};
 use super::session::{Due, Fingerprint, Session};
 use super::store::{Shared, Unsaved};
+use crate::config::CodexConfig;
 
-/// How long to wait before each further look for the tokens that another program has got and is
-/// about to write.
-const LOOKS: [Duration; 6] = [
-    Duration::ZERO,
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-    Duration::from_millis(400),
-    Duration::from_millis(800),
-];
+/// How long to wait for the tokens that another program has got for the same refresh token and is
+/// about to write. The Codex CLI waits up to 5 s for its locks before it writes.
+const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long to wait for them while another program holds the Codex CLI's locks: it is writing, or
+/// it holds them over its request, as this program did until version 0.1.
+const LOCKED_SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How often to look for them.
+const SUCCESSOR_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many times the sign-in service was asked for new tokens since the start, by what came of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,11 +80,21 @@ impl Tally {
     }
 }
 
+/// What came of writing a successor.
+enum Kept {
+    /// It is in the file.
+    Written(Written),
+    /// Somebody has signed in or out meanwhile, and meant it.
+    Superseded,
+    /// It could not be written.
+    Unsaved(io::Error, SecretSlice<u8>),
+}
+
 impl Shared {
     /// Gets a session that is newer than the set `stale`: from the file or from the service.
     pub(super) async fn renew(&self, stale: Fingerprint) -> Outcome {
         let places = self.reader.location().places();
-        let _lock = self.lock(&places).await?;
+        let lock = self.renewal_lock(&places).await?;
         self.finish_interrupted(&places).await;
         self.write_unsaved(&places).await?;
         let disk = self.reader.reload().await?;
@@ -86,37 +103,59 @@ impl Shared {
             tracing::debug!("another program has renewed the login");
             return Ok(disk);
         }
-        if let Some(error) = self.state().ended_for(set) {
-            return Err(error);
-        }
+        self.state().may_renew(set, self.reader.location())?;
         let Some(refresh_token) = &disk.refresh_token else { return Ok(disk) };
-        let slot = blocking(move || Slot::prepare(places))
-            .await
-            .map_err(|error| self.unwritable(error))?;
+        let locks = places.codex_locks.clone();
+        let (slot, locks) =
+            blocking(move || Ok((Slot::prepare(places)?, CodexLocks::open(&locks))))
+                .await
+                .map_err(|error| self.unwritable(error))?;
         let answer = self.issuer.refresh(refresh_token).await;
         self.tally.count(&answer);
         match answer {
-            Ok(tokens) => self.keep(slot, &disk, tokens).await,
+            Ok(tokens) => self.keep(slot, locks, &disk, tokens).await,
             Err(error) => {
                 slot.abandon();
-                let path = self.reader.location().path.clone();
-                let Some(why) = error.ended() else {
-                    self.state().tried = Some((set, Instant::now()));
-                    return Err(Error::NotRenewed { path, cause: Arc::new(error) });
-                };
-                if let Some(newer) = self.written_by_others(&disk, &why).await {
-                    return Ok(newer);
-                }
-                let error = Error::Ended { path, why };
-                self.state().ended = Some((set, error.clone()));
-                Err(error)
+                // Others, who wait for the same set, must not wait for this look as well.
+                drop(lock);
+                self.not_renewed(&disk, &locks, error).await
             }
         }
     }
 
-    pub(super) async fn lock(&self, places: &Places) -> Result<Lock, Error> {
-        Lock::acquire(&places.lock).await.map_err(|error| match error {
-            NoLock::Busy => Error::Busy { lock: places.lock.clone() },
+    /// What to do when the service gives no new tokens for `disk`.
+    async fn not_renewed(
+        &self,
+        disk: &Arc<Session>,
+        locks: &CodexLocks,
+        error: issuer::Error,
+    ) -> Outcome {
+        let (set, location) = (disk.fingerprint(), self.reader.location());
+        let path = location.path.clone();
+        let error = if let Some(why) = error.ended() {
+            if let Some(newer) = self.written_by_others(disk, locks, &why).await {
+                return Ok(newer);
+            }
+            let kept_elsewhere = kept_elsewhere(location).await;
+            Error::Ended { path, why, kept_elsewhere }
+        } else if error.is_refused_country() {
+            Error::RefusedCountry { path }
+        } else {
+            let error = Arc::new(error);
+            let mut state = self.state();
+            state.pause = Some(Pause::after(set, Arc::clone(&error), state.pause.take()));
+            let retry_in = state.pause.as_ref().map(Pause::left).unwrap_or_default();
+            return Err(Error::NotRenewed { path, cause: error, retry_in });
+        };
+        // Told once for each login that has ended: requests that fail by it are told one by one.
+        tracing::warn!(%error, "the login cannot be renewed any more");
+        self.state().ended = Some((set, error.clone()));
+        Err(error)
+    }
+
+    pub(super) async fn renewal_lock(&self, places: &Places) -> Result<RenewalLock, Error> {
+        RenewalLock::acquire(&places.renewal_lock).await.map_err(|error| match error {
+            NoLock::Busy => Error::Busy { lock: places.renewal_lock.clone() },
             NoLock::Io(error) if error.kind() == io::ErrorKind::NotFound => {
                 // There is no folder: reading tells that better.
                 self.reader.peek().err().unwrap_or_else(|| self.unwritable(error))
@@ -131,43 +170,36 @@ impl Shared {
 
     /// Writes the new tokens. From here on until they are on disk a crash loses the login, so
     /// nothing happens in between that is not necessary.
-    async fn keep(&self, mut slot: Slot, old: &Arc<Session>, tokens: Tokens) -> Outcome {
+    async fn keep(
+        &self,
+        mut slot: Slot,
+        locks: CodexLocks,
+        old: &Arc<Session>,
+        tokens: Tokens,
+    ) -> Outcome {
         let answered = Instant::now();
         // Before all else, and without a change of thread: where this fails, so does what follows,
         // which tells it.
         let now = Timestamp::now();
         let _ = slot.note(with_tokens(old.content.expose_secret(), &tokens, now).as_bytes());
         let noted = answered.elapsed();
-        let location = self.reader.location().clone();
-        let (old_session, path) = (Arc::clone(old), location.path.clone());
-        let written = tokio::task::spawn_blocking(move || {
-            let base = match look_patiently(&location) {
-                Ok(disk) if disk.has_same_refresh_token(&old_session) => disk,
-                // Damaged while the service answered: what was there before is better.
-                Err(error) if error.may_be_half_written() => old_session,
-                // Somebody has signed in or out meanwhile, and meant it.
-                Ok(_) | Err(_) => {
-                    slot.abandon();
-                    return Ok(None);
-                }
-            };
-            let content = with_tokens(base.content.expose_secret(), &tokens, now);
-            match slot.commit(content.as_bytes()) {
-                Ok(written) => Ok(Some(written)),
-                Err(error) => Err((error, SecretSlice::from(content.as_bytes().to_vec()))),
-            }
-        })
-        .await
-        .map_err(|error| Error::Unreadable { path, source: Arc::new(io::Error::other(error)) })?;
-        match written {
-            Ok(Some(written)) => {
+        let (location, redeemed) = (self.reader.location().clone(), Arc::clone(old));
+        let kept = blocking(move || {
+            // Before the locks are taken: a disk may be slow.
+            let _ = slot.sync();
+            Ok(put_in_file(slot, &locks, &location, &redeemed, &tokens, now))
+        });
+        match kept.await.map_err(|error| self.unwritable(error))? {
+            Kept::Written(written) => {
                 let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
                 let (noted_us, saved_us) = (micros(noted), micros(answered.elapsed()));
                 tracing::info!(noted_us, saved_us, "renewed the login");
                 self.tell(written);
             }
-            Ok(None) => tracing::warn!("the login was changed by somebody while it was renewed"),
-            Err((error, content)) => {
+            Kept::Superseded => {
+                tracing::warn!("the login was changed by somebody while it was renewed");
+            }
+            Kept::Unsaved(error, content) => {
                 let unsaved = Unsaved { instead_of: old.fingerprint(), content };
                 self.state().unsaved = Some(unsaved);
                 return Err(self.unsaved(error));
@@ -196,21 +228,31 @@ impl Shared {
     /// Writes what could not be written before, unless somebody has signed in meanwhile.
     async fn write_unsaved(&self, places: &Places) -> Result<(), Error> {
         let Some(unsaved) = self.state().unsaved.take() else { return Ok(()) };
-        let disk = self.reader.reload().await;
-        if !disk.is_ok_and(|disk| disk.fingerprint() == unsaved.instead_of) {
-            return Ok(());
-        }
-        let places = places.clone();
-        let (unsaved, written) = tokio::task::spawn_blocking(move || {
+        let (places, location) = (places.clone(), self.reader.location().clone());
+        let written = blocking(move || {
             let content = unsaved.content.expose_secret();
-            let written = Slot::prepare(places).and_then(|slot| slot.commit(content));
-            (unsaved, written)
-        })
-        .await
-        .map_err(|error| self.unwritable(io::Error::other(error)))?;
+            let write = || {
+                let mut slot = Slot::prepare(places.clone())?;
+                slot.note(content)?;
+                slot.sync()?;
+                let locks = CodexLocks::open(&places.codex_locks);
+                let (held, disk) = look_locked(&locks, &location);
+                if !disk.is_ok_and(|disk| disk.fingerprint() == unsaved.instead_of) {
+                    slot.abandon();
+                    return Ok(None);
+                }
+                let written = slot.commit(content)?;
+                drop(held);
+                replace::sync_folder(&places);
+                Ok(Some(written))
+            };
+            let written = write();
+            Ok((written, unsaved))
+        });
+        let (written, unsaved) = written.await.map_err(|error| self.unwritable(error))?;
         match written {
             Ok(written) => {
-                self.tell(written);
+                written.into_iter().for_each(|written| self.tell(written));
                 Ok(())
             }
             Err(error) => {
@@ -226,23 +268,24 @@ impl Shared {
         let (location, places) = (self.reader.location().clone(), places.clone());
         let finished = blocking(move || {
             let Some(content) = replace::unfinished(&places) else { return Ok(None) };
-            let content = SecretSlice::from(content);
-            let Ok(left) = parse(content, &places.spare) else {
+            let Ok(left) = parse(SecretSlice::from(content), &places.spare) else {
                 replace::discard(&places);
                 return Ok(None);
             };
-            let is_successor = match look_patiently(&location) {
-                Ok(disk) => {
-                    disk.is_same_account(&left.login) && disk.last_refresh < left.last_refresh
-                }
+            let locks = CodexLocks::open(&places.codex_locks);
+            let (held, disk) = look_locked(&locks, &location);
+            let is_successor = match disk {
+                Ok(disk) => disk.is_same_account(&left) && disk.last_refresh < left.last_refresh,
                 Err(error) => error.may_be_half_written(),
             };
-            if is_successor {
-                replace::finish(&places, left.content.expose_secret()).map(Some)
-            } else {
+            if !is_successor {
                 replace::discard(&places);
-                Ok(None)
+                return Ok(None);
             }
+            let written = replace::finish(&places, left.content.expose_secret())?;
+            drop(held);
+            replace::sync_folder(&places);
+            Ok(Some(written))
         });
         match finished.await {
             Ok(None) => {}
@@ -256,23 +299,92 @@ impl Shared {
 
     /// What another program has written instead of `spent`, which was refused. It may still be
     /// about to write.
-    async fn written_by_others(&self, spent: &Session, why: &Ended) -> Option<Arc<Session>> {
-        let looks = match why {
-            Ended::Reused | Ended::Refused { .. } => &LOOKS[..],
-            Ended::Expired | Ended::Invalidated => &LOOKS[..1],
-        };
-        for pause in looks {
-            tokio::time::sleep(*pause).await;
+    async fn written_by_others(
+        &self,
+        spent: &Session,
+        locks: &CodexLocks,
+        why: &Ended,
+    ) -> Option<Arc<Session>> {
+        let may_come = matches!(why, Ended::Reused | Ended::Refused { .. });
+        let start = tokio::time::Instant::now();
+        loop {
             let found = self.reader.reload().await.ok();
-            let newer = found.filter(|disk| {
-                !disk.has_same_refresh_token(spent) && disk.is_same_account(&spent.login)
-            });
-            if newer.is_some() {
+            let newer = found
+                .filter(|disk| !disk.has_same_refresh_token(spent) && disk.is_same_account(spent));
+            let is_over = newer.is_some() || !may_come || {
+                let waited = start.elapsed();
+                waited >= LOCKED_SUCCESSOR_TIMEOUT
+                    || (waited >= SUCCESSOR_TIMEOUT && !locks.are_held_by_others())
+            };
+            if is_over {
                 return newer;
             }
+            tokio::time::sleep(SUCCESSOR_POLL_INTERVAL).await;
         }
-        None
     }
+}
+
+/// Puts the successor of `redeemed` in the file, unless the file holds another set by now. Blocks.
+fn put_in_file(
+    slot: Slot,
+    locks: &CodexLocks,
+    location: &Location,
+    redeemed: &Arc<Session>,
+    tokens: &Tokens,
+    now: Timestamp,
+) -> Kept {
+    let places = location.places();
+    let (held, disk) = look_locked(locks, location);
+    let base = match disk {
+        Ok(disk) if disk.has_same_refresh_token(redeemed) => disk,
+        // Damaged while the service answered: what was there before is better.
+        Err(error) if error.may_be_half_written() => Arc::clone(redeemed),
+        Ok(_) | Err(_) => {
+            slot.abandon();
+            return Kept::Superseded;
+        }
+    };
+    let content = with_tokens(base.content.expose_secret(), tokens, now);
+    let written = slot.commit(content.as_bytes());
+    drop(held);
+    match written {
+        Ok(written) => {
+            replace::sync_folder(&places);
+            Kept::Written(written)
+        }
+        Err(error) => Kept::Unsaved(error, SecretSlice::from(content.as_bytes().to_vec())),
+    }
+}
+
+/// What the file holds, with the Codex CLI's locks on it from before it was read. They are not held
+/// while a file that is half-written is waited for. Blocks.
+pub(super) fn look_locked<'a>(
+    locks: &'a CodexLocks,
+    location: &Location,
+) -> (HeldCodexLocks<'a>, Outcome) {
+    for delay in HALF_WRITTEN_DELAYS {
+        let held = locks.acquire();
+        match look_once(location) {
+            Err(error) if error.may_be_half_written() => {
+                drop(held);
+                std::thread::sleep(delay);
+            }
+            outcome => return (held, outcome),
+        }
+    }
+    let held = locks.acquire();
+    let outcome = look_once(location);
+    (held, outcome)
+}
+
+/// Where the Codex CLI keeps its login if that is not in the file, which is then an old one.
+async fn kept_elsewhere(location: &Location) -> Option<String> {
+    if location.keeper != crate::config::Keeper::Codex {
+        return None;
+    }
+    let home = location.codex_home.clone();
+    let read = blocking(move || Ok(CodexConfig::read(&home).credentials_store));
+    read.await.ok().flatten().filter(|store| store != "file")
 }
 
 /// The file with new tokens, those that came, and nothing else changed but the time.
@@ -284,7 +396,7 @@ pub(super) fn with_tokens(file: &[u8], tokens: &Tokens, now: Timestamp) -> Zeroi
     document.into_text()
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))

@@ -3,11 +3,14 @@
 //! A refresh token can be redeemed once. From the answer of the sign-in service until its
 //! successor is on disk, a crash loses the login for the Codex CLI too. Everything that can be
 //! done or can fail is therefore done before the token is redeemed: [`Slot::prepare`] makes the
-//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place.
+//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place. Only the
+//! last is done under the Codex CLI's locks.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
 use std::path::Path;
+
+use secrecy::zeroize::Zeroizing;
 
 use super::location::Places;
 
@@ -20,6 +23,10 @@ pub(super) struct Slot {
     places: Places,
     /// The new file; absent where the folder takes none.
     spare: Option<File>,
+    /// What is in it, in front of the spaces.
+    noted: Zeroizing<Vec<u8>>,
+    /// Whether that is on disk, and nothing else is in the file.
+    is_synced: bool,
     rename: Rename,
 }
 
@@ -57,7 +64,7 @@ impl Slot {
                 return Err(error);
             }
         };
-        Ok(Self { places, spare, rename })
+        Ok(Self { places, spare, noted: Zeroizing::default(), is_synced: false, rename })
     }
 
     /// Hands the new login to the system, beside the old one: from then on [`unfinished`] finds it
@@ -65,19 +72,41 @@ impl Slot {
     /// it keep it valid JSON.
     pub(super) fn note(&mut self, content: &[u8]) -> io::Result<()> {
         let Some(file) = &mut self.spare else { return Ok(()) };
+        // Over the end of what was noted before, which may have been longer.
+        let length = content.len().max(self.noted.len());
+        let mut padded = Zeroizing::new(Vec::with_capacity(length));
+        padded.extend_from_slice(content);
+        padded.resize(length, b' ');
+        self.is_synced = false;
         file.rewind()?;
-        file.write_all(content)
+        file.write_all(&padded)?;
+        padded.truncate(content.len());
+        self.noted = padded;
+        Ok(())
     }
 
-    /// Puts the new login in place. It is on disk when this returns.
+    /// Has what was noted written to the disk, so that [`Slot::commit`] need not wait for it.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.spare else { return Ok(()) };
+        file.set_len(self.noted.len() as u64)?;
+        file.sync_all()?;
+        self.is_synced = true;
+        Ok(())
+    }
+
+    /// Puts the new login in place: the one that was noted and synced takes no more than a rename.
+    /// It survives a crash of the system after [`sync_folder`].
     pub(super) fn commit(mut self, content: &[u8]) -> io::Result<Written> {
-        self.note(content)?;
-        let Some(file) = self.spare.take() else {
+        if self.spare.is_none() {
             overwrite(&self.places.target, content)?;
             return Ok(Written::InPlace);
-        };
-        file.set_len(content.len() as u64)?;
-        file.sync_all()?;
+        }
+        if *self.noted != content {
+            self.note(content)?;
+        }
+        if !self.is_synced {
+            self.sync()?;
+        }
         put_in_place(&self.places, content, self.rename)
     }
 
@@ -137,13 +166,10 @@ fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
 
 fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<Written> {
     match rename(&places.spare, &places.target) {
-        Ok(()) => {
-            sync_folder(places.folder());
-            Ok(Written::Replaced)
-        }
+        Ok(()) => Ok(Written::Replaced),
         Err(error) if cannot_be_replaced(&error) => {
             // Meanwhile the new file is the backup: `unfinished` finds it if this is cut off.
-            sync_folder(places.folder());
+            sync_folder(places);
             overwrite(&places.target, content)?;
             discard(places);
             Ok(Written::InPlace)
@@ -156,7 +182,7 @@ fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<W
 fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).open(path)?;
     let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(ROOM);
-    let mut padded = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(old.max(content.len())));
+    let mut padded = Zeroizing::new(Vec::with_capacity(old.max(content.len())));
     padded.extend_from_slice(content);
     padded.resize(old.max(content.len()), b' ');
     file.write_all(&padded)?;
@@ -167,8 +193,8 @@ fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
 
 /// The name is on disk only with its folder. Not every system can open folders, and where that
 /// fails there is nothing better to do.
-fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
+pub(super) fn sync_folder(places: &Places) {
+    if let Ok(folder) = File::open(places.folder()) {
         let _ = folder.sync_all();
     }
 }
@@ -204,13 +230,16 @@ mod tests {
     #[test]
     fn the_file_is_replaced_by_a_private_one() {
         let (folder, places) = folder();
-        let mut slot = Slot::prepare(places.clone()).unwrap();
-        slot.note(b"new, at first").unwrap();
-        assert!(unfinished(&places).unwrap().starts_with(b"new, at first  "));
-        assert_eq!(fs::read(&places.target).unwrap(), b"old, and quite a bit longer");
-        assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
-        assert_eq!(fs::read(&places.target).unwrap(), b"new");
-        assert_eq!(names(&folder), ["auth.json"]);
+        for noted in ["new, at first", "new"] {
+            let mut slot = Slot::prepare(places.clone()).unwrap();
+            slot.note(noted.as_bytes()).unwrap();
+            assert!(unfinished(&places).unwrap().starts_with(format!("{noted}  ").as_bytes()));
+            slot.sync().unwrap();
+            assert_eq!(unfinished(&places).unwrap(), noted.as_bytes());
+            assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
+            assert_eq!(fs::read(&places.target).unwrap(), b"new");
+            assert_eq!(names(&folder), ["auth.json"]);
+        }
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;

@@ -8,14 +8,15 @@ use super::document::Document;
 use super::error::Error;
 use super::file::{self, parse};
 use super::issuer::{self, Tokens};
+use super::lock::CodexLocks;
 use super::login::Login;
-use super::renew::with_tokens;
+use super::renew::{blocking, look_locked, with_tokens};
 use super::replace::{self, Slot};
 use super::session::Session;
 use super::store::Store;
 
 /// What the sign-in service gave at the end of a sign-in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct NewLogin {
     /// The tokens; all three, or the sign-in would have failed.
     pub(super) tokens: Tokens,
@@ -55,22 +56,23 @@ impl NewDocument {
 impl Store {
     /// Writes a new login as the Codex CLI would.
     pub async fn save(&self, new: &NewLogin) -> Result<(), Error> {
-        let account_id = new.login().account_id;
-        self.write(|old| {
+        let (account_id, now) = (new.login().account_id, Timestamp::now());
+        let NewLogin { tokens, api_key } = new.clone();
+        self.write(move |old| {
             let mut document = Document::parse(old).unwrap_or_default();
             document.set("auth_mode", "chatgpt");
-            match &new.api_key {
+            match &api_key {
                 Some(key) => document.set("OPENAI_API_KEY", key.expose_secret()),
                 None => document.set_null("OPENAI_API_KEY"),
             }
             document.within("tokens", |members| {
-                members.set_tokens(&new.tokens);
+                members.set_tokens(&tokens);
                 match &account_id {
                     Some(id) => members.set("account_id", id),
                     None => members.set_null("account_id"),
                 }
             });
-            document.set("last_refresh", &Timestamp::now().to_string());
+            document.set("last_refresh", &now.to_string());
             document.into_text()
         })
         .await
@@ -88,40 +90,74 @@ impl Store {
     pub async fn save_document(&self, new: &NewDocument) -> Result<(), Error> {
         // It is UTF-8, or it would not have been parsed.
         let text = String::from_utf8_lossy(new.0.content.expose_secret()).into_owned();
-        self.write(|_| Zeroizing::new(text)).await
+        let text = Zeroizing::new(text);
+        self.write(move |_| text.clone()).await
     }
 
     /// Ends the login at the service, as far as that can be, and removes the file. Gives what went
     /// wrong at the service.
     pub async fn sign_out(&self) -> Result<Option<issuer::Error>, Error> {
-        let places = self.shared.reader.location().places();
-        let _lock = self.shared.lock(&places).await?;
-        let session = self.shared.reader.reload().await;
-        let token = session.as_ref().ok().and_then(|session| session.refresh_token.clone());
-        let complaint = match token {
-            Some(token) => self.shared.issuer.revoke(&token).await.err(),
-            None => None,
-        };
-        replace::discard(&places);
-        match std::fs::remove_file(&places.target) {
+        let shared = &self.shared;
+        let places = shared.reader.location().places();
+        let _lock = shared.renewal_lock(&places).await?;
+        let before = shared.reader.reload().await;
+        let complaint = self.revoke(before.as_deref().ok()).await;
+        let location = shared.reader.location().clone();
+        let removed = blocking(move || {
+            let places = location.places();
+            let locks = CodexLocks::open(&places.codex_locks);
+            let (_held, disk) = look_locked(&locks, &location);
+            replace::discard(&places);
+            std::fs::remove_file(&places.target)?;
+            Ok(disk)
+        });
+        match removed.await {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(session.err().unwrap_or_else(|| self.shared.unwritable(error)))
+                Err(before.err().unwrap_or_else(|| shared.unwritable(error)))
             }
-            Err(error) => Err(self.shared.unwritable(error)),
-            Ok(()) => Ok(complaint),
+            Err(error) => Err(shared.unwritable(error)),
+            Ok(disk) => {
+                // Another program may have renewed it while the service was asked.
+                let is_same = |disk: &Session| {
+                    before.as_ref().is_ok_and(|before| before.has_same_refresh_token(disk))
+                };
+                match disk.ok().filter(|disk| !is_same(disk)) {
+                    Some(newer) => Ok(self.revoke(Some(&*newer)).await.or(complaint)),
+                    None => Ok(complaint),
+                }
+            }
         }
     }
 
-    /// Replaces the file by what `change` makes of it.
-    async fn write(&self, change: impl FnOnce(&[u8]) -> Zeroizing<String>) -> Result<(), Error> {
+    async fn revoke(&self, session: Option<&Session>) -> Option<issuer::Error> {
+        self.shared.issuer.revoke(session?.refresh_token.as_ref()?).await.err()
+    }
+
+    /// Replaces the file by what `change` makes of it, and of nothing if there is none.
+    async fn write(
+        &self,
+        change: impl Fn(&[u8]) -> Zeroizing<String> + Send + 'static,
+    ) -> Result<(), Error> {
         let shared = &self.shared;
         let places = shared.reader.location().places();
         make_folder(places.folder()).map_err(|error| shared.unwritable(error))?;
-        let _lock = shared.lock(&places).await?;
-        let old = Zeroizing::new(std::fs::read(&places.target).unwrap_or_default());
-        let content = change(&old);
-        let written = Slot::prepare(places).and_then(|slot| slot.commit(content.as_bytes()));
-        shared.tell(written.map_err(|error| shared.unwritable(error))?);
+        let _lock = shared.renewal_lock(&places).await?;
+        let written = blocking(move || {
+            let changed = || {
+                let old = std::fs::read(&places.target).map(Zeroizing::new).unwrap_or_default();
+                change(&old)
+            };
+            let mut slot = Slot::prepare(places.clone())?;
+            slot.note(changed().as_bytes())?;
+            slot.sync()?;
+            let locks = CodexLocks::open(&places.codex_locks);
+            let held = locks.acquire();
+            let written = slot.commit(changed().as_bytes())?;
+            drop(held);
+            replace::sync_folder(&places);
+            Ok(written)
+        });
+        shared.tell(written.await.map_err(|error| shared.unwritable(error))?);
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 
@@ -15,18 +15,33 @@ const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// How long a token without an end is good for, as in the Codex CLI.
 const AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
-/// Tokens that came this recently are not renewed while they live: whoever issues tokens that end
-/// at once, or refuses new ones, is not asked again for each request.
+/// Tokens that came this recently, or that failed to be renewed, are used as they are: whoever
+/// issues tokens that end at once, or gives no new ones, is not asked again for each request.
 pub(super) const REST: Duration = Duration::from_secs(30);
+
+/// How far this machine's clock may be ahead before tokens are judged by the service's clock, in
+/// seconds.
+const TOLERATED_SKEW: i64 = 5 * 60;
 
 /// What the file holds.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) login: Arc<Login>,
+    /// What kind of bearer it is.
+    pub(super) kind: Kind,
     pub(super) refresh_token: Option<SecretString>,
     pub(super) last_refresh: Option<Timestamp>,
     /// The file's whole content.
     pub(super) content: SecretSlice<u8>,
+}
+
+/// What kind of bearer a login has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The access token of a sign-in, or a key of the platform.
+    Token,
+    /// A personal access token, which says nothing about itself. Nothing renews it.
+    PersonalAccessToken,
 }
 
 /// Tells one set of tokens from another without holding them.
@@ -57,8 +72,13 @@ impl Session {
     }
 
     /// Whether another set belongs to the same account.
-    pub(super) fn is_same_account(&self, other: &Login) -> bool {
-        self.login.account_id == other.account_id
+    pub(super) fn is_same_account(&self, other: &Self) -> bool {
+        self.login.is_same_account(&other.login)
+    }
+
+    /// Whether the account is still to be asked for: the backend wants to be told it.
+    pub(super) fn is_unresolved(&self) -> bool {
+        self.kind == Kind::PersonalAccessToken && self.login.account_id.is_none()
     }
 
     /// Whether another set is renewed by the same token.
@@ -75,6 +95,7 @@ impl Session {
         if self.refresh_token.is_none() {
             return Due::No;
         }
+        let now = self.services_time(now);
         match self.login.expires_at {
             Some(end) if end <= now.as_second() => Due::Ended,
             Some(end) if seconds_until(end, now) <= MARGIN.as_secs() => Due::Soon,
@@ -86,6 +107,29 @@ impl Session {
     /// Whether the tokens came a moment ago.
     pub(super) fn is_new(&self, now: Timestamp) -> bool {
         self.age(now).is_some_and(|age| age < REST)
+    }
+
+    /// Whether the token's end has passed, also of one that nothing renews.
+    pub(super) fn has_expired(&self, now: Timestamp) -> bool {
+        let now = self.services_time(now);
+        self.login.expires_at.is_some_and(|end| end <= now.as_second())
+    }
+
+    /// How far this machine's clock was ahead of the service's when the tokens came, in seconds,
+    /// if it was far: the one wrote `last_refresh` in the moment in which the other one wrote
+    /// `iat`. A clock that is behind needs nothing: the backend refuses what has ended, and an old
+    /// `last_refresh` may also come from a program that does not write it.
+    pub(super) fn clock_skew(&self) -> Option<i64> {
+        let received = self.last_refresh?.as_second();
+        let skew = received.checked_sub(self.login.issued_at?)?;
+        (skew > TOLERATED_SKEW).then_some(skew)
+    }
+
+    /// The time by the service's clock. Where this is wrong, as after somebody has set the clock,
+    /// the backend refuses a token that is taken to live, and it is renewed then.
+    fn services_time(&self, now: Timestamp) -> Timestamp {
+        let skew = SignedDuration::from_secs(self.clock_skew().unwrap_or(0));
+        now.checked_sub(skew).unwrap_or(now)
     }
 
     fn age(&self, now: Timestamp) -> Option<Duration> {
@@ -113,9 +157,11 @@ mod tests {
             email: None,
             fedramp: false,
             expires_at: ends_in.map(|seconds| now.as_second() + seconds),
+            issued_at: None,
         };
         Session {
             login: Arc::new(login),
+            kind: Kind::Token,
             refresh_token: refresh.map(SecretString::from),
             last_refresh: refreshed_ago
                 .map(|ago| Timestamp::from_second(now.as_second() - ago).unwrap()),
@@ -143,6 +189,31 @@ mod tests {
             assert_eq!(due, expected, "{ends_in:?} {refreshed_ago:?}");
             let due = session(ends_in, refreshed_ago, None).due(now);
             assert_eq!(due, Due::No, "nothing renews them");
+        }
+    }
+
+    #[test]
+    fn tokens_are_judged_by_the_clock_that_issued_them() {
+        const HOUR: i64 = 60 * 60;
+        let now = Timestamp::from_second(1_000_000_000).unwrap();
+        // Issued and ending by the service's clock, received and now by this machine's.
+        for (issued_ago, ends_in, received_ago, skew, expected) in [
+            (10, HOUR, 10, None, Due::No),
+            (10 + 290, 0, 10, None, Due::Ended),
+            // The clock is two hours fast: a token for an hour seems to have ended when it comes.
+            (10 + 2 * HOUR, -HOUR, 10, Some(2 * HOUR), Due::No),
+            (3500 + 2 * HOUR, 100 - 2 * HOUR, 3500, Some(2 * HOUR), Due::Soon),
+            (3700 + 2 * HOUR, -100 - 2 * HOUR, 3700, Some(2 * HOUR), Due::Ended),
+            // Two hours slow: the backend will tell that it has ended.
+            (3700 - 2 * HOUR, 2 * HOUR - 100, 3700, None, Due::No),
+            // A login that others have copied here long after it was issued is no clock.
+            (10 * HOUR, HOUR, 10 * HOUR, None, Due::No),
+        ] {
+            let mut session = session(Some(ends_in), Some(received_ago), Some("r"));
+            let login = Arc::get_mut(&mut session.login).unwrap();
+            login.issued_at = Some(now.as_second() - issued_ago);
+            assert_eq!(session.clock_skew(), skew, "{issued_ago} {ends_in} {received_ago}");
+            assert_eq!(session.due(now), expected, "{issued_ago} {ends_in} {received_ago}");
         }
     }
 

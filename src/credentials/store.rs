@@ -1,21 +1,20 @@
 //! The login as requests need it: valid, and renewed when it has to be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared as SharedFuture};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::SecretSlice;
 
 use super::error::Error;
 use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
+use super::pause::Pause;
 use super::reader::{Outcome, Reader};
 use super::renew::{Renewals, Tally};
-use super::session::{Due, Fingerprint, REST, Session};
+use super::session::{Due, Fingerprint, Session};
 use crate::platform::Platform;
+use crate::single_flight::SingleFlight;
 
 /// Where logins come from. Clones share their state.
 #[derive(Debug, Clone)]
@@ -32,6 +31,11 @@ pub struct Status {
     pub last_refresh: Option<Timestamp>,
     /// Whether it can be renewed.
     pub is_renewable: bool,
+    /// Whether its token has ended, by the clock of the service that issued it.
+    pub has_expired: bool,
+    /// How far this machine's clock was ahead of the service's when the login was renewed, in
+    /// seconds, if it was more than five minutes.
+    pub clock_skew: Option<i64>,
 }
 
 /// What all who need the login share.
@@ -40,19 +44,25 @@ pub(super) struct Shared {
     pub(super) reader: Reader,
     pub(super) issuer: Issuer,
     pub(super) tally: Tally,
+    /// Renewals, and questions whose personal access token it is.
+    flights: SingleFlight<Outcome>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// The renewal on its way, if it has not ended.
-    flight: Option<SharedFuture<BoxFuture<'static, Outcome>>>,
-    /// The last set of tokens that has ended for good, and how that is told.
+    /// The last set of tokens that can be renewed no more, and how that is told.
     pub(super) ended: Option<(Fingerprint, Error)>,
-    /// The last set of tokens that could not be renewed, and when that was.
-    pub(super) tried: Option<(Fingerprint, Instant)>,
+    /// The last such set whose access token the backend has refused. It is not sent again.
+    refused: Option<Fingerprint>,
+    /// How long the sign-in service is left alone.
+    pub(super) pause: Option<Pause>,
     /// A login that was renewed and could not be written.
     pub(super) unsaved: Option<Unsaved>,
+    /// The last personal access token whose account was asked for, with its account.
+    pub(super) resolved: Option<(Fingerprint, Arc<Session>)>,
+    /// The last set of tokens for which the log says that the clock is wrong.
+    clock_warned: Option<Fingerprint>,
 }
 
 /// A file's content that has to be written where the set `instead_of` is.
@@ -76,6 +86,7 @@ impl Store {
                 reader,
                 issuer,
                 tally: Tally::default(),
+                flights: SingleFlight::default(),
                 state: Mutex::default(),
             }),
         }
@@ -85,7 +96,19 @@ impl Store {
     /// while it lives.
     pub async fn login(&self) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
-        Ok(Arc::clone(&self.fresh(session).await?.login))
+        Ok(Arc::clone(&self.usable(session).await?.login))
+    }
+
+    /// The login for a request that was made for `prepared`: the current one if it is of the same
+    /// account. If another account has signed in meanwhile, `prepared` itself: the request may hold
+    /// what only the first account can read.
+    pub async fn login_for(&self, prepared: &Arc<Login>) -> Result<Arc<Login>, Error> {
+        let session = self.shared.reader.session().await?;
+        if !session.login.is_same_account(prepared) && !session.is_unresolved() {
+            return Ok(Arc::clone(prepared));
+        }
+        let login = Arc::clone(&self.usable(session).await?.login);
+        Ok(if login.is_same_account(prepared) { login } else { Arc::clone(prepared) })
     }
 
     /// What to use instead of a login that the backend has refused: another one of the same
@@ -93,14 +116,12 @@ impl Store {
     /// nothing better.
     pub async fn rejected(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.reload().await?;
-        if !session.is_same_account(refused) {
-            // Somebody signed in to another account meanwhile. That is for the next request: this
-            // one may hold what only the first account can read.
+        if !session.login.is_same_account(refused) {
+            // Somebody signed in to another account meanwhile. That is for the next request.
             return Ok(Arc::clone(refused));
         }
-        let current = session.login.access_token.expose_secret();
-        if current != refused.access_token.expose_secret() {
-            return Ok(Arc::clone(&self.fresh(session).await?.login));
+        if !session.login.has_same_token(refused) {
+            return Ok(Arc::clone(&self.usable(session).await?.login));
         }
         let now = Timestamp::now();
         // One that ended on its way to the backend was refused for its age.
@@ -109,16 +130,24 @@ impl Store {
             // A newer one would be refused too.
             return Ok(Arc::clone(refused));
         }
-        Ok(Arc::clone(&self.renewed(&session).await?.login))
+        let outcome = self.renewed(&session).await;
+        let mut state = self.shared.state();
+        if outcome.is_err() && state.ended_for(session.fingerprint()).is_some() {
+            state.refused = Some(session.fingerprint());
+        }
+        Ok(Arc::clone(&outcome?.login))
     }
 
     /// What there is to know about the login; nothing is renewed.
     pub async fn status(&self) -> Result<Status, Error> {
         let session = self.shared.reader.session().await?;
+        let session = self.shared.state().resolved_for(&session).unwrap_or(session);
         Ok(Status {
             login: Arc::clone(&session.login),
             last_refresh: session.last_refresh,
             is_renewable: session.refresh_token.is_some(),
+            has_expired: session.has_expired(Timestamp::now()),
+            clock_skew: session.clock_skew(),
         })
     }
 
@@ -134,13 +163,19 @@ impl Store {
 
     /// What may be shown of the login. Does not wait.
     pub fn summary(&self) -> Summary {
-        self.shared.reader.peek().map(|session| Summary::from(&*session.login)).unwrap_or_default()
+        let Ok(session) = self.shared.reader.peek() else { return Summary::default() };
+        let state = self.shared.state();
+        let session = state.resolved_for(&session).unwrap_or(session);
+        let ended = state.unusable(&session).map(|error| error.to_string());
+        Summary { signed_in: ended.is_none(), ended, ..Summary::from(&*session.login) }
     }
 
     /// Whether there is a login that can be used as it is. Does not wait.
     pub fn is_fresh(&self) -> bool {
-        let session = self.shared.reader.peek();
-        session.is_ok_and(|session| session.due(Timestamp::now()) == Due::No)
+        let Ok(session) = self.shared.reader.peek() else { return false };
+        session.due(Timestamp::now()) == Due::No
+            && !session.is_unresolved()
+            && self.shared.state().unusable(&session).is_none()
     }
 
     /// How many renewals there were.
@@ -151,22 +186,32 @@ impl Store {
     /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off
     /// can lose the login.
     pub async fn settle(&self) {
-        let flight = self.shared.state().flight.clone();
-        if let Some(flight) = flight {
+        if let Some(flight) = self.shared.flights.under_way() {
             let _ = flight.await;
         }
         let unsaved = self.shared.state().unsaved.as_ref().map(|unsaved| unsaved.instead_of);
         if let Some(stale) = unsaved {
-            let _ = self.flight(stale).await;
+            let _ = self.renew(stale).await;
         }
     }
 
     /// A session that can be used: this one, or a renewed one.
-    async fn fresh(&self, session: Arc<Session>) -> Outcome {
-        let now = Timestamp::now();
+    async fn usable(&self, session: Arc<Session>) -> Outcome {
+        if session.is_unresolved() {
+            return self.resolved(session).await;
+        }
+        let (now, set) = (Timestamp::now(), session.fingerprint());
+        if let Some(error) = self.shared.state().unusable(&session) {
+            return Err(error);
+        }
         match session.due(now) {
-            Due::No => Ok(session),
-            Due::Soon if self.may_rest(&session, now) => Ok(session),
+            Due::No => {
+                if let Some(skew) = session.clock_skew() {
+                    self.warn_of_clock(set, Some(skew));
+                }
+                Ok(session)
+            }
+            Due::Soon if self.may_wait(&session, now) => Ok(session),
             Due::Soon => match self.renewed(&session).await {
                 Ok(renewed) => Ok(renewed),
                 Err(error) => {
@@ -174,47 +219,88 @@ impl Store {
                     Ok(session)
                 }
             },
+            // No token ends so soon after it came: the clock is wrong, and the next one would seem
+            // to have ended too. Whether this one is good is for the backend to say.
+            Due::Ended if session.is_new(now) => {
+                self.warn_of_clock(set, session.clock_skew());
+                Ok(session)
+            }
             Due::Ended => self.renewed(&session).await,
         }
     }
 
-    /// Whether a session that lives was renewed, or tried to be, only a moment ago.
-    fn may_rest(&self, session: &Session, now: Timestamp) -> bool {
+    fn warn_of_clock(&self, set: Fingerprint, ahead_secs: Option<i64>) {
+        if self.shared.state().clock_warned.replace(set) != Some(set) {
+            tracing::warn!(
+                ahead_secs,
+                "the clock of this machine is wrong: by it, the login had ended when it came; set \
+                 the clock"
+            );
+        }
+    }
+
+    /// Whether a session that lives need not be renewed now: it was, or it was tried, only a moment
+    /// ago.
+    fn may_wait(&self, session: &Session, now: Timestamp) -> bool {
         let state = self.shared.state();
-        let fingerprint = session.fingerprint();
-        let is_tried = |(tried, at): &(_, Instant)| *tried == fingerprint && at.elapsed() < REST;
+        let set = session.fingerprint();
+        let is_tried = |pause: &Pause| pause.set == set && pause.is_new();
         state.unsaved.is_none()
             && (session.is_new(now)
-                || state.tried.as_ref().is_some_and(is_tried)
-                || state.ended.as_ref().is_some_and(|(ended, _)| *ended == fingerprint))
+                || state.pause.as_ref().is_some_and(is_tried)
+                || state.may_renew(set, self.location()).is_err())
     }
 
     async fn renewed(&self, stale: &Session) -> Outcome {
         let stale = stale.fingerprint();
-        if let Some(error) = self.shared.state().ended_for(stale) {
-            return Err(error);
+        if self.shared.state().unsaved.is_none() {
+            self.shared.state().may_renew(stale, self.location())?;
         }
-        self.flight(stale).await
+        self.renew(stale).await
     }
 
-    /// The renewal on its way, a new one if there is none.
-    fn flight(&self, old: Fingerprint) -> SharedFuture<BoxFuture<'static, Outcome>> {
-        let mut state = self.shared.state();
-        let on_its_way = state.flight.take().filter(|flight| flight.peek().is_none());
-        let flight = on_its_way.unwrap_or_else(|| {
+    /// A session newer than the set `stale`, from the renewal that is under way or else a new one.
+    async fn renew(&self, stale: Fingerprint) -> Outcome {
+        let start = || {
             let shared = Arc::clone(&self.shared);
-            let path = self.shared.reader.location().path.clone();
-            // A task of its own, so that it outlives a caller who goes away.
-            let task = tokio::spawn(async move { shared.renew(old).await });
-            let outcome = task.map(|joined| {
-                joined.unwrap_or_else(|error| {
-                    Err(Error::Unreadable { path, source: Arc::new(std::io::Error::other(error)) })
-                })
-            });
-            outcome.boxed().shared()
-        });
-        state.flight = Some(flight.clone());
-        flight
+            self.shared.flights.join_or_start(|| async move { shared.renew(stale).await })
+        };
+        let (flight, is_own) = start();
+        let outcome = flight.await;
+        let is_stale = |session: &Session| session.fingerprint() == stale;
+        match outcome {
+            // It was for an older set, of which `stale` is the successor.
+            Ok(Ok(session)) if !is_own && is_stale(&session) => match start().0.await {
+                Ok(outcome) => outcome,
+                Err(aborted) => Err(self.aborted(aborted)),
+            },
+            Ok(outcome) => outcome,
+            Err(aborted) => Err(self.aborted(aborted)),
+        }
+    }
+
+    /// A personal access token with its account, which is asked for once.
+    async fn resolved(&self, session: Arc<Session>) -> Outcome {
+        let set = session.fingerprint();
+        {
+            let state = self.shared.state();
+            if let Some(resolved) = state.resolved_for(&session) {
+                return Ok(resolved);
+            }
+            state.may_resolve(set, self.location())?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let work = || async move { shared.resolve(session).await };
+        let (flight, _) = self.shared.flights.join_or_start(work);
+        match flight.await {
+            Ok(outcome) => outcome,
+            Err(aborted) => Err(self.aborted(aborted)),
+        }
+    }
+
+    fn aborted(&self, error: crate::single_flight::Aborted) -> Error {
+        let source = Arc::new(std::io::Error::other(error));
+        Error::Unreadable { path: self.location().path.clone(), source }
     }
 }
 
@@ -225,8 +311,60 @@ impl Shared {
 }
 
 impl State {
-    /// How it is told that this set of tokens has ended, if it has.
-    pub(super) fn ended_for(&self, set: Fingerprint) -> Option<Error> {
+    /// How it is told that this set of tokens can be renewed no more, if that is so.
+    fn ended_for(&self, set: Fingerprint) -> Option<Error> {
         self.ended.as_ref().filter(|(ended, _)| *ended == set).map(|(_, error)| error.clone())
+    }
+
+    /// Why this session is of no more use, if that is known.
+    fn unusable(&self, session: &Session) -> Option<Error> {
+        let set = session.fingerprint();
+        let ended = self.ended_for(set)?;
+        let is_dead = self.refused == Some(set)
+            || session.refresh_token.is_none()
+            || session.due(Timestamp::now()) == Due::Ended;
+        is_dead.then_some(ended)
+    }
+
+    /// Whether the sign-in service may be asked for a successor of this set now.
+    pub(super) fn may_renew(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
+        if let Some(error) = self.ended_for(set) {
+            return Err(error);
+        }
+        match self.pause_for(set) {
+            None => Ok(()),
+            Some(pause) => Err(Error::NotRenewed {
+                path: location.path.clone(),
+                cause: Arc::clone(&pause.cause),
+                retry_in: pause.left(),
+            }),
+        }
+    }
+
+    /// Whether the sign-in service may be asked whose personal access token this is.
+    fn may_resolve(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
+        if let Some(error) = self.ended_for(set) {
+            return Err(error);
+        }
+        match self.pause_for(set) {
+            None => Ok(()),
+            Some(pause) => Err(Error::UnknownAccount {
+                place: location.place(),
+                cause: Arc::clone(&pause.cause),
+                retry_in: pause.left(),
+            }),
+        }
+    }
+
+    fn pause_for(&self, set: Fingerprint) -> Option<&Pause> {
+        self.pause.as_ref().filter(|pause| pause.set == set && !pause.left().is_zero())
+    }
+
+    fn resolved_for(&self, session: &Session) -> Option<Arc<Session>> {
+        if !session.is_unresolved() {
+            return None;
+        }
+        let (set, resolved) = self.resolved.as_ref()?;
+        (*set == session.fingerprint()).then(|| Arc::clone(resolved))
     }
 }

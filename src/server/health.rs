@@ -23,6 +23,9 @@ struct Details {
     /// Whether there is a login to use; the backend decides whether it is good.
     credentials: bool,
     simulated: bool,
+    /// Why the login is of no more use, and what to do, if that has been found out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_error: Option<String>,
     /// Content is being written, where, and until when; nothing if it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     capture: Option<Status>,
@@ -35,11 +38,12 @@ pub(super) async fn health(
     let details = match caller {
         Caller::Stranger => None,
         Caller::Known => {
-            let simulated = app.0.account.is_simulated();
+            let (simulated, login) = (app.0.account.is_simulated(), app.0.account.summary());
             Some(Details {
                 version: env!("CARGO_PKG_VERSION"),
-                credentials: simulated || app.0.account.summary().signed_in,
+                credentials: simulated || login.signed_in,
                 simulated,
+                login_error: login.ended,
                 capture: Some(app.0.capture.status()).filter(|status| *status != Status::Off),
             })
         }

@@ -109,18 +109,6 @@ impl Account {
         }
     }
 
-    /// Which API answers, and whose sealed reasoning it is; empty if nobody is signed in.
-    async fn standing(&self) -> (Platform, String) {
-        match self {
-            Self::Simulated => (Platform::Codex, "simulated".to_owned()),
-            Self::ApiKey => (Platform::Public, "key".to_owned()),
-            Self::SignedIn(store) => match store.login().await {
-                Ok(login) => (login.platform, login.account_id.clone().unwrap_or_default()),
-                Err(_) => (store.platform(), String::new()),
-            },
-        }
-    }
-
     /// Whether the backend can be asked at once, and there is something to gain by it.
     fn is_ready(&self) -> bool {
         match self {

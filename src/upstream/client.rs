@@ -8,8 +8,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
 use reqwest::{Request, Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -21,6 +20,7 @@ use crate::credentials::{self, Login, Store};
 use crate::limits::{self, Limits, Reporter, Source};
 use crate::platform::Platform;
 use crate::responses::error::{Body, Report};
+use crate::retry_after;
 
 use super::admission::Admission;
 use super::circuit::Breaker;
@@ -46,6 +46,15 @@ pub trait Logins: Send + Sync {
     /// The login that is valid now.
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
 
+    /// The login for a request that was made for `prepared`: the current one of the same account,
+    /// `prepared` itself if another account has signed in meanwhile.
+    fn login_for<'a>(
+        &'a self,
+        prepared: &'a Arc<Login>,
+    ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
+        std::future::ready(Ok(Arc::clone(prepared))).boxed()
+    }
+
     /// What to use instead of a login that the backend has refused; the same one again if there
     /// is nothing else.
     fn rejected<'a>(
@@ -59,6 +68,13 @@ pub trait Logins: Send + Sync {
 impl Logins for Store {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         Store::login(self).boxed()
+    }
+
+    fn login_for<'a>(
+        &'a self,
+        prepared: &'a Arc<Login>,
+    ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
+        Store::login_for(self, prepared).boxed()
     }
 
     fn rejected<'a>(
@@ -103,6 +119,8 @@ pub struct Client {
 
 /// A call that is sent.
 struct Outgoing<'a> {
+    /// The login that the body was made for.
+    login: &'a Arc<Login>,
     body: &'a Payload,
     conversation: Uuid,
     turn_state: Option<&'a str>,
@@ -206,18 +224,28 @@ impl Client {
         conversation: Uuid,
         turn_state: Option<&str>,
     ) -> Result<Events, Failure> {
-        self.respond_taped(&body.into(), conversation, turn_state, None).await
+        let login = self.login().await?;
+        self.respond_taped(&login, &body.into(), conversation, turn_state, None).await
     }
 
-    /// The same, with what is sent and what comes noted on the `tape`.
+    /// The login that is valid now. A request is made for one login, and sent with that or a newer
+    /// one of the same account.
+    pub async fn login(&self) -> Result<Arc<Login>, Failure> {
+        Ok(self.logins.login().await?)
+    }
+
+    /// The same for a `body` that was made for this login, perhaps a while ago, with what is sent
+    /// and what comes noted on the `tape`.
     pub async fn respond_taped(
         &self,
+        login: &Arc<Login>,
         body: &Payload,
         conversation: Uuid,
         turn_state: Option<&str>,
         tape: Option<&Tape>,
     ) -> Result<Events, Failure> {
         let call = Outgoing {
+            login,
             body,
             conversation,
             turn_state,
@@ -235,12 +263,12 @@ impl Client {
     /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
     /// it so.
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), Failure> {
-        let login = self.logins.login().await?;
+        let login = self.logins.login_for(call.login).await?;
         let packed = self.packing.pack(call.body, &login).await;
         let answer = self.sent(call, packed.as_ref(), login).await;
         match &answer {
             Err(failure) if packed.is_some() && self.packing.is_to_blame(failure) => {
-                self.sent(call, None, self.logins.login().await?).await
+                self.sent(call, None, self.logins.login_for(call.login).await?).await
             }
             _ => answer,
         }
@@ -403,28 +431,10 @@ async fn accepted(response: Response, tape: Option<&CallTape>) -> Result<Respons
             report,
             head: Head::new(&headers),
             ray,
-            retry_after: retry_after(&headers, Timestamp::now()),
+            retry_after: retry_after::read(&headers, Timestamp::now()),
         }))),
         _ => Err(Failure::Blocked { status, ray }),
     }
-}
-
-/// How long the headers ask to wait: in milliseconds, which OpenAI's services give, in seconds, or
-/// until a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let number = |text: String| text.trim().parse::<f64>().ok();
-    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
-    let millis = text(headers, "retry-after-ms").and_then(number);
-    if let Some(wait) = millis.and_then(|millis| seconds(millis / 1000.0)) {
-        return Some(wait);
-    }
-    let text = text(headers, RETRY_AFTER.as_str())?;
-    if let Some(wait) = number(text.clone()) {
-        return seconds(wait);
-    }
-    let date = rfc2822::parse(text.trim()).ok()?.timestamp();
-    // One that has passed asks for nothing.
-    Some(date.duration_since(now).try_into().unwrap_or(Duration::ZERO))
 }
 
 /// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to

@@ -18,8 +18,9 @@ async fn child() {
         return;
     };
     let store = Store::new(Location::shared(home.as_ref()), issuer(&base));
+    let mut login = store.login().await.unwrap();
     loop {
-        store.login().await.unwrap();
+        login = store.rejected(&login).await.unwrap();
     }
 }
 
@@ -89,8 +90,9 @@ async fn the_moment_between_answer_and_write_is_short() {
     let _log = tracing::subscriber::set_default(subscriber);
     let store = home.store(&service);
     let start = Instant::now();
-    for _ in 0..200 {
-        store.login().await.unwrap();
+    let mut login = store.login().await.unwrap();
+    for _ in 1..200 {
+        login = store.rejected(&login).await.unwrap();
     }
     let each = start.elapsed() / 200;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

@@ -19,6 +19,9 @@ use tokio::net::TcpListener;
 
 use crate::common::{EXPIRED, Home, Service, account, document};
 
+/// What is in a home after a renewal.
+const FILES: [&str; 4] = ["auth.json", "auth.json.codex-proxy.lock", "auth.json.lock", "auth.lock"];
+
 fn bearer(login: &Login) -> &str {
     login.access_token.expose_secret()
 }
@@ -116,7 +119,7 @@ async fn only_the_tokens_and_the_time_change_in_the_file() {
         expected = expected.replace(&before, new["tokens"][name].as_str().unwrap());
     }
     assert_eq!(text.trim_end(), expected);
-    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+    assert_eq!(home.names(), FILES);
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
@@ -240,28 +243,176 @@ async fn a_failed_renewal_leaves_the_old_login_in_use_while_it_lives() {
         }
         assert_eq!(service.handle.calls().len(), before + 1, "the service is left alone a while");
     }
-    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+    assert_eq!(home.names(), FILES);
+}
+
+/// A service that fails is asked once for a while, by all requests together, and each of them is
+/// told when to come back.
+#[tokio::test]
+async fn a_service_that_fails_is_left_alone_for_a_while() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    for (failure, told, least, most) in [
+        (Failure::ServerError, "HTTP 500", 0, 2),
+        (Failure::Cloudflare, "Cloudflare", 0, 2),
+        (Failure::RateLimited, "Too many requests", 0, 2),
+        (Failure::RateLimitedFor90s, "Too many requests", 88, 90),
+        (Failure::Unparseable, "cannot be read", 0, 2),
+    ] {
+        let store = home.store(&service);
+        let before = service.handle.calls().len();
+        service.handle.fail_next(failure);
+        for _ in 0..20 {
+            let error = store.login().await.unwrap_err();
+            assert!(error.is_transient(), "{failure:?}");
+            assert!(error.to_string().contains(told), "{failure:?}: {error}");
+            let wait = error.retry_in().unwrap().as_secs();
+            assert!((least..=most).contains(&wait), "{failure:?}: {wait} s");
+        }
+        assert_eq!(service.handle.calls().len(), before + 1, "{failure:?}");
+        // What somebody else has written meanwhile is used at once.
+        let new = service.handle.sign_in(&account());
+        home.write(&document(&new, "2026-01-02T00:00:00Z"));
+        assert_eq!(bearer(&store.login().await.unwrap()), new.access_token);
+        service.handle.set_token_life(EXPIRED);
+        home.write(&document(&service.handle.sign_in(&account()), "2026-01-02T00:00:00Z"));
+        service.handle.set_token_life(Duration::from_secs(3600));
+    }
 }
 
 #[tokio::test]
-async fn what_can_pass_is_tried_again_once_the_login_has_ended() {
+async fn after_the_pause_the_service_is_asked_again() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
     let home = Home::with(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     let store = home.store(&service);
-    for (failure, told) in [
-        (Failure::ServerError, "HTTP 500"),
-        (Failure::Cloudflare, "Cloudflare"),
-        (Failure::RateLimited, "Too many requests"),
-        (Failure::Unparseable, "cannot be read"),
-    ] {
-        service.handle.fail_next(failure);
-        let error = store.login().await.unwrap_err();
-        assert!(error.is_transient(), "{failure:?}");
-        assert!(error.to_string().contains(told), "{failure:?}: {error}");
-    }
+    service.handle.fail_next(Failure::ServerError);
+    let error = store.login().await.unwrap_err();
+    tokio::time::sleep(error.retry_in().unwrap()).await;
     store.login().await.unwrap();
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+#[tokio::test]
+async fn a_refused_country_is_final_until_the_login_changes() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    let store = home.store(&service);
+    service.handle.fail_next(Failure::Country);
+    for _ in 0..20 {
+        let error = store.login().await.unwrap_err();
+        assert!(matches!(error, Error::RefusedCountry { .. }), "{error}");
+    }
+    assert_eq!(service.handle.calls().len(), 1);
+    let new = service.handle.sign_in(&account());
+    home.write(&document(&new, "2026-01-02T00:00:00Z"));
+    assert_eq!(bearer(&store.login().await.unwrap()), new.access_token);
+}
+
+/// The first caller goes away, and nobody looks at the result of the renewal that fails.
+#[tokio::test]
+async fn a_failure_that_nobody_waited_for_is_not_told_later() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    service.handle.set_token_life(Duration::from_secs(3600));
+    service.handle.set_delay(Duration::from_millis(100));
+    service.handle.fail_next(Failure::ServerError);
+    let store = home.store(&service);
+    let left = tokio::time::timeout(Duration::from_millis(30), store.login()).await;
+    assert!(left.is_err());
+    while store.renewals().failed == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The pause after the failure.
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    let login = store.login().await.unwrap();
+    assert!(service.handle.accepts(bearer(&login)));
+}
+
+/// By a clock that is ahead, every token has ended when it comes.
+#[tokio::test]
+async fn a_token_that_came_a_moment_ago_is_used_whatever_the_clock_says() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::new();
+    let seemingly_ended = service.handle.sign_in(&account());
+    home.write(&document(&seemingly_ended, &jiff::Timestamp::now().to_string()));
+    let store = home.store(&service);
+    for _ in 0..3 {
+        assert_eq!(bearer(&store.login().await.unwrap()), seemingly_ended.access_token);
+    }
+    assert_eq!(service.handle.calls(), []);
+    // If the backend refuses it, it is renewed nevertheless.
+    let refused = store.login().await.unwrap();
+    assert_ne!(bearer(&store.rejected(&refused).await.unwrap()), seemingly_ended.access_token);
+    assert_eq!(service.handle.redemptions(), 1);
+}
+
+/// A login whose renewal is refused for good is not sent again once the backend has refused it.
+#[tokio::test]
+async fn a_dead_login_is_not_sent_again_until_it_changes() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let store = home.store(&service);
+    let login = store.login().await.unwrap();
+    assert!(store.summary().signed_in);
+    service.handle.fail_next(Failure::Invalidated);
+    store.rejected(&login).await.unwrap_err();
+    for _ in 0..3 {
+        let error = store.login().await.unwrap_err();
+        assert!(matches!(error, Error::Ended { why: Ended::Invalidated, .. }), "{error}");
+        let summary = store.summary();
+        assert!(!summary.signed_in && !store.is_fresh());
+        assert!(summary.ended.unwrap().contains("run `codex-proxy login`"));
+    }
+    assert_eq!(service.handle.calls().len(), 1);
+    let new = service.handle.sign_in(&account());
+    home.write(&document(&new, "2026-01-02T00:00:00Z"));
+    assert_eq!(bearer(&store.login().await.unwrap()), new.access_token);
+    assert!(store.summary().signed_in);
+}
+
+#[tokio::test]
+async fn a_request_goes_on_with_the_account_that_it_was_made_for() {
+    let service = Service::start().await;
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let store = home.store(&service);
+    let prepared = store.login().await.unwrap();
+    // A newer token of the same account is taken.
+    let newer = service.handle.sign_in(&account());
+    home.write(&document(&newer, "2026-01-02T00:00:00Z"));
+    assert_eq!(bearer(&store.login_for(&prepared).await.unwrap()), newer.access_token);
+    // One of another account, and a key, are not.
+    let mut other =
+        document(&service.handle.sign_in(&Account::new("account-2")), "2026-01-02T00:00:00Z");
+    other["tokens"]["account_id"] = "account-2".into();
+    let key = serde_json::json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"});
+    for file in [other, key] {
+        home.write(&file);
+        assert_eq!(bearer(&store.login_for(&prepared).await.unwrap()), bearer(&prepared));
+    }
+    // Without any login there is none to go on with.
+    std::fs::remove_file(home.file()).unwrap();
+    store.login_for(&prepared).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_stale_file_beside_the_keyring_is_named() {
+    let service = Service::start().await;
+    service.handle.set_token_life(EXPIRED);
+    let home = Home::with(&service.handle.sign_in(&account()));
+    let config = "cli_auth_credentials_store = \"keyring\"";
+    std::fs::write(home.path().join("config.toml"), config).unwrap();
+    service.handle.fail_next(Failure::Expired);
+    let error = home.store(&service).login().await.unwrap_err().to_string();
+    assert!(error.contains("in the system's keyring") && error.contains(config), "{error}");
+    assert!(error.contains("the file is an old one"), "{error}");
 }
 
 #[tokio::test]
@@ -331,7 +482,7 @@ async fn a_sign_in_while_the_service_thinks_is_not_overwritten() {
     });
     assert_eq!(bearer(&login.unwrap()), new.access_token);
     assert_eq!(home.read()["tokens"]["access_token"], *new.access_token);
-    assert_eq!(home.names(), ["auth.json", "auth.json.lock"]);
+    assert_eq!(home.names(), FILES);
 }
 
 #[tokio::test]

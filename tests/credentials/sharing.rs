@@ -1,7 +1,6 @@
-//! Two daemons and the Codex CLI on one login: nobody is ever signed out, and nobody but the CLI
-//! writes a file that is half there.
+//! Two daemons and the Codex CLI on one login: nobody is ever signed out, and nobody sees a file that
+//! is half there.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -25,6 +24,8 @@ struct Tally {
     torn_reads: AtomicUsize,
     cli_redeemed: AtomicUsize,
     cli_came_late: AtomicUsize,
+    cli_dropped_tokens: AtomicUsize,
+    cli_signed_out: AtomicUsize,
 }
 
 fn count(counter: &AtomicUsize) {
@@ -37,7 +38,7 @@ async fn daemon(store: Store, service: SignInService, tally: Arc<Tally>, over: A
         let login = store.login().await.expect("signed in");
         // It may end on the way; then the next one is good.
         if !service.accepts(login.access_token.expose_secret()) {
-            let login = store.login().await.expect("signed in");
+            let login = store.rejected(&login).await.expect("signed in");
             assert!(service.accepts(login.access_token.expose_secret()));
         }
         count(&tally.uses);
@@ -50,10 +51,21 @@ fn lives(file: &Value) -> bool {
     end.unwrap() > jiff::Timestamp::now().as_second()
 }
 
-/// What the Codex CLI does: no lock, and the file truncated and written in place. Here it takes
-/// its time in between.
-async fn codex_cli(home: Arc<Home>, base: String, tally: Arc<Tally>, over: Arc<AtomicBool>) {
+/// What the Codex CLI does (seen with 0.171): it redeems without a lock, then takes `auth.lock` and
+/// `auth.json.lock`, for which it waits up to 5 s before it drops the new tokens, reads the file
+/// again, merges, and replaces it. One that was refused reads the file again.
+async fn codex_cli(
+    home: Arc<Home>,
+    service: SignInService,
+    base: String,
+    tally: Arc<Tally>,
+    over: Arc<AtomicBool>,
+) {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let lock_file = |name: &str| {
+        let path = home.path().join(name);
+        std::fs::File::options().create(true).truncate(false).write(true).open(path).unwrap()
+    };
     let read = || {
         let content = std::fs::read(home.file()).unwrap();
         serde_json::from_slice::<Value>(&content).ok().or_else(|| {
@@ -81,23 +93,45 @@ async fn codex_cli(home: Arc<Home>, base: String, tally: Arc<Tally>, over: Arc<A
             let refusal: Value = answer.json().await.unwrap();
             assert_eq!(refusal["error"]["code"], "refresh_token_reused");
             count(&tally.cli_came_late);
+            // It adopts the set of another program if that is there within a moment.
+            let spent = file["tokens"]["refresh_token"].as_str().unwrap().to_owned();
+            let start = std::time::Instant::now();
+            while read().is_none_or(|file| file["tokens"]["refresh_token"] == *spent) {
+                if start.elapsed() > Duration::from_secs(5) {
+                    count(&tally.cli_signed_out);
+                    break;
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
             continue;
         }
         let tokens: Value = answer.json().await.unwrap();
-        sleep(Duration::from_millis(random(40))).await;
+        let (first, second) = (lock_file("auth.lock"), lock_file("auth.json.lock"));
+        let first = tokio::task::spawn_blocking(move || first.lock().map(|()| first));
+        let first = first.await.unwrap().unwrap();
+        let start = std::time::Instant::now();
+        while second.try_lock().is_err() {
+            if start.elapsed() > Duration::from_secs(5) {
+                count(&tally.cli_dropped_tokens);
+                break;
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(Duration::from_millis(random(10))).await;
         let Some(mut file) = read() else { panic!("the file is torn before it is merged") };
         for name in ["id_token", "access_token", "refresh_token"] {
             file["tokens"][name] = tokens[name].clone();
         }
         file["last_refresh"] = jiff::Timestamp::now().to_string().into();
         let text = serde_json::to_string_pretty(&file).unwrap();
-        let mut written = std::fs::File::create(home.file()).unwrap();
-        sleep(Duration::from_millis(random(10))).await;
-        let (first, second) = text.split_at(text.len() / 2);
-        written.write_all(first.as_bytes()).unwrap();
-        sleep(Duration::from_millis(random(10))).await;
-        written.write_all(second.as_bytes()).unwrap();
-        count(&tally.cli_redeemed);
+        let temporary = home.path().join(format!(".auth-{:06}", random(1_000_000)));
+        std::fs::write(&temporary, text).unwrap();
+        std::fs::rename(&temporary, home.file()).unwrap();
+        drop((first, second));
+        let token = tokens["refresh_token"].as_str().unwrap();
+        if service.is_redeemable(token) {
+            count(&tally.cli_redeemed);
+        }
     }
 }
 
@@ -114,9 +148,13 @@ async fn nobody_is_signed_out_by_sharing() {
         let store = home.store(&service);
         users.spawn(daemon(store, service.handle.clone(), Arc::clone(&tally), Arc::clone(&over)));
     }
-    let cli =
-        codex_cli(Arc::clone(&home), service.base.clone(), Arc::clone(&tally), Arc::clone(&over));
-    users.spawn(cli);
+    users.spawn(codex_cli(
+        Arc::clone(&home),
+        service.handle.clone(),
+        service.base.clone(),
+        Arc::clone(&tally),
+        Arc::clone(&over),
+    ));
     sleep(Duration::from_secs(seconds)).await;
     over.store(true, Ordering::Relaxed);
     while let Some(user) = users.join_next().await {
@@ -127,7 +165,9 @@ async fn nobody_is_signed_out_by_sharing() {
         "{seconds} s: {tally:?}, {} redemptions, {reused} came late",
         service.handle.redemptions()
     );
-    assert_eq!(tally.torn_reads.load(Ordering::Relaxed), 0);
+    for never in [&tally.torn_reads, &tally.cli_dropped_tokens, &tally.cli_signed_out] {
+        assert_eq!(never.load(Ordering::Relaxed), 0, "{tally:?}");
+    }
     assert!(tally.uses.load(Ordering::Relaxed) > 10);
     assert!(service.handle.redemptions() > 1);
     let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
@@ -154,8 +194,9 @@ async fn no_reader_sees_half_a_file() {
         }
     });
     let store = home.store(&service);
-    for _ in 0..200 {
-        store.login().await.unwrap();
+    let mut login = store.login().await.unwrap();
+    for _ in 1..200 {
+        login = store.rejected(&login).await.unwrap();
     }
     over.store(true, Ordering::Relaxed);
     let reads: usize = reader.join().unwrap();

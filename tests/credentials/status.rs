@@ -195,30 +195,50 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
 }
 
-#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_daemon_that_is_told_to_stop_finishes_the_renewal_first() {
+async fn an_ended_login_looks_like_it_everywhere() {
     let (simulator, base) = simulator().await;
     let service = simulator.issuer();
-    service.set_token_life(std::time::Duration::ZERO);
     let home = Home::with(&service.sign_in(&account()));
-    service.set_delay(std::time::Duration::from_millis(500));
     let mut daemon = Daemon::start(&home, &base).await;
-    // The client that causes the renewal leaves.
-    let patience = std::time::Duration::from_millis(100);
-    tokio::time::timeout(patience, daemon.complete()).await.unwrap_err();
-    let spare = home.path().join(".auth.json.new");
-    while !spare.exists() {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    assert_eq!(daemon.complete().await.0, 200);
+    let of_daemon = |arguments: &[&str]| {
+        let mut command = command(&home, &base, arguments);
+        command.env("CODEX_PROXY_SERVER_LISTEN", daemon.base.strip_prefix("http://").unwrap());
+        Program::of(command).end()
+    };
+    of_daemon(&["health"]).with(0, "signed in");
+    of_daemon(&["status"]).with(0, "renewed by itself");
+
+    service.expire_access_tokens();
+    service.fail_next(codex_proxy::simulator::issuer::Failure::Invalidated);
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let (status, body) = daemon.complete().await;
+        assert_eq!(status, 401, "{body}");
+        assert!(body.contains("codex-proxy login"), "{body}");
+        calls.push(simulator.log().exchanges().len());
     }
-    let process = daemon.child.id().to_string();
-    assert!(
-        std::process::Command::new("kill").args(["-TERM", &process]).status().unwrap().success()
-    );
-    assert!(daemon.child.wait().unwrap().success());
-    assert_eq!(service.redemptions(), 1);
-    let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
-    assert!(service.is_redeemable(&token));
-    assert!(!spare.exists());
-    crate::program::assert_clean(&daemon.log.join().unwrap());
+    assert_eq!(calls[0], calls[2], "the dead token is not sent again");
+
+    let health: Value =
+        reqwest::get(format!("{}/health", daemon.base)).await.unwrap().json().await.unwrap();
+    assert_eq!(health["credentials"], false);
+    assert!(health["login_error"].as_str().unwrap().contains("signed out elsewhere"), "{health}");
+    for arguments in [&["health"][..], &["status"]] {
+        let ended = of_daemon(arguments);
+        assert_eq!(ended.code, 77, "{arguments:?}: {}", ended.out);
+        assert!(ended.out.contains("run `codex-proxy login`"), "{arguments:?}: {}", ended.out);
+    }
+    let report = of_daemon(&["status", "--json"]);
+    assert_eq!(report.code, 77);
+    assert_eq!(serde_json::from_str::<Value>(&report.out).unwrap()["signed_in"], false);
+
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let log = daemon.log.join().unwrap();
+    let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+    let told = warnings.iter().filter(|line| line.contains("run `codex-proxy login`")).count();
+    assert_eq!(told, 1, "{warnings:#?}");
+    crate::program::assert_clean(&log);
 }

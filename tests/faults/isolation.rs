@@ -99,12 +99,7 @@ impl Logins for Fragile {
             assert!(!self.0.load(Ordering::Relaxed), "{CANARY}");
             Ok(Arc::new(Login {
                 platform: codex_proxy::platform::Platform::Codex,
-                access_token: "fake".into(),
-                account_id: None,
-                plan: None,
-                email: None,
-                fedramp: false,
-                expires_at: None,
+                ..Login::api_key("fake".into())
             }))
         })
     }

@@ -337,3 +337,49 @@ async fn clients_that_can_carry_reasoning_bring_it_back_to_another_daemon() {
         assert_eq!(last[2]["role"], "assistant");
     }
 }
+
+/// What one account has sealed goes out with its own token, also when another one signs in while
+/// the request waits for its turn.
+#[tokio::test]
+async fn another_account_that_signs_in_meanwhile_gets_nothing_either() {
+    let (base_url, log) = backend().await;
+    let daemon = Daemon::with_settings(&base_url, "[upstream]\nmax_in_flight = 1").await;
+    let mut conversation = Conversation::new();
+    conversation.say(&daemon, "[[simulate: call get_weather {\"city\":\"Rome\"}]] One.").await;
+    let slow = json!({"model": "gpt-5.5", "reasoning_effort": "none", "messages": [
+        {"role": "user", "content": "[[simulate: deltas 8]] [[simulate: pace 60]] Slowly."}]});
+    let before = log.exchanges().len();
+    let waits = async || {
+        let metrics = daemon.get("/metrics").await.text().await.unwrap();
+        let waiting = metrics.lines().find(|line| line.starts_with("codex_proxy_requests_queued "));
+        waiting.unwrap_or_else(|| panic!("{metrics}")).ends_with(" 1")
+    };
+    let request = {
+        conversation.messages.push(json!({"role": "user", "content": "Two."}));
+        conversation.request()
+    };
+    let (occupying, waiting, ()) = tokio::join!(
+        daemon.ask(&slow),
+        async {
+            while log.exchanges().len() == before {
+                tokio::task::yield_now().await;
+            }
+            daemon.ask(&request).await
+        },
+        async {
+            while !waits().await {
+                tokio::task::yield_now().await;
+            }
+            daemon.sign_in_as("account-2");
+        }
+    );
+    assert_eq!((occupying.0, waiting.0), (200, 200), "{waiting:?}");
+    let exchange = log.exchanges().pop().unwrap();
+    assert_eq!(exchange.headers["chatgpt-account-id"], "account-1");
+    assert_eq!(reasoning(&inputs(&[exchange])[0]).len(), 2);
+    // The next request is the other account's, with nothing of the first one's.
+    conversation.say(&daemon, "Three.").await;
+    let exchange = log.exchanges().pop().unwrap();
+    assert_eq!(exchange.headers["chatgpt-account-id"], "account-2");
+    assert!(reasoning(&inputs(&[exchange])[0]).is_empty());
+}

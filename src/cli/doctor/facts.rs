@@ -87,7 +87,11 @@ pub(super) enum State {
         account: Option<String>,
         plan: Option<String>,
         ends: Option<Timestamp>,
+        /// By the clock of the service that issued the token.
+        has_expired: bool,
         is_renewable: bool,
+        /// How far this machine's clock was ahead when the login was renewed, in seconds.
+        clock_skew: Option<i64>,
     },
 }
 

@@ -192,6 +192,7 @@ mod tests {
                 version: "1.2.3".to_owned(),
                 credentials: true,
                 simulated,
+                login_error: None,
             }),
         };
         for (simulated, simulate, expected) in [

@@ -44,6 +44,27 @@ pub(in crate::credentials) struct Approval {
     pub(in crate::credentials) verifier: SecretString,
 }
 
+/// Whose a personal access token is. The names are those of the sign-in service.
+#[derive(Debug, Deserialize)]
+pub(in crate::credentials) struct Whoami {
+    #[serde(default)]
+    pub(in crate::credentials) email: Option<String>,
+    #[serde(rename = "chatgpt_account_id")]
+    pub(in crate::credentials) account_id: String,
+    #[serde(default, rename = "chatgpt_plan_type")]
+    pub(in crate::credentials) plan: Option<String>,
+    #[serde(default, rename = "chatgpt_account_is_fedramp")]
+    pub(in crate::credentials) fedramp: Option<bool>,
+}
+
+impl Whoami {
+    pub(super) fn read(body: &SecretString) -> Result<Self, Error> {
+        parse(body).and_then(|whoami: Self| {
+            if whoami.account_id.trim().is_empty() { Err(Error::Malformed) } else { Ok(whoami) }
+        })
+    }
+}
+
 impl Tokens {
     /// What no header can carry is no token. It must not take the place of one.
     pub(super) fn read(body: &SecretString) -> Result<Self, Error> {

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -13,6 +14,9 @@ const LONGEST: usize = 300;
 
 /// The longest word that is repeated.
 const LONGEST_WORD: usize = 40;
+
+/// The codes by which OpenAI's services refuse a country or region.
+const REFUSED_COUNTRY: [&str; 2] = ["unsupported_country_region_territory", "unsupported_country"];
 
 /// How asking the sign-in service fails.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +37,8 @@ pub enum Error {
         status: StatusCode,
         /// The `cf-ray` header.
         ray: Option<String>,
+        /// How long the answer asks to wait.
+        retry_after: Option<Duration>,
     },
     /// The service refused.
     #[error("the sign-in service answered HTTP {}: {}", status.as_u16(), said(code.as_ref(), message.as_ref()))]
@@ -43,6 +49,8 @@ pub enum Error {
         code: Option<String>,
         /// The text for people.
         message: Option<String>,
+        /// How long the answer asks to wait.
+        retry_after: Option<Duration>,
     },
     /// The answer is not what it has to be.
     #[error("the sign-in service sent an answer that cannot be read; try again")]
@@ -94,8 +102,30 @@ impl Error {
         }
     }
 
+    /// Whether the service refuses the country or region that this network is in: trying again from
+    /// here does not help.
+    pub fn is_refused_country(&self) -> bool {
+        let code = match self {
+            Self::Refused { code, .. } => code.as_deref(),
+            _ => None,
+        };
+        code.is_some_and(|code| REFUSED_COUNTRY.contains(&code))
+    }
+
+    /// How long the service asks to wait before the next try.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } | Self::Blocked { retry_after, .. } => *retry_after,
+            Self::Unreachable { .. } | Self::Malformed => None,
+        }
+    }
+
     /// The code is looked for where the Codex CLI looks: `error.code`, else `error`, else `code`.
-    pub(super) fn refused(status: StatusCode, body: &SecretString) -> Self {
+    pub(super) fn refused(
+        status: StatusCode,
+        body: &SecretString,
+        retry_after: Option<Duration>,
+    ) -> Self {
         #[derive(Default, Deserialize)]
         struct Body {
             #[serde(default)]
@@ -111,6 +141,7 @@ impl Error {
             status,
             code: first([&body.error["code"], &body.error, &body.code]),
             message: first([&body.error_description, &body.error["message"], &Value::Null]),
+            retry_after,
         }
     }
 
@@ -154,7 +185,7 @@ mod tests {
     use super::*;
 
     fn refused(status: u16, body: &str) -> Error {
-        Error::refused(StatusCode::from_u16(status).unwrap(), &body.into())
+        Error::refused(StatusCode::from_u16(status).unwrap(), &body.into(), None)
     }
 
     #[test]
@@ -173,6 +204,18 @@ mod tests {
             (500, "", None),
         ] {
             assert_eq!(refused(status, body).ended(), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_refused_country_is_told_from_other_refusals() {
+        for (status, body, expected) in [
+            (403, r#"{"error":{"code":"unsupported_country_region_territory"}}"#, true),
+            (403, r#"{"error":"unsupported_country_region_territory"}"#, true),
+            (403, r#"{"error":{"code":"forbidden"}}"#, false),
+            (403, "", false),
+        ] {
+            assert_eq!(refused(status, body).is_refused_country(), expected, "{status} {body}");
         }
     }
 

@@ -9,23 +9,29 @@ mod error;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use reqwest::{RequestBuilder, Response, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
+use crate::retry_after;
+
 pub use self::answer::Tokens;
-pub(super) use self::answer::{Approval, DeviceCode};
+pub(super) use self::answer::{Approval, DeviceCode, Whoami};
 pub use self::error::{Ended, Error};
 
 /// The Codex CLI's id at the sign-in service, which knows no other for these plans.
 pub(super) const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
 /// Long, because an answer that nobody waits for is a login lost.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the Codex CLI gives revoking.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long asking whose token it is may take.
+const WHOAMI_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The most of an answer that is read.
 const LARGEST: usize = 1 << 20;
@@ -160,6 +166,17 @@ impl Issuer {
         success(request).await.map(|_| ())
     }
 
+    /// Asks whose personal access token this is. It is not spent by that.
+    pub(super) async fn whoami(&self, token: &SecretString) -> Result<Whoami, Error> {
+        let request = self
+            .http
+            .get(self.address("/api/accounts/v1/user-auth-credential/whoami"))
+            .headers(self.identity.clone())
+            .timeout(WHOAMI_TIMEOUT)
+            .bearer_auth(token.expose_secret());
+        Whoami::read(&success(request).await?)
+    }
+
     fn post(&self, path: &str) -> RequestBuilder {
         self.http.post(self.address(path)).headers(self.identity.clone())
     }
@@ -171,11 +188,12 @@ async fn success(request: RequestBuilder) -> Result<SecretString, Error> {
     let status = response.status();
     let is_page = answer::is_page(response.headers());
     let ray = response.headers().get("cf-ray").and_then(|ray| ray.to_str().ok()).map(str::to_owned);
+    let retry_after = retry_after::read(response.headers(), Timestamp::now());
     let body = read(response).await;
     if is_page {
-        return Err(Error::Blocked { status, ray });
+        return Err(Error::Blocked { status, ray, retry_after });
     }
-    if status.is_success() { body } else { Err(Error::refused(status, &body?)) }
+    if status.is_success() { body } else { Err(Error::refused(status, &body?, retry_after)) }
 }
 
 async fn read(mut response: Response) -> Result<SecretString, Error> {

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::capture::Tape;
 use crate::chat::delta::Sink;
 use crate::continuity::Memory;
+use crate::credentials::Login;
 use crate::server::figures::Figures;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
@@ -23,6 +24,8 @@ use crate::upstream::{Client, Events, Failed, Failure, Head, Payload, Places, Tr
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) client: Client,
+    /// The login that the request was made for.
+    pub(super) login: Arc<Login>,
     pub(super) figures: Figures,
     /// How large the request is that is sent.
     pub(super) prompt_bytes: usize,
@@ -49,7 +52,8 @@ impl Order {
                 tokio::time::sleep(pause).await;
             }
             let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            order.client.respond_taped(&body, order.conversation, turn_state, tape).await
+            let Order { client, login, conversation, .. } = &*order;
+            client.respond_taped(login, &body, *conversation, turn_state, tape).await
         }
         .boxed()
     }

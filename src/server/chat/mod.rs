@@ -195,14 +195,15 @@ async fn translate(
     let chat = chat::request::Request::read(&value)?;
     chat.model.clone_into(&mut asked.model);
     asked.stream = chat.stream;
+    // Once, for all that follows: what one account has sealed is not sent with another's token.
+    let login = app.1.login().await?;
     let model = model(&app.resolve(chat.model).await?);
     asked.slug = Some(model.slug.clone());
-    let (platform, account) = app.0.account.standing().await;
-    let policy = app.0.config.policy(platform);
+    let policy = app.0.config.policy(login.platform);
     // Of several answers the client goes on with one, and there is no telling which.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
     let scope = match memory {
-        Some(_) => Scope::new(&account, &model.slug),
+        Some(_) => Scope::new(&login.owner(), &model.slug),
         None => Scope::default(),
     };
     let past = match memory {
@@ -225,6 +226,7 @@ async fn translate(
     let body: Bytes = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
     let order = Order {
         client: app.1.clone(),
+        login,
         figures: app.0.figures.clone(),
         prompt_bytes: body.len(),
         conversation,

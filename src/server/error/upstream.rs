@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::credentials;
 use crate::responses::error::{Class, Report};
 use crate::upstream::{Crowded, Failed, Failure, Refusal};
 
@@ -22,6 +23,10 @@ const CROWDED_DELAY: Duration = Duration::from_secs(1);
 
 /// What to wait for an attempt to connect that is under way.
 const CONNECT_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest wait that the official SDKs take from `retry-after`; after a longer one they try
+/// again at once.
+const LONGEST_SDK_WAIT: Duration = Duration::from_secs(60);
 
 const NO_DETAILS: &str = "The upstream reported an error without details.";
 
@@ -65,11 +70,8 @@ impl ApiError {
     fn of(failure: &Failure, clock: &Clock) -> Self {
         let text = failure.to_string();
         match failure {
-            // Nothing is wrong with the login itself: SDKs try again, and so may people.
-            Failure::Login(error) if error.is_transient() => {
-                Self::server(StatusCode::SERVICE_UNAVAILABLE, text).code("login_not_renewed")
-            }
-            Failure::Login(_) | Failure::UnusableLogin => Self::login(text),
+            Failure::Login(error) => Self::no_login(error, text),
+            Failure::UnusableLogin => Self::login(text),
             Failure::NoPlan => Self::invalid_request(text),
             Failure::Refused(refusal) => {
                 Self::of_report(&refusal.report, Some(refusal), failure.told_delay(), clock)
@@ -170,6 +172,23 @@ impl ApiError {
             error = error.param(clients_name(field));
         }
         error
+    }
+
+    fn no_login(error: &credentials::Error, message: String) -> Self {
+        if matches!(error, credentials::Error::RefusedCountry { .. }) {
+            return Self::new(StatusCode::FORBIDDEN, "permission_error", message)
+                .code("unsupported_country_region_territory")
+                .no_retry();
+        }
+        if !error.is_transient() {
+            return Self::login(message);
+        }
+        // Nothing is wrong with the login itself: SDKs try again, and so may people.
+        let wait = error.retry_in();
+        let error = Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
+            .code("login_not_renewed")
+            .maybe_retry_after(wait);
+        if wait > Some(LONGEST_SDK_WAIT) { error.no_retry() } else { error }
     }
 
     fn login(message: String) -> Self {

@@ -114,12 +114,13 @@ async function lookAtModels() {
   }
 }
 
-function showHealth({ version, credentials, simulated }) {
+function showHealth({ version, credentials, simulated, login_error: loginError }) {
   known.version ??= version;
   const isOther = version !== known.version;
   const login = byId("login");
   login.dataset.state = simulated || credentials ? "good" : "bad";
   if (simulated) say(login, "simulated: nothing is real");
+  else if (loginError) say(login, loginError);
   else say(login, credentials ? "signed in" : "not signed in; run codex-proxy login");
   say(byId("version"), isOther ? `${version}; reload this page` : version);
   pulse("good", "Running");

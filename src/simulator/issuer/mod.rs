@@ -8,6 +8,7 @@
 //! | `POST /api/accounts/deviceauth/usercode` | a code for a device without browser |
 //! | `POST /api/accounts/deviceauth/token` | 403 or 404 until the code has been entered |
 //! | `GET /codex/device?user_code=…` | enters it |
+//! | `GET /api/accounts/v1/user-auth-credential/whoami` | whose a personal access token is |
 //! | `GET /simulator/issuer` | `{"calls": […]}`, see [`Call`] |
 //! | `POST /simulator/issuer` | sets `token_life_ms`, `consent`, and `fail`, a list of [`Failure`]s |
 //!
@@ -109,6 +110,10 @@ pub enum Failure {
     Unauthorized,
     /// A 429
     RateLimited,
+    /// A 429 that asks to wait for a minute and a half
+    RateLimitedFor90s,
+    /// A 403 `unsupported_country_region_territory`
+    Country,
     /// A 500
     ServerError,
     /// A page of Cloudflare's
@@ -165,6 +170,11 @@ impl SignInService {
     /// Signs an account in without any page.
     pub fn sign_in(&self, account: &Account) -> Tokens {
         self.state.change(|inner| inner.issue(account, None))
+    }
+
+    /// Gives out a personal access token.
+    pub fn personal_access_token(&self, account: &Account) -> String {
+        self.state.change(|inner| inner.issue_personal_access_token(account))
     }
 
     /// Whether an access token is one of those given out, and lives.

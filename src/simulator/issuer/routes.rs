@@ -24,6 +24,9 @@ use crate::simulator::refusal::{Content, Refusal};
 /// The only client that the service knows.
 const CLIENT_ID: &str = "app_EMoamEEZ73f0CkXaXp7hrann";
 
+/// Where personal access tokens are asked about.
+const WHOAMI: &str = "/api/accounts/v1/user-auth-credential/whoami";
+
 type Fields = HashMap<String, String>;
 
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -34,6 +37,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/api/accounts/deviceauth/usercode", post(user_code))
         .route("/api/accounts/deviceauth/token", post(device_token))
         .route("/codex/device", get(device_page))
+        .route(WHOAMI, get(whoami))
         .route("/simulator/issuer", get(show_calls).post(control))
         .with_state(state)
 }
@@ -182,6 +186,19 @@ fn refusal(failure: Failure) -> (Refusal, Option<&'static str>) {
             "rate_limit_exceeded",
             "Too many requests. Please try again later.",
         ),
+        Failure::RateLimitedFor90s => {
+            let (refusal, code) = error(
+                StatusCode::TOO_MANY_REQUESTS,
+                "rate_limit_exceeded",
+                "Too many requests. Please try again later.",
+            );
+            (refusal.with_header("retry-after", "90"), code)
+        }
+        Failure::Country => error(
+            StatusCode::FORBIDDEN,
+            "unsupported_country_region_territory",
+            "Country, region, or territory not supported",
+        ),
         Failure::ServerError => {
             (Refusal::gateway(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"), None)
         }
@@ -272,6 +289,33 @@ async fn device_page(
     } else {
         "<!DOCTYPE html><form><input name=user_code><button>Continue</button></form>"
     })
+}
+
+async fn whoami(Shared(state): Shared<Arc<State>>, headers: HeaderMap) -> Response {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = bearer.and_then(|text| text.strip_prefix("Bearer ")).unwrap_or_default();
+    let answer = state.change(|inner| match inner.failures.pop_front() {
+        Some(failure) => Err(failure),
+        None => inner.whoami(token).cloned().ok_or(Failure::Unauthorized),
+    });
+    let (response, code) = match answer {
+        Ok(account) => {
+            let body = json!({
+                "email": account.email,
+                "chatgpt_user_id": format!("user-of-{}", account.id),
+                "chatgpt_account_id": account.id,
+                "chatgpt_plan_type": account.plan,
+                "chatgpt_account_is_fedramp": false,
+            });
+            (Json(body).into_response(), None)
+        }
+        Err(failure) => {
+            let (refusal, code) = refusal(failure);
+            (refusal.into_response(), code)
+        }
+    };
+    log(&state, WHOAMI, None, response.status(), code);
+    response
 }
 
 async fn show_calls(Shared(state): Shared<Arc<State>>) -> Json<Value> {

@@ -91,12 +91,8 @@ fn settings(base: &str) -> config::Upstream {
 fn login(token: &str) -> Arc<Login> {
     Arc::new(Login {
         platform: Platform::Codex,
-        access_token: token.into(),
         account_id: Some("account-1".to_owned()),
-        plan: None,
-        email: None,
-        fedramp: false,
-        expires_at: None,
+        ..Login::api_key(token.into())
     })
 }
 
@@ -552,28 +548,4 @@ fn nothing_that_is_printed_holds_the_bearer() {
     let client = client("http://127.0.0.1:1/codex");
     let headers = client.requests.call(&login("fake-token"), CONVERSATION, None).unwrap();
     assert!(!format!("{client:?} {headers:?}").contains("fake-token"));
-}
-
-#[test]
-fn the_wait_that_headers_ask_for_is_read_in_all_forms() {
-    let now = rfc2822::parse("Sun, 22 Nov 2026 10:00:00 GMT").unwrap().timestamp();
-    for (headers, millis) in [
-        (&[("retry-after", "7")][..], Some(7000)),
-        (&[("retry-after", " 1.5 ")], Some(1500)),
-        (&[("retry-after-ms", "250"), ("retry-after", "1")], Some(250)),
-        (&[("retry-after-ms", "soon"), ("retry-after", "1")], Some(1000)),
-        (&[("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")], Some(30_000)),
-        (&[("retry-after", "Sun, 22 Nov 2026 09:00:00 GMT")], Some(0)),
-        (&[("retry-after", "-1")], None),
-        (&[("retry-after", "NaN")], None),
-        (&[("retry-after", "1e300")], None),
-        (&[("retry-after", "tomorrow")], None),
-        (&[], None),
-    ] {
-        let map = headers
-            .iter()
-            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect();
-        assert_eq!(retry_after(&map, now), millis.map(Duration::from_millis), "{headers:?}");
-    }
 }

@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use super::super::facts::{Asked, Backend, Call, Window};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::run::store;
+use crate::cli::run::{keeping_renewals, store};
 use crate::cli::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
-use crate::credentials::Location;
+use crate::credentials::{Location, Store};
 use crate::limits;
 use crate::models::{List, Source};
 use crate::platform::Platform;
@@ -25,12 +25,21 @@ use crate::upstream::{self, Client};
 const CALL: Duration = Duration::from_secs(90);
 
 pub(super) async fn look(config: &Config, with_call: bool) -> Backend {
-    let (client, platform) = match client(config) {
-        Ok(client) => client,
-        Err(failure) => {
-            return Backend { models: Err(told(failure)), limits: None, call: None };
-        }
+    let no_answer = |failure| Backend { models: Err(told(failure)), limits: None, call: None };
+    let store = match store(config, Location::of(&config.auth)) {
+        Ok(store) => store,
+        Err(failure) => return no_answer(failure),
     };
+    match client(config, store.clone()) {
+        Ok((client, platform)) => {
+            let asked = ask(config, &client, platform, with_call);
+            keeping_renewals(&store, asked).await.unwrap_or_else(no_answer)
+        }
+        Err(failure) => no_answer(failure),
+    }
+}
+
+async fn ask(config: &Config, client: &Client, platform: Platform, with_call: bool) -> Backend {
     let list = match client.models().await {
         // A list that offers nothing is a finding.
         Ok(answer) => Ok(List::parse(&answer.body, Source::Backend)),
@@ -42,19 +51,18 @@ pub(super) async fn look(config: &Config, with_call: bool) -> Backend {
         return Backend { models, limits: None, call: None };
     }
     let limits = match platform {
-        Platform::Codex => Some(limits(&client).await),
+        Platform::Codex => Some(limits(client).await),
         Platform::Public => None,
     };
     let call = match list {
-        Ok(Some(list)) if with_call => Some(call(&client, config, &list).await),
+        Ok(Some(list)) if with_call => Some(call(client, config, &list).await),
         _ => None,
     };
     Backend { models, limits, call }
 }
 
-fn client(config: &Config) -> Result<(Client, Platform), Failure> {
-    let Signed { logins, platform } =
-        sign::logins(config, store(config, Location::of(&config.auth))?)?;
+fn client(config: &Config, store: Store) -> Result<(Client, Platform), Failure> {
+    let Signed { logins, platform } = sign::logins(config, store)?;
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok((client, platform))

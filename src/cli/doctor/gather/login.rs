@@ -47,7 +47,9 @@ async fn state(config: &Config, location: &Location) -> State {
             account: Summary::from(&*status.login).email,
             plan: status.login.plan.clone(),
             ends: status.login.expires_at.and_then(|at| Timestamp::from_second(at).ok()),
+            has_expired: status.has_expired,
             is_renewable: status.is_renewable,
+            clock_skew: status.clock_skew,
         },
     }
 }

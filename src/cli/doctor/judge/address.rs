@@ -66,6 +66,9 @@ fn daemon(place: &str, health: &crate::cli::daemon::Health, by: &str) -> Vec<Fin
         let text = "the daemon has a made-up backend: its answers are not real";
         let mend = "for real ones start it without `--simulate`";
         findings.push(Finding::note(TOPIC, "address.simulated", text).mend(mend));
+    } else if let Some(error) = &details.login_error {
+        let text = format!("the daemon cannot use its login: {error}");
+        findings.push(Finding::problem(TOPIC, Exit::NotSignedIn, "address.login-ended", text));
     } else if !details.credentials {
         let text = "the daemon finds no login";
         let mend = "run `codex-proxy login` as the user of the daemon, with its settings";

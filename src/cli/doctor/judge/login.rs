@@ -28,14 +28,15 @@ pub(super) fn judge(login: &Login) -> Vec<Finding> {
             let text = "a key of the OpenAI platform: each request is billed to it";
             findings.push(Finding::good(TOPIC, "login.key", text));
         }
-        State::Plan { account, plan, ends, is_renewable } => {
+        State::Plan { account, plan, ends, has_expired, is_renewable, clock_skew } => {
             let account = account.as_deref().unwrap_or("an account without address");
             let plan = plan.as_deref().unwrap_or("unknown");
             let whose = if login.is_shared { ", shared with the Codex CLI" } else { "" };
             let text = format!("{account}, plan {plan} ({}{whose})", login.path.display());
             findings.push(Finding::good(TOPIC, "login.plan", text));
-            findings.push(ending(*ends, *is_renewable, login.now));
-            findings.extend(writing(login, *ends, *is_renewable));
+            findings.push(ending(*ends, *has_expired, *is_renewable, login.now));
+            findings.extend(clock_skew.map(clock));
+            findings.extend(writing(login, *has_expired, *is_renewable));
         }
     }
     findings.extend(access(login));
@@ -43,17 +44,26 @@ pub(super) fn judge(login: &Login) -> Vec<Finding> {
     findings
 }
 
-fn ending(ends: Option<Timestamp>, is_renewable: bool, now: Timestamp) -> Finding {
+fn ending(
+    ends: Option<Timestamp>,
+    has_expired: bool,
+    is_renewable: bool,
+    now: Timestamp,
+) -> Finding {
     let left = ends.map(|ends| ends.as_second() - now.as_second());
     let sign_in = "run `codex-proxy login`";
     match (left, is_renewable) {
         (None, _) => Finding::note(TOPIC, "login.no-end", "the token does not say when it ends"),
-        (Some(..=0), true) => {
+        (Some(_), true) if has_expired => {
             Finding::note(TOPIC, "login.due", "the token has ended; the next request renews it")
         }
-        (Some(..=0), false) => {
+        (Some(_), false) if has_expired => {
             let text = "the token has ended and cannot be renewed";
             Finding::problem(TOPIC, Exit::NotSignedIn, "login.ended", text).mend(sign_in)
+        }
+        (Some(..=0), _) => {
+            let text = "the token has not ended yet, though by this machine's clock it has";
+            Finding::good(TOPIC, "login.lasts", text)
         }
         (Some(left), true) => {
             let text = format!("the token ends in {}; it is renewed by itself", of(left));
@@ -67,17 +77,25 @@ fn ending(ends: Option<Timestamp>, is_renewable: bool, now: Timestamp) -> Findin
     }
 }
 
+/// Tokens seem to end early by a clock that is ahead.
+fn clock(ahead: i64) -> Finding {
+    let text = format!(
+        "this machine's clock was {} ahead of the sign-in service's when the login was renewed",
+        of(ahead)
+    );
+    Finding::warning(TOPIC, "login.clock", text).mend("set the clock, or have it set by NTP")
+}
+
 fn of(seconds: i64) -> String {
     span(seconds.unsigned_abs())
 }
 
 /// Whether a renewed login could be written: without that it is not renewed.
-fn writing(login: &Login, ends: Option<Timestamp>, is_renewable: bool) -> Option<Finding> {
+fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Finding> {
     if !is_renewable {
         return None;
     }
     let file = login.path.display();
-    let has_ended = ends.is_some_and(|ends| ends <= login.now);
     match login.writable {
         Writable::Nothing => {
             let text = format!(
@@ -87,7 +105,7 @@ fn writing(login: &Login, ends: Option<Timestamp>, is_renewable: bool) -> Option
             let mend = "make the folder writable for the user of the daemon; for a container, \
                         mount the folder without `:ro`";
             let code = "login.read-only";
-            let finding = if has_ended {
+            let finding = if has_expired {
                 Finding::problem(TOPIC, Exit::NotSignedIn, code, text)
             } else {
                 Finding::warning(TOPIC, code, text)

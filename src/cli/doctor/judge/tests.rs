@@ -27,12 +27,15 @@ fn plan(ends: Option<i64>, is_renewable: bool) -> State {
         account: Some("j***@example.com".to_owned()),
         plan: Some("plus".to_owned()),
         ends: ends.map(|left| at(NOW + left)),
+        has_expired: ends.is_some_and(|left| left <= 0),
         is_renewable,
+        clock_skew: None,
     }
 }
 
 fn health(version: &str, credentials: bool, simulated: bool) -> Found {
-    let details = Details { version: version.to_owned(), credentials, simulated };
+    let details =
+        Details { version: version.to_owned(), credentials, simulated, login_error: None };
     Found::Daemon(Health { status: "ok".to_owned(), details: Some(details) })
 }
 

@@ -172,16 +172,41 @@ fn logins_that_are_not_accepted_name_the_command() {
 }
 
 #[test]
-fn a_login_that_could_not_be_renewed_this_time_may_be_tried_again() {
-    let unreachable = credentials::issuer::Error::Unreachable { cause: "refused".to_owned() };
-    for login in [
-        credentials::Error::NotRenewed { path: "auth.json".into(), cause: Arc::new(unreachable) },
-        credentials::Error::Busy { lock: "auth.json.lock".into() },
+fn a_login_that_could_not_be_renewed_this_time_says_when_to_try_again() {
+    let cause =
+        || Arc::new(credentials::issuer::Error::Unreachable { cause: "refused".to_owned() });
+    let not_renewed = |seconds| credentials::Error::NotRenewed {
+        path: "auth.json".into(),
+        cause: cause(),
+        retry_in: Duration::from_secs(seconds),
+    };
+    let unknown = |seconds| credentials::Error::UnknownAccount {
+        place: "auth.json".to_owned(),
+        cause: cause(),
+        retry_in: Duration::from_secs(seconds),
+    };
+    // SDKs retry a 503 by themselves. They wait up to a minute, and do not wait at all for longer.
+    for (login, retry_after, should_retry) in [
+        (not_renewed(7), Some(7), None),
+        (not_renewed(60), Some(60), None),
+        (not_renewed(61), Some(61), Some(false)),
+        (unknown(7), Some(7), None),
+        (credentials::Error::Busy { lock: "lock".into() }, None, None),
     ] {
         let failure = Failure::Login(login);
         check(&failure, (503, "server_error", Some("login_not_renewed"), None));
-        assert_eq!(of(&failure).should_retry, None, "SDKs retry a 503 by themselves");
+        let error = of(&failure);
+        assert_eq!(error.retry_after, retry_after.map(Duration::from_secs), "{failure:?}");
+        assert_eq!(error.should_retry, should_retry, "{failure:?}");
     }
+}
+
+#[test]
+fn a_refused_country_is_final() {
+    let failure = Failure::Login(credentials::Error::RefusedCountry { path: "auth.json".into() });
+    let code = Some("unsupported_country_region_territory");
+    check(&failure, (403, "permission_error", code, None));
+    assert_eq!(of(&failure).should_retry, Some(false));
 }
 
 #[test]
