@@ -155,13 +155,23 @@ impl<'p, 'v> Node<'p, 'v> {
         Ok(number)
     }
 
-    /// One of a closed set of strings, given with what each means.
+    /// Whether this is a text of nothing but white space, which forms send for what is not chosen.
+    pub fn is_blank(&self) -> bool {
+        self.value.as_str().is_some_and(|text| text.trim().is_empty())
+    }
+
+    /// One of a closed set of strings, given with what each means. Upper case does not matter.
     pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, Reject> {
         let got = self.str()?;
-        choices.iter().find(|(name, _)| *name == got).map(|(_, value)| *value).ok_or_else(|| {
-            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-            Reject::one_of(self, got, &names)
-        })
+        let word = got.trim();
+        choices
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(word))
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                Reject::one_of(self, got, &names)
+            })
     }
 
     /// A refusal of the value's type.

@@ -1,6 +1,13 @@
 //! Refusals of a client's request: always the client's to mend, never sent upstream.
 
+use std::borrow::Cow;
 use std::fmt;
+
+/// The longest text of a client that a message repeats, in bytes.
+const MOST_REPEATED: usize = 128;
+
+/// The longest path that is told, in bytes: clients choose the names in it.
+const MOST_OF_PATH: usize = 512;
 
 /// Why a request is refused with 400 (or 404 for an unknown model, 413 for a large body).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +24,8 @@ pub struct Reject {
 /// OpenAI's codes for mistakes in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
+    /// `array_above_max_length`
+    ArrayTooLong,
     /// `empty_array`
     EmptyArray,
     /// `integer_above_max_value`
@@ -35,6 +44,8 @@ pub enum Code {
     InvalidValue,
     /// `missing_required_parameter`
     Missing,
+    /// `object_above_max_properties`
+    TooManyProperties,
     /// `unsupported_parameter`
     UnsupportedParameter,
     /// `unsupported_value`
@@ -45,6 +56,7 @@ impl Code {
     /// The code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::ArrayTooLong => "array_above_max_length",
             Self::EmptyArray => "empty_array",
             Self::AboveMaximum => "integer_above_max_value",
             Self::BelowMinimum => "integer_below_min_value",
@@ -54,6 +66,7 @@ impl Code {
             Self::InvalidType => "invalid_type",
             Self::InvalidValue => "invalid_value",
             Self::Missing => "missing_required_parameter",
+            Self::TooManyProperties => "object_above_max_properties",
             Self::UnsupportedParameter => "unsupported_parameter",
             Self::UnsupportedValue => "unsupported_value",
         }
@@ -63,7 +76,10 @@ impl Code {
 impl Reject {
     /// A refusal of the field at `param`.
     pub fn new(param: impl fmt::Display, code: Code, message: impl Into<String>) -> Self {
-        Self { message: message.into(), param: Some(param.to_string()), code: Some(code) }
+        let param = param.to_string();
+        let param =
+            if param.len() > MOST_OF_PATH { cut(&param, MOST_OF_PATH).into_owned() } else { param };
+        Self { message: message.into(), param: Some(param), code: Some(code) }
     }
 
     /// A refusal of the body as a whole.
@@ -88,14 +104,38 @@ impl Reject {
     /// The field has a value outside a closed set.
     pub fn one_of(param: impl fmt::Display, got: &str, allowed: &[&str]) -> Self {
         let listed = list(allowed);
+        let got = repeated(got);
         let message = format!("Invalid value: '{got}'. Supported values are: {listed}.");
         Self::new(param, Code::InvalidValue, message)
+    }
+
+    /// An array with more elements than are taken.
+    pub fn too_long(param: impl fmt::Display, most: usize, length: usize) -> Self {
+        let message = format!(
+            "Invalid '{param}': array too long. Expected an array with maximum length {most}, but \
+             got an array with length {length} instead."
+        );
+        Self::new(param, Code::ArrayTooLong, message)
     }
 
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
         let message = format!("Unsupported parameter: '{param}'. {why}");
         Self::new(param, Code::UnsupportedParameter, message)
+    }
+}
+
+/// A client's text, short enough for a message.
+pub fn repeated(text: &str) -> Cow<'_, str> {
+    cut(text, MOST_REPEATED)
+}
+
+/// The text, or its beginning of at most `most` bytes and an ellipsis.
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)]))
     }
 }
 
@@ -129,6 +169,16 @@ mod tests {
         assert_eq!(list(&["a"]), "'a'");
         assert_eq!(list(&["a", "b"]), "'a' and 'b'");
         assert_eq!(list(&["a", "b", "c"]), "'a', 'b', and 'c'");
+    }
+
+    #[test]
+    fn what_clients_say_is_cut_between_characters() {
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("aéb", 2), "a…");
+        let long = "é".repeat(1000);
+        let reject = Reject::one_of(&long, &long, &["a"]);
+        assert!(reject.message.len() < 200, "{}", reject.message);
+        assert!(reject.param.unwrap().len() < 520);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::list::List;
 use crate::config::{Models, UnknownModel as Policy};
+use crate::dated::without_date;
 use crate::effort::Effort;
 use crate::responses::model::ModelInfo;
 
@@ -37,6 +38,8 @@ pub struct UnknownModel {
 /// Finds the model that a client calls `name`: a configured alias, a model's own name (after the
 /// prefixes `openai/` and `codex/`), `default`, or one of these with an effort behind it, as in
 /// `gpt-5.5-high`, `gpt-5.5:high` and `gpt-5.5 (high)`. A model whose own name ends like that wins.
+/// Behind a model's name there may be a tag or a date, as in `gpt-5.5:latest` and
+/// `gpt-5.5-2026-04-23`.
 ///
 /// `codex_default` gives the `model` of the Codex CLI's settings, where it is needed. It is what `default` means, even if
 /// the list lacks it; without it, that is the first model listed.
@@ -53,6 +56,7 @@ pub fn resolve(
     names
         .direct(name.trim())
         .or_else(|| names.with_effort(name.trim()))
+        .or_else(|| names.with_effort(without_version(name.trim())?))
         .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
         .ok_or_else(|| UnknownModel {
             name: name.trim().to_owned(),
@@ -83,6 +87,7 @@ impl Names<'_> {
             // A model whose own name has such a prefix wins.
             None => self.own(name).or_else(|| self.own(plain)),
         }
+        .or_else(|| self.direct(without_version(name)?))
     }
 
     /// A name with an effort behind it; it overrides that of an alias.
@@ -109,6 +114,13 @@ impl Names<'_> {
 
 fn without_prefix(name: &str) -> &str {
     PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+}
+
+/// The name without the tag `:latest`, which Ollama's clients put behind every name, or without the
+/// date of a snapshot, which the backend does not know; nothing if there is neither.
+fn without_version(name: &str) -> Option<&str> {
+    let plain = name.strip_suffix(":latest").unwrap_or_else(|| without_date(name, '-'));
+    (plain.len() < name.len() && !plain.is_empty()).then_some(plain)
 }
 
 /// `base-effort`, `base:effort` or `base (effort)`.
@@ -184,9 +196,24 @@ mod tests {
             ("hidden", Some(("hidden", None))),
             ("default", Some(("gpt-9", None))),
             ("default-high", Some(("gpt-9", Some(Effort::High)))),
+            // Tags and dates
+            ("gpt-9:latest", Some(("gpt-9", None))),
+            ("openai/gpt-9:latest", Some(("gpt-9", None))),
+            ("gpt-9-2026-04-23", Some(("gpt-9", None))),
+            ("gpt-9-2026-04-23:latest", Some(("gpt-9", None))),
+            ("gpt-9-2026-04-23-high", Some(("gpt-9", Some(Effort::High)))),
+            ("gpt-9-high:latest", Some(("gpt-9", Some(Effort::High)))),
+            ("gpt-4o:latest", Some(("gpt-8", None))),
+            ("gpt-4o-2024-08-06", Some(("gpt-8", None))),
+            ("default:latest", Some(("gpt-9", None))),
+            ("gpt-9-2026-04", None),
+            ("gpt-9-26-04-23", None),
+            ("gpt-9:newest", None),
+            (":latest", None),
+            ("-2026-04-23", None),
             ("loop", None),
             ("chain", None),
-            ("gpt-9-ultra", None),
+            ("gpt-9-ultra", Some(("gpt-9", Some(Effort::Ultra)))),
             ("gpt-9-low-high", None),
             ("GPT-9", None),
             ("anthropic/gpt-9", None),

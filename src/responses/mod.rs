@@ -5,4 +5,5 @@ pub mod event;
 pub mod lax;
 pub mod model;
 pub mod request;
+pub mod schema;
 pub mod surrogates;

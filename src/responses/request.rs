@@ -8,8 +8,9 @@ use std::borrow::Cow;
 
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json_borrow::{ObjectAsVec, Value};
+use serde_json_borrow::Value;
 
+pub use super::schema::{Fill, Schema};
 use crate::effort::Effort;
 
 /// The body of `POST /responses`.
@@ -277,6 +278,12 @@ pub enum Tool<'v> {
     },
     /// A search of the web, done by the backend.
     WebSearch {
+        /// Whether pages may be fetched.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        external_web_access: Option<bool>,
+        /// Whether the index may be used.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        indexed_web_access: Option<bool>,
         /// `low`, `medium` or `high`.
         #[serde(skip_serializing_if = "Option::is_none")]
         search_context_size: Option<&'static str>,
@@ -286,6 +293,9 @@ pub enum Tool<'v> {
         /// Which pages.
         #[serde(skip_serializing_if = "Option::is_none")]
         filters: Option<Filters<'v>>,
+        /// Such as `text` and `image`.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        search_content_types: Option<Vec<&'v str>>,
     },
     /// Drawing, done by the backend; its options follow the type.
     ImageGeneration {
@@ -304,52 +314,6 @@ impl Serialize for Options<'_> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (name, value) in &self.0 {
             map.serialize_entry(name, value)?;
-        }
-        map.end()
-    }
-}
-
-/// A JSON schema: the client's own, with what the backend insists on put in.
-#[derive(Debug, Clone, Copy)]
-pub struct Schema<'v> {
-    /// The client's schema, an object; nothing is an object without properties.
-    pub given: Option<&'v Value<'v>>,
-    /// What is put in where it is missing.
-    pub fill: Fill,
-}
-
-/// What is put into a schema where it is missing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fill {
-    /// `type` and `properties`: a function's schema must be of type object.
-    Function,
-    /// `type`, beside `properties` or where nothing is given at all.
-    Format,
-}
-
-impl Serialize for Schema<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields =
-            || self.given.and_then(Value::as_object).into_iter().flat_map(ObjectAsVec::iter);
-        let has = |name: &str| fields().any(|(key, value)| key == name && !value.is_null());
-        let (fill_type, fill_properties) = match self.fill {
-            Fill::Function => (!has("type"), !has("properties")),
-            Fill::Format => {
-                (!has("type") && (has("properties") || fields().next().is_none()), false)
-            }
-        };
-        let mut map = serializer.serialize_map(None)?;
-        if fill_type {
-            map.serialize_entry("type", "object")?;
-        }
-        if fill_properties {
-            map.serialize_entry("properties", &Options::default())?;
-        }
-        for (name, value) in fields() {
-            // A null stands for absent, and what was filled in must not come twice.
-            if !value.is_null() {
-                map.serialize_entry(name, value)?;
-            }
         }
         map.end()
     }
@@ -429,6 +393,10 @@ pub enum ToolName<'v> {
         /// Its name.
         name: Cow<'v, str>,
     },
+    /// The web search.
+    WebSearch,
+    /// Drawing.
+    ImageGeneration,
 }
 
 impl Serialize for ToolChoice<'_> {

@@ -9,9 +9,11 @@ mod format;
 mod message;
 mod public;
 mod tool;
+mod unused;
 
 use serde_json_borrow::Value;
 
+use self::unused::Unused;
 use super::json::Node;
 use super::reject::{Code, Reject};
 use crate::effort::Effort;
@@ -21,8 +23,8 @@ pub use format::{JsonSchema, ResponseFormat};
 pub use message::{Assistant, Call, CallKind, LegacyCall, Message, ReasoningDetail, ToolContent};
 pub use public::PublicOnly;
 pub use tool::{
-    AllowedMode, CustomFormat, Function, HostedTool, Tool, ToolChoice, ToolName, UserLocation,
-    WebSearch,
+    AllowedMode, Custom, CustomFormat, Form, Function, HostedTool, Tool, ToolChoice, ToolName,
+    UserLocation, WebSearch,
 };
 
 /// A `POST /v1/chat/completions` body.
@@ -54,6 +56,10 @@ pub struct Request<'v> {
     pub legacy_functions: bool,
     /// Whether and what the model must call.
     pub tool_choice: Option<ToolChoice<'v>>,
+    /// The field that `tool_choice` was read from: itself or the deprecated `function_call`.
+    pub tool_choice_field: &'static str,
+    /// Whether `modalities` asks for pictures.
+    pub pictures: bool,
     /// Whether several calls may come in one answer.
     pub parallel_tool_calls: Option<bool>,
     /// `web_search_options`.
@@ -68,8 +74,9 @@ pub struct Request<'v> {
     pub include_encrypted_reasoning: bool,
     /// What only the platform's public API takes.
     pub public: PublicOnly<'v>,
-    /// The names of fields that were given a value and have no counterpart in the Codex backend.
-    pub without_counterpart: Vec<&'v str>,
+    /// The paths of what was given a value and has no counterpart in the Codex backend; there may
+    /// be more than are listed.
+    pub without_counterpart: Vec<String>,
 }
 
 /// A cap on generated tokens and the field that gave it.
@@ -136,6 +143,12 @@ pub enum ServiceTier {
     Scale,
 }
 
+/// The most stop sequences, as the public API has it.
+const MAX_STOPS: usize = 4;
+
+/// The most pairs of `metadata`, as the public API has it.
+const MAX_METADATA: usize = 16;
+
 /// Fields that are read here. All others are without counterpart.
 const UNDERSTOOD: &[&str] = &[
     "model",
@@ -155,6 +168,8 @@ const UNDERSTOOD: &[&str] = &[
     "include_reasoning",
     "thinking",
     "enable_thinking",
+    "chat_template_kwargs",
+    "modalities",
     "tools",
     "tool_choice",
     "functions",
@@ -188,41 +203,43 @@ impl<'v> Request<'v> {
         }
         let messages = read_messages(&root)?;
         let stream = flag(&root, "stream")?.unwrap_or(false);
-        refuse_audio(&root)?;
         refuse_logprobs(&root)?;
-        let (tools, legacy_functions) = tool::read_tools(&root)?;
-        let tool_choice = if legacy_functions {
-            tool::read_function_call(&root)?
-        } else {
-            tool::read_tool_choice(&root)?
+        let mut unused = Unused::default();
+        let given = read_rest(&root, &mut unused)?;
+        let (tools, legacy_functions) = tool::read_tools(&root, &mut unused)?;
+        let choice = tool::read_choice(&root, legacy_functions, &mut unused)?;
+        let (tool_choice, tool_choice_field) = match choice {
+            Some((choice, field)) => (Some(choice), field),
+            None => (None, "tool_choice"),
         };
-        let without_counterpart = read_rest(&root)?;
         Ok(Self {
             model,
             messages,
             stream,
-            include_usage: stream && read_include_usage(&root)?,
+            include_usage: read_include_usage(&root, stream, &mut unused)?,
             n: read_n(&root)?,
             max_tokens: read_limit(&root)?,
             stop: read_stop(&root)?,
-            response_format: root.get("response_format").map(format::read).transpose()?.flatten(),
-            verbosity: read_verbosity(&root)?,
-            reasoning: read_reasoning(&root)?,
+            response_format: format::read(&root, &mut unused)?,
+            verbosity: read_verbosity(&root, &mut unused)?,
+            reasoning: read_reasoning(&root, &mut unused)?,
             tools,
             legacy_functions,
             tool_choice,
+            tool_choice_field,
+            pictures: read_modalities(&root)?,
             parallel_tool_calls: flag(&root, "parallel_tool_calls")?,
             web_search: root
                 .get("web_search_options")
-                .map(|options| WebSearch::read(&options))
+                .map(|options| WebSearch::read(&options, &mut unused))
                 .transpose()?,
             prompt_cache_key: root.get("prompt_cache_key").map(|key| key.str()).transpose()?,
             // Any JSON type passes: pipelines of some chat UIs send an object.
             user: root.get("user").and_then(|user| user.value().as_str()),
             service_tier: read_service_tier(&root)?,
-            include_encrypted_reasoning: includes_encrypted_reasoning(&root),
-            public: PublicOnly::read(&root, &without_counterpart),
-            without_counterpart,
+            include_encrypted_reasoning: includes_encrypted_reasoning(&root, &mut unused),
+            public: PublicOnly::read(&root, &given),
+            without_counterpart: unused.into_paths(),
         })
     }
 }
@@ -250,16 +267,37 @@ fn read_messages<'v>(root: &Node<'_, 'v>) -> Result<Vec<Message<'v>>, Reject> {
     items.map(|item| Message::read(&item)).collect()
 }
 
-fn read_include_usage(root: &Node<'_, '_>) -> Result<bool, Reject> {
+fn read_include_usage(
+    root: &Node<'_, '_>,
+    stream: bool,
+    unused: &mut Unused,
+) -> Result<bool, Reject> {
+    let mut wanted = None;
     if let Some(options) = root.get("stream_options") {
+        // Without a stream they mean nothing, whatever they are.
+        if !stream && !options.value().is_object() {
+            return Ok(false);
+        }
         let options = options.object()?;
-        if let Some(wanted) = flag(&options, "include_usage")? {
-            return Ok(wanted);
+        for option in options.fields()? {
+            match option.name() {
+                "include_usage" => {}
+                // What pads chunks against eavesdroppers, which there is nothing of here.
+                "include_obfuscation" if option.value().as_bool() == Some(false) => {}
+                _ => unused.add(option),
+            }
+        }
+        if stream {
+            wanted = flag(&options, "include_usage")?;
         }
     }
     // OpenRouter's spelling.
     let usage = root.get("usage");
-    Ok(usage.as_ref().and_then(|usage| usage.get("include")?.value().as_bool()).unwrap_or(false))
+    if let Some(usage) = &usage {
+        unused.add_others(usage, &["include"]);
+    }
+    let included = || usage.as_ref().and_then(|usage| usage.get("include")?.value().as_bool());
+    Ok(stream && wanted.or_else(included).unwrap_or(false))
 }
 
 fn read_n(root: &Node<'_, '_>) -> Result<u32, Reject> {
@@ -268,11 +306,19 @@ fn read_n(root: &Node<'_, '_>) -> Result<u32, Reject> {
     u32::try_from(n).map_err(|_| node.wrong_type("a small integer"))
 }
 
+/// From here to 0 is how clients of other hosts say that there is no limit: LM Studio has -1 and 0,
+/// llama.cpp has -2 as well.
+const NO_LIMIT: i64 = -2;
+
 fn read_limit(root: &Node<'_, '_>) -> Result<Option<Limit>, Reject> {
     let mut limit = None;
     for field in ["max_output_tokens", "max_tokens", "max_completion_tokens"] {
         if let Some(node) = root.get(field) {
-            let tokens = usize::try_from(node.integer(1)?).unwrap_or(usize::MAX);
+            let tokens = node.integer(NO_LIMIT)?;
+            if tokens <= 0 {
+                continue;
+            }
+            let tokens = usize::try_from(tokens).unwrap_or(usize::MAX);
             limit = Some(Limit { tokens, field });
         }
     }
@@ -281,12 +327,27 @@ fn read_limit(root: &Node<'_, '_>) -> Result<Option<Limit>, Reject> {
 
 fn read_stop<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, Reject> {
     let Some(node) = root.get("stop") else { return Ok(Vec::new()) };
-    let mut stops = if node.value().is_array() {
-        node.items()?.map(|item| item.str()).collect::<Result<Vec<_>, _>>()?
-    } else {
-        vec![node.value().as_str().ok_or_else(|| node.wrong_type("a string or an array"))?]
-    };
-    stops.retain(|stop| !stop.is_empty());
+    if let Some(stop) = node.value().as_str() {
+        return Ok(if stop.is_empty() { Vec::new() } else { vec![stop] });
+    }
+    if !node.value().is_array() {
+        return Err(node.wrong_type("a string or an array"));
+    }
+    let mut stops = Vec::new();
+    let mut count = 0;
+    for item in node.items()?.filter(|item| !item.value().is_null()) {
+        let stop = item.str()?;
+        if stop.is_empty() {
+            continue;
+        }
+        count += 1;
+        if count <= MAX_STOPS {
+            stops.push(stop);
+        }
+    }
+    if count > MAX_STOPS {
+        return Err(Reject::too_long(node, MAX_STOPS, count));
+    }
     Ok(stops)
 }
 
@@ -304,41 +365,51 @@ impl Verbosity {
     }
 }
 
-fn read_verbosity(root: &Node<'_, '_>) -> Result<Option<Verbosity>, Reject> {
-    if let Some(node) = root.get("verbosity") {
+fn read_verbosity(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Option<Verbosity>, Reject> {
+    let text = root.get("text");
+    if let Some(text) = &text {
+        // `text.format` is read with `response_format`.
+        unused.add_others(text, &["verbosity", "format"]);
+    }
+    if let Some(node) = root.get("verbosity").filter(|node| !node.is_blank()) {
         return node.choice(VERBOSITIES).map(Some);
     }
     // Some clients send the Responses spelling, `text.verbosity`.
-    let Some(text) = root.get("text") else { return Ok(None) };
+    let Some(text) = text else { return Ok(None) };
     text.get("verbosity").map(|node| node.choice(VERBOSITIES)).transpose()
 }
 
-/// `reasoning_effort` and the spellings of OpenRouter (`reasoning`), Anthropic (`thinking`) and
-/// Qwen (`enable_thinking`).
-fn read_reasoning(root: &Node<'_, '_>) -> Result<Reasoning, Reject> {
+/// `reasoning_effort` and the spellings of OpenRouter (`reasoning`), Anthropic (`thinking`), Qwen
+/// (`enable_thinking`) and of vLLM and SGLang (`chat_template_kwargs`). The first of these counts.
+fn read_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning, Reject> {
     let mut wish = Reasoning::default();
-    if let Some(node) = root.get("enable_thinking")
-        && node.value().as_bool() == Some(false)
-    {
-        wish.effort = Some(Wish::Least);
+    let mut effort = read_template_arguments(root, unused)?;
+    if let Some(node) = root.get("enable_thinking") {
+        effort = read_switch(&node, unused).or(effort);
     }
-    if let Some(node) = root.get("thinking")
-        && let Some(kind) = node.get("type")
-        && kind.value().as_str() == Some("disabled")
-    {
-        wish.effort = Some(Wish::Least);
+    if let Some(node) = root.get("thinking") {
+        if let Some(kind) = node.get("type") {
+            unused.add_others(&node, &["type"]);
+            if kind.value().as_str() == Some("disabled") {
+                effort = Some(Wish::Least);
+            }
+        } else {
+            effort = read_switch(&node, unused).or(effort);
+        }
     }
     if flag(root, "include_reasoning")? == Some(false) {
         wish.hidden = true;
     }
     if let Some(node) = root.get("reasoning") {
         let node = node.object()?;
-        if let Some(effort) = node.get("effort") {
-            wish.effort = Some(Wish::Effort(read_effort(&effort)?));
-        } else if flag(&node, "enabled")? == Some(false) {
-            wish.effort = Some(Wish::Least);
+        unused.add_others(&node, &["effort", "enabled", "summary", "exclude"]);
+        let enabled = flag(&node, "enabled")?;
+        if let Some(wanted) = node.get("effort") {
+            effort = read_effort(&wanted)?.or(effort);
+        } else if enabled == Some(false) {
+            effort = Some(Wish::Least);
         }
-        if let Some(summary) = node.get("summary") {
+        if let Some(summary) = node.get("summary").filter(|summary| !summary.is_blank()) {
             wish.summary = Some(summary.choice(&[
                 ("auto", Summary::Auto),
                 ("concise", Summary::Concise),
@@ -348,21 +419,63 @@ fn read_reasoning(root: &Node<'_, '_>) -> Result<Reasoning, Reject> {
         wish.hidden |= flag(&node, "exclude")? == Some(true);
     }
     if let Some(node) = root.get("reasoning_effort") {
-        wish.effort = Some(Wish::Effort(read_effort(&node)?));
+        effort = read_effort(&node)?.or(effort);
+    }
+    wish.effort = effort;
+    Ok(wish)
+}
+
+/// What a chat template would be told of thinking.
+fn read_template_arguments(
+    root: &Node<'_, '_>,
+    unused: &mut Unused,
+) -> Result<Option<Wish>, Reject> {
+    let Some(node) = root.get("chat_template_kwargs") else { return Ok(None) };
+    let node = node.object()?;
+    unused.add_others(&node, &["enable_thinking", "thinking", "reasoning_effort"]);
+    let mut wish = None;
+    for name in ["enable_thinking", "thinking"] {
+        if let Some(switch) = node.get(name) {
+            wish = read_switch(&switch, unused).or(wish);
+        }
+    }
+    if let Some(effort) = node.get("reasoning_effort") {
+        wish = read_effort(&effort)?.or(wish);
     }
     Ok(wish)
 }
 
-fn read_effort(node: &Node<'_, '_>) -> Result<Effort, Reject> {
+/// A switch that turns thinking off. On is what happens anyway.
+fn read_switch(node: &Node<'_, '_>, unused: &mut Unused) -> Option<Wish> {
+    match node.value().as_bool() {
+        Some(true) => None,
+        Some(false) => Some(Wish::Least),
+        None => {
+            unused.add(node);
+            None
+        }
+    }
+}
+
+/// An effort; nothing for words that leave it to the model.
+fn read_effort(node: &Node<'_, '_>) -> Result<Option<Wish>, Reject> {
     let got = node.str()?;
-    Effort::parse(got).ok_or_else(|| {
+    let word = got.trim().to_ascii_lowercase();
+    match &*word {
+        "" | "auto" | "default" => return Ok(None),
+        "off" | "disabled" => return Ok(Some(Wish::Least)),
+        _ => {}
+    }
+    Effort::parse(&word).map(|effort| Some(Wish::Effort(effort))).ok_or_else(|| {
         let names: Vec<&str> = Effort::ALL.iter().map(|effort| effort.as_str()).collect();
         Reject::one_of(node, got, &names)
     })
 }
 
 fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject> {
-    let Some(node) = root.get("service_tier") else { return Ok(None) };
+    let Some(node) = root.get("service_tier").filter(|node| !node.is_blank()) else {
+        return Ok(None);
+    };
     node.choice(&[
         ("auto", None),
         ("default", Some(ServiceTier::Default)),
@@ -373,27 +486,40 @@ fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject>
     ])
 }
 
-fn includes_encrypted_reasoning(root: &Node<'_, '_>) -> bool {
+fn includes_encrypted_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> bool {
     let Some(include) = root.get("include") else { return false };
-    include.items().is_ok_and(|mut items| {
-        items.any(|item| item.value().as_str() == Some("reasoning.encrypted_content"))
-    })
+    let Ok(items) = include.items() else {
+        unused.add(include);
+        return false;
+    };
+    let mut is_included = false;
+    for item in items {
+        if item.value().as_str() == Some("reasoning.encrypted_content") {
+            is_included = true;
+        } else {
+            unused.add(item);
+        }
+    }
+    is_included
 }
 
-fn refuse_audio(root: &Node<'_, '_>) -> Result<(), Reject> {
-    let Some(node) = root.get("modalities") else { return Ok(()) };
+/// `modalities`: whether pictures are asked for. Text always comes, audio never.
+fn read_modalities(root: &Node<'_, '_>) -> Result<bool, Reject> {
+    let mut pictures = false;
+    let Some(node) = root.get("modalities") else { return Ok(pictures) };
     for item in node.items()? {
         match item.str()? {
             "text" => {}
+            "image" => pictures = true,
             "audio" => {
                 let message = "Unsupported value: 'modalities' does not support 'audio' with this \
                                backend. Use [\"text\"].";
                 return Err(Reject::new("modalities", Code::UnsupportedValue, message));
             }
-            other => return Err(Reject::one_of(item, other, &["text", "audio"])),
+            other => return Err(Reject::one_of(item, other, &["text", "image", "audio"])),
         }
     }
-    Ok(())
+    Ok(pictures)
 }
 
 /// Log probabilities are refused rather than dropped: callers index into them.
@@ -410,13 +536,13 @@ fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), Reject> {
     Ok(())
 }
 
-/// What is left: checked where the documentation gives a range, and named unless the value is
-/// what happens anyway.
-fn read_rest<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, Reject> {
-    let mut rest = Vec::new();
+/// What is left: checked where the documentation gives a range, and noted unless the value is
+/// what happens anyway. The names of [`PublicOnly`] that have an effect are returned.
+fn read_rest<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<&'v str>, Reject> {
+    let mut given = Vec::new();
     for node in root.fields()? {
         let name = node.name();
-        if UNDERSTOOD.contains(&name) || rest.contains(&name) {
+        if UNDERSTOOD.contains(&name) {
             continue;
         }
         let has_no_effect = match name {
@@ -424,16 +550,33 @@ fn read_rest<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, Reject> {
             "top_p" => is(node.number(0.0, 1.0)?, 1.0),
             "presence_penalty" | "frequency_penalty" => is(node.number(-2.0, 2.0)?, 0.0),
             "store" => !node.bool()?,
-            // Read above; whatever is left of them asks for nothing.
-            "logprobs" | "top_logprobs" | "modalities" => true,
-            "metadata" | "logit_bias" => node.object()?.fields()?.next().is_none(),
+            // Read before; whatever is left of them asks for nothing.
+            "logprobs" | "top_logprobs" => true,
+            "metadata" => count_metadata(&node)? == 0,
+            "logit_bias" => node.object()?.fields()?.next().is_none(),
             _ => false,
         };
-        if !has_no_effect {
-            rest.push(name);
+        if has_no_effect {
+            continue;
         }
+        if PublicOnly::NAMES.contains(&name) && !given.contains(&name) {
+            given.push(name);
+        }
+        unused.add(node);
     }
-    Ok(rest)
+    Ok(given)
+}
+
+fn count_metadata(node: &Node<'_, '_>) -> Result<usize, Reject> {
+    let count = node.object()?.fields()?.count();
+    if count > MAX_METADATA {
+        let message = format!(
+            "Invalid '{node}': object with too many properties. Expected at most {MAX_METADATA}, \
+             but got {count} instead."
+        );
+        return Err(Reject::new(node, Code::TooManyProperties, message));
+    }
+    Ok(count)
 }
 
 fn is(value: f64, default: f64) -> bool {

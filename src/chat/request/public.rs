@@ -23,6 +23,16 @@ pub struct PublicOnly<'v> {
 }
 
 impl<'v> PublicOnly<'v> {
+    /// The fields that are read here.
+    pub(super) const NAMES: &'static [&'static str] = &[
+        "temperature",
+        "top_p",
+        "metadata",
+        "user",
+        "safety_identifier",
+        "prompt_cache_retention",
+    ];
+
     /// Reads those of the fields that `given` names. Their ranges are checked by then.
     pub(super) fn read(root: &Node<'_, 'v>, given: &[&'v str]) -> Self {
         let value = |name: &'v str| {

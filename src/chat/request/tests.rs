@@ -90,12 +90,11 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "invalid_type",
             "a boolean",
         ),
-        (json!({"max_tokens": 0}), "max_tokens", "integer_below_min_value", ">= 1, but got 0"),
         (
-            json!({"max_completion_tokens": -1}),
+            json!({"max_completion_tokens": -3}),
             "max_completion_tokens",
             "integer_below_min_value",
-            "got -1",
+            "got -3",
         ),
         (
             json!({"max_tokens": 1.5}),
@@ -106,6 +105,12 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
         (json!({"max_output_tokens": "9"}), "max_output_tokens", "invalid_type", "an integer"),
         (json!({"stop": 7}), "stop", "invalid_type", "a string or an array"),
         (json!({"stop": ["a", 7]}), "stop[1]", "invalid_type", "a string"),
+        (
+            json!({"stop": ["a", "", "b", "c", "d", "e"]}),
+            "stop",
+            "array_above_max_length",
+            "maximum length 4, but got an array with length 5",
+        ),
         (json!({"n": 0}), "n", "integer_below_min_value", ">= 1, but got 0"),
         (json!({"n": "2"}), "n", "invalid_type", "an integer"),
         (json!({"n": 5_000_000_000_u64}), "n", "invalid_type", "a small integer"),
@@ -133,9 +138,20 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "no log probabilities",
         ),
         (json!({"modalities": ["text", "audio"]}), "modalities", "unsupported_value", "[\"text\"]"),
-        (json!({"modalities": ["video"]}), "modalities[0]", "invalid_value", "'text' and 'audio'"),
+        (
+            json!({"modalities": ["video"]}),
+            "modalities[0]",
+            "invalid_value",
+            "'text', 'image', and 'audio'",
+        ),
         (json!({"store": "yes"}), "store", "invalid_type", "a boolean"),
         (json!({"metadata": []}), "metadata", "invalid_type", "an object"),
+        (
+            json!({"metadata": (0..17).map(|n| (n.to_string(), json!("v"))).collect::<serde_json::Map<_, _>>()}),
+            "metadata",
+            "object_above_max_properties",
+            "at most 16, but got 17",
+        ),
         (json!({"logit_bias": 1}), "logit_bias", "invalid_type", "an object"),
         (json!({"prompt_cache_key": 1}), "prompt_cache_key", "invalid_type", "a string"),
         (
@@ -147,10 +163,10 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
         (json!({"verbosity": "loud"}), "verbosity", "invalid_value", "'low', 'medium', and 'high'"),
         (json!({"text": {"verbosity": "loud"}}), "text.verbosity", "invalid_value", "'low'"),
         (
-            json!({"reasoning_effort": "ultra"}),
+            json!({"reasoning_effort": "ultimate"}),
             "reasoning_effort",
             "invalid_value",
-            "'xhigh', and 'max'",
+            "'max', and 'ultra'",
         ),
         (json!({"reasoning": {"effort": 1}}), "reasoning.effort", "invalid_type", "a string"),
         (
@@ -420,7 +436,24 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
         ),
         // Tools
         (json!({"tools": {}}), "tools", "invalid_type", "an array"),
-        (json!({"tools": [], "functions": []}), "functions", "invalid_value", "use 'tools'"),
+        (
+            json!({"tools": [{"type": "function", "function": {"name": "f"}}], "functions": [{"name": "g"}]}),
+            "functions",
+            "invalid_value",
+            "use 'tools'",
+        ),
+        (
+            json!({"tools": vec![json!({"type": "web_search"}); 8193]}),
+            "tools",
+            "array_above_max_length",
+            "maximum length 8192, but got an array with length 8193",
+        ),
+        (
+            json!({"functions": vec![json!({"name": "f"}); 8193]}),
+            "functions",
+            "array_above_max_length",
+            "8193",
+        ),
         (tool(json!("f")), "tools[0]", "invalid_type", "an object"),
         (tool(json!({})), "tools[0].type", "missing_required_parameter", "type"),
         (
@@ -437,7 +470,7 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "Expected a name",
         ),
         (
-            function(json!({"name": "f", "parameters": []})),
+            function(json!({"name": "f", "parameters": [1]})),
             "tools[0].function.parameters",
             "invalid_type",
             "an object",
@@ -475,6 +508,25 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "invalid_type",
             "a string",
         ),
+        (
+            tool(json!({"type": "web_search", "filters": {"blocked_domains": ["a.example"]}})),
+            "tools[0].filters.blocked_domains",
+            "unsupported_parameter",
+            "'filters.allowed_domains' only",
+        ),
+        (
+            json!({"web_search_options": {"excluded_domains": ["a.example"]}}),
+            "web_search_options.excluded_domains",
+            "unsupported_parameter",
+            "'filters.allowed_domains' only",
+        ),
+        (
+            tool(json!({"type": "web_search", "external_web_access": "no"})),
+            "tools[0].external_web_access",
+            "invalid_type",
+            "a boolean",
+        ),
+        (tool(json!({"type": "local_shell"})), "tools[0].type", "invalid_value", "'function'"),
         (json!({"functions": [{}]}), "functions[0].name", "missing_required_parameter", "name"),
         // Choices
         (
@@ -574,7 +626,8 @@ fn spellings_of_many_clients_are_understood() {
     reads(&json!({"stream_options": {"include_usage": true}}), |r| !r.include_usage);
     reads(&json!({"stop": ""}), |r| r.stop.is_empty());
     reads(&json!({"stop": []}), |r| r.stop.is_empty());
-    reads(&json!({"stop": ["a", "", "b", "c", "d", "e"]}), |r| r.stop == ["a", "b", "c", "d", "e"]);
+    reads(&json!({"stop": [null]}), |r| r.stop.is_empty());
+    reads(&json!({"stop": ["a", "", "b", null, "c", "d"]}), |r| r.stop == ["a", "b", "c", "d"]);
     let limit = |field, tokens| Some(Limit { tokens, field });
     reads(&json!({"max_tokens": 5}), |r| r.max_tokens == limit("max_tokens", 5));
     reads(&json!({"max_output_tokens": 5.0}), |r| r.max_tokens == limit("max_output_tokens", 5));
@@ -590,6 +643,63 @@ fn spellings_of_many_clients_are_understood() {
     });
     reads(&json!({"user": {"id": 1}}), |r| r.user.is_none() && r.without_counterpart == ["user"]);
     reads(&json!({"functions": []}), |r| r.tools.is_empty() && !r.legacy_functions);
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    reads(&json!({"functions": [], "tools": tools}), |r| r.tools.len() == 1 && !r.legacy_functions);
+    reads(&json!({"functions": [{"name": "f"}], "tools": []}), |r| {
+        r.tools.len() == 1 && r.legacy_functions
+    });
+}
+
+#[test]
+fn efforts_and_limits_in_the_words_of_other_hosts() {
+    let effort = |fields: serde_json::Value, expected: Option<Wish>| {
+        reads(&fields, |r| r.reasoning.effort == expected);
+    };
+    for (word, expected) in [
+        ("ultra", Some(Wish::Effort(Effort::Ultra))),
+        ("High", Some(Wish::Effort(Effort::High))),
+        (" LOW ", Some(Wish::Effort(Effort::Low))),
+        ("default", None),
+        ("auto", None),
+        ("", None),
+        ("disabled", Some(Wish::Least)),
+        ("off", Some(Wish::Least)),
+    ] {
+        effort(json!({"reasoning_effort": word}), expected);
+        effort(json!({"reasoning": {"effort": word}}), expected);
+        effort(json!({"chat_template_kwargs": {"reasoning_effort": word}}), expected);
+    }
+    for name in ["enable_thinking", "thinking"] {
+        effort(json!({name: false}), Some(Wish::Least));
+        effort(json!({name: true}), None);
+        effort(json!({"chat_template_kwargs": {name: false}}), Some(Wish::Least));
+        effort(json!({"chat_template_kwargs": {name: true}}), None);
+    }
+    // What leaves it to the model does not undo another wish.
+    effort(json!({"enable_thinking": false, "reasoning_effort": "auto"}), Some(Wish::Least));
+    effort(
+        json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "high"}),
+        Some(Wish::Effort(Effort::High)),
+    );
+    for field in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+        for value in [json!(-2), json!(-1), json!(0), json!(-1.0), json!(null)] {
+            reads(&json!({field: value}), |r| r.max_tokens.is_none());
+        }
+    }
+    reads(&json!({"max_tokens": 7, "max_completion_tokens": -1}), |r| {
+        r.max_tokens == Some(Limit { tokens: 7, field: "max_tokens" })
+    });
+    reads(&json!({"verbosity": "", "service_tier": ""}), |r| {
+        r.verbosity.is_none() && r.service_tier.is_none()
+    });
+    reads(&json!({"verbosity": "High", "service_tier": "Priority"}), |r| {
+        r.verbosity == Some(Verbosity::High) && r.service_tier == Some(ServiceTier::Priority)
+    });
+    for (modalities, expected) in
+        [(json!(["image", "text"]), true), (json!(["image"]), true), (json!(["text"]), false)]
+    {
+        reads(&json!({"modalities": modalities}), |r| r.pictures == expected);
+    }
 }
 
 #[test]
@@ -603,6 +713,75 @@ fn fields_without_counterpart_are_named_unless_they_ask_for_what_happens_anyway(
         (json!({"metadata": {"a": "b"}}), &["metadata"]),
         (json!({"seed": 1, "top_k": 2}), &["seed", "top_k"]),
         (json!({"prediction": {"type": "content", "content": "x"}}), &["prediction"]),
+        // Within what is understood
+        (json!({"stream_options": {"include_usage": true, "x": 1}}), &["stream_options.x"]),
+        (json!({"stream_options": {"include_obfuscation": false}}), &[]),
+        (json!({"usage": {"include": true, "x": 1}}), &["usage.x"]),
+        (json!({"usage": true}), &["usage"]),
+        (json!({"reasoning": {"max_tokens": 5}}), &["reasoning.max_tokens"]),
+        (json!({"thinking": {"type": "enabled", "budget_tokens": 5}}), &["thinking.budget_tokens"]),
+        (json!({"enable_thinking": "no"}), &["enable_thinking"]),
+        (
+            json!({"chat_template_kwargs": {"enable_thinking": true, "x": 1}}),
+            &["chat_template_kwargs.x"],
+        ),
+        (json!({"text": {"verbosity": "low", "x": 1}}), &["text.x"]),
+        (
+            json!({"include": ["reasoning.encrypted_content", "file_search_call.results"]}),
+            &["include[1]"],
+        ),
+        (
+            json!({"response_format": {"type": "text", "schema": {}}, "text": {"format": {"type": "text"}}}),
+            &["response_format.schema", "text.format"],
+        ),
+        (
+            json!({"response_format": {"type": "json_schema", "x": 1, "json_schema": {"name": "a", "y": 2, "schema": {}}}}),
+            &["response_format.json_schema.y", "response_format.x"],
+        ),
+        (json!({"response_format": {"type": "json_object", "x": 1}}), &["response_format.x"]),
+        // Tools
+        (
+            json!({"tools": [{"type": "function", "x": 1, "function": {"name": "f", "y": 1, "strict": null, "z": null}}]}),
+            &["tools[0].function.y", "tools[0].x"],
+        ),
+        (
+            json!({"tools": [{"type": "function", "name": "f", "cache_control": {}}]}),
+            &["tools[0].cache_control"],
+        ),
+        (json!({"functions": [{"name": "f", "x": 1}]}), &["functions[0].x"]),
+        (
+            json!({"tools": [{"type": "custom", "x": 1, "custom": {"name": "c", "y": 1, "format": {"type": "text", "z": 1}}}]}),
+            &["tools[0].custom.format.z", "tools[0].custom.y", "tools[0].x"],
+        ),
+        (
+            json!({"tools": [{"type": "custom", "name": "c", "format": {"type": "grammar", "x": 1, "grammar": {"syntax": "lark", "definition": "d", "y": 1}}}]}),
+            &["tools[0].format.grammar.y", "tools[0].format.x"],
+        ),
+        (
+            json!({"tools": [{"type": "image_generation", "input_image_mask": {}, "partial_images": 2, "size": "auto"}]}),
+            &["tools[0].input_image_mask", "tools[0].partial_images"],
+        ),
+        (
+            json!({"tools": [{"type": "web_search", "max_uses": 3, "user_location": {"type": "approximate", "zip": "1"}}]}),
+            &["tools[0].max_uses", "tools[0].user_location.zip"],
+        ),
+        (
+            json!({"web_search_options": {"x": 1, "user_location": {"y": 1, "approximate": {"z": 1}}}}),
+            &[
+                "web_search_options.user_location.approximate.z",
+                "web_search_options.user_location.y",
+                "web_search_options.x",
+            ],
+        ),
+        (
+            json!({"tool_choice": {"type": "auto", "disable_parallel_tool_use": true}}),
+            &["tool_choice.disable_parallel_tool_use"],
+        ),
+        (
+            json!({"tool_choice": {"type": "function", "x": 1, "function": {"name": "f", "y": 1}}}),
+            &["tool_choice.function.y", "tool_choice.x"],
+        ),
+        (json!({"function_call": {"name": "f", "x": 1}}), &["function_call.x"]),
     ] {
         reads(&fields, |request| {
             let mut names = request.without_counterpart;

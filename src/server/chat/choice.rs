@@ -67,8 +67,9 @@ pub(super) struct Draft {
     pub(super) plainly: Option<Plainly>,
 }
 
-/// Makes a request without remembered turns, unless that is not possible.
-pub(super) type Plainly = Arc<dyn Fn() -> Option<Bytes> + Send + Sync>;
+/// Makes a request without remembered turns, unless that is not possible. Long work is done on
+/// another thread.
+pub(super) type Plainly = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
 
 /// How an answer is remembered.
 #[derive(Debug)]
@@ -99,6 +100,8 @@ enum Call {
     Waiting(BoxFuture<'static, Turn>),
     Opening(BoxFuture<'static, Result<Events, Failure>>),
     Open(Box<Events>),
+    /// The request is made anew without remembered turns, after this failure.
+    Remaking(BoxFuture<'static, (Option<Payload>, Failure)>),
     Closed,
 }
 
@@ -191,6 +194,10 @@ impl Choice {
                 // The last event of a complete answer would have ended the reading.
                 None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
             },
+            Call::Remaking(remaking) => {
+                let (body, failure) = ready!(remaking.poll_unpin(cx));
+                return Poll::Ready(self.send_remade(body, failure));
+            }
             Call::Closed => Ok(Progress::Ended),
         };
         Poll::Ready(match outcome {
@@ -225,40 +232,52 @@ impl Choice {
             // What has gone out is of the last try, and the client knows of no other.
             return Err(Failed { failure, tries: 1 });
         }
-        let reason = failure.reason();
-        let pause = if self.send_plainly(&failure) {
-            tracing::info!(reason, "the call is sent again without remembered turns");
-            Duration::ZERO
-        } else if let Some(pause) = self.tries.next(&failure) {
-            let (attempt, pause_ms) = (self.tries.made(), pause.as_secs_f64() * 1000.0);
-            tracing::info!(attempt, pause_ms, reason, "the call failed and is sent again");
-            pause
-        } else {
-            self.end();
-            return Err(Failed { failure, tries: self.tries.made() });
-        };
-        // What is left of the call before ends here, and not after the pause.
-        self.call = self.opening(pause);
-        self.reader = Reader::new(Arc::clone(&self.order.plan));
-        Ok(Step::Restarted)
+        if let Some(plainly) = self.take_plainly(&failure) {
+            let remaking = async move { (plainly().await.map(Payload::from), failure) };
+            // What is left of the call before ends here.
+            self.call = Call::Remaking(remaking.boxed());
+            self.reader = Reader::new(Arc::clone(&self.order.plan));
+            return Ok(Step::Restarted);
+        }
+        self.send_again(failure)
     }
 
     /// If the backend does not take back what was remembered, forgets it and goes on without it.
     /// That can happen once: there is nothing remembered in the request then.
-    fn send_plainly(&mut self, failure: &Failure) -> bool {
-        let (Some(continuation), Some(draft)) = (&self.order.continuation, &mut self.draft) else {
-            return false;
-        };
-        let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items());
-        let Some(plainly) = plainly else { return false };
+    fn take_plainly(&mut self, failure: &Failure) -> Option<Plainly> {
+        let continuation = self.order.continuation.as_ref()?;
+        let draft = self.draft.as_mut()?;
+        let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items())?;
         continuation.memory.forget(&continuation.recalled);
-        match plainly().map(Payload::from) {
-            Some(body) if body != draft.body => {
-                draft.body = body;
-                true
-            }
-            _ => false,
+        Some(plainly)
+    }
+
+    /// Sends the request that was made anew, if it is another one than that which failed.
+    fn send_remade(&mut self, body: Option<Payload>, failure: Failure) -> Result<Step, Failed> {
+        let draft = self.draft.as_mut();
+        match (body, draft) {
+            (Some(body), Some(draft)) if body != draft.body => draft.body = body,
+            _ => return self.send_again(failure),
         }
+        let reason = failure.reason();
+        tracing::info!(reason, "the call is sent again without remembered turns");
+        self.call = self.opening(Duration::ZERO);
+        Ok(Step::Restarted)
+    }
+
+    /// Sends the call again after a pause, if that may help.
+    fn send_again(&mut self, failure: Failure) -> Result<Step, Failed> {
+        let Some(pause) = self.tries.next(&failure) else {
+            self.end();
+            return Err(Failed { failure, tries: self.tries.made() });
+        };
+        let (attempt, pause_ms) = (self.tries.made(), pause.as_secs_f64() * 1000.0);
+        let reason = failure.reason();
+        tracing::info!(attempt, pause_ms, reason, "the call failed and is sent again");
+        // What is left of the call before ends here, and not after the pause.
+        self.call = self.opening(pause);
+        self.reader = Reader::new(Arc::clone(&self.order.plan));
+        Ok(Step::Restarted)
     }
 
     /// The call, after a pause. A call that has begun for the client is not made again.

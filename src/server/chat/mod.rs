@@ -4,10 +4,11 @@ mod choice;
 mod pace;
 mod stream;
 mod whole;
+mod work;
 
 use std::future::poll_fn;
 use std::panic::resume_unwind;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -16,6 +17,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde_json_borrow::Value;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -48,10 +50,6 @@ use crate::upstream::{Failed, Failure, Places};
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
 /// can still be told with a status of its own.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// Requests from this size on are translated elsewhere, which takes a millisecond or more. The way
-/// there and back would cost smaller ones more than they take.
-const LARGE: usize = 256 << 10;
 
 /// The longest name or id of the backend's that is told in a header.
 const MAX_NAME: usize = 256;
@@ -147,12 +145,12 @@ async fn prepare(
     record: &mut Record,
     tape: Option<Tape>,
 ) -> Result<(Ordered, Arc<Places>), ApiError> {
-    let ordered = if body.len() < LARGE {
-        translate(app, &body, &mut record.asked, tape).await?
-    } else {
+    let ordered = if work::is_long(&body) {
         let (outcome, asked) = elsewhere(app.clone(), body.clone(), tape).await?;
         record.asked = asked;
         outcome?
+    } else {
+        translate(app, &body, &mut record.asked, tape, &Client::stays()).await?
     };
     // Requests that wait are kept in one form only.
     drop(body);
@@ -172,16 +170,40 @@ async fn elsewhere(
     tape: Option<Tape>,
 ) -> Result<(Result<Ordered, ApiError>, Asked), ApiError> {
     let runtime = Handle::current();
+    // Dropped together with this future, which is when the client leaves.
+    let waiting = Arc::new(());
+    let client = Client(Some(Arc::downgrade(&waiting)));
     let work = move || {
         let mut asked = Asked::default();
-        let outcome = runtime.block_on(translate(&app, &body, &mut asked, tape));
+        let outcome = runtime.block_on(translate(&app, &body, &mut asked, tape, &client));
         (outcome, asked)
     };
-    spawn_blocking(work).await.map_err(|error| match error.try_into_panic() {
+    let outcome = spawn_blocking(work).await;
+    drop(waiting);
+    outcome.map_err(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
         // It has not begun, and will not any more.
         Err(_) => ApiError::stopping(),
     })
+}
+
+/// Whether the client of long work still waits for it. What runs on a thread of its own cannot be
+/// cancelled from outside.
+struct Client(Option<Weak<()>>);
+
+impl Client {
+    /// A client that takes the work with it when it leaves.
+    fn stays() -> Self {
+        Self(None)
+    }
+
+    /// Ends the work if its client has left. Nobody gets to see the error.
+    fn still_waits(&self) -> Result<(), ApiError> {
+        match &self.0 {
+            Some(waiting) if waiting.strong_count() == 0 => Err(ApiError::stopping()),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Reads and translates the client's request.
@@ -190,8 +212,11 @@ async fn translate(
     body: &Bytes,
     asked: &mut Asked,
     tape: Option<Tape>,
+    client: &Client,
 ) -> Result<Ordered, ApiError> {
+    client.still_waits()?;
     let value: Value<'_> = parse(body)?;
+    client.still_waits()?;
     let chat = chat::request::Request::read(&value)?;
     chat.model.clone_into(&mut asked.model);
     asked.stream = chat.stream;
@@ -210,7 +235,9 @@ async fn translate(
         Some(memory) => Past { scope: scope.clone(), memory },
         None => Past::unknown(),
     };
+    client.still_waits()?;
     let translated = request::translate(&chat, &model, policy, &past)?;
+    client.still_waits()?;
     let Translated { request, conversation, plan, notes, recollection } = translated;
     let plainly =
         (!recollection.recalled.is_empty()).then(|| plainly(body.clone(), model.clone(), policy));
@@ -241,11 +268,19 @@ async fn translate(
 /// Translates a request again, without the memory of turns. The client's body is kept until then
 /// rather than a second translation, which is needed once in a blue moon.
 fn plainly(body: Bytes, model: request::Model, policy: Policy) -> Plainly {
-    Arc::new(move || {
+    let is_long = work::is_long(&body);
+    let again = Arc::new(move || -> Option<Bytes> {
         let value: Value<'_> = parse(&body).ok()?;
         let chat = chat::request::Request::read(&value).ok()?;
         let plain = request::translate(&chat, &model, policy, &Past::unknown()).ok()?;
         Some(serde_json::to_vec(&plain.request).ok()?.into())
+    });
+    Arc::new(move || {
+        let again = Arc::clone(&again);
+        async move {
+            if is_long { spawn_blocking(move || again()).await.ok().flatten() } else { again() }
+        }
+        .boxed()
     })
 }
 

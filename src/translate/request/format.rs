@@ -14,6 +14,10 @@ const DEFAULT_INSTRUCTIONS: &str = "You are a helpful assistant.";
 /// Sent with `json_object` where the word is nowhere: the backend refuses the request otherwise.
 const JSON_HINT: &str = "Respond with a JSON object.";
 
+/// Fields of an envelope that are no keywords of schemas, for schemas that stand in the envelope's
+/// place.
+const ENVELOPE: &[&str] = &["name", "strict", "schema"];
+
 /// Translates `response_format`, which the Responses protocol flattens.
 pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Format<'v>> {
     Some(match format? {
@@ -21,7 +25,10 @@ pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Forma
         ResponseFormat::JsonSchema(schema) => Format::JsonSchema {
             name: sanitise(schema.name.unwrap_or("response")),
             description: schema.description,
-            schema: Schema { given: schema.schema, fill: Fill::Format },
+            schema: Schema {
+                without: if schema.is_bare { ENVELOPE } else { &[] },
+                ..Schema::new(schema.schema, Fill::Format)
+            },
             strict: schema.strict && schema.schema.is_some(),
         },
     })

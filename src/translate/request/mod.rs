@@ -10,6 +10,7 @@ mod names;
 mod notes;
 mod pairing;
 mod public;
+mod schema;
 mod tools;
 
 use std::borrow::Cow;
@@ -95,7 +96,7 @@ pub fn translate<'v>(
     };
 
     let mut names = names::Names::default();
-    let declared = tools::translate(chat, &mut names)?;
+    let declared = tools::translate(chat, &mut names, &mut notes)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
     let converted = messages::convert(&chat.messages, &mut names, past);
     let Converted { leading, items, recollection } = converted;

@@ -48,9 +48,14 @@ impl<'v> Names<'v> {
             plain
         } else {
             let digest = Sha256::digest(name.as_bytes());
-            let tail = hex(&digest[..4]);
-            // Only ASCII is left, so that any cut is between characters.
-            format!("{}_{tail}", &plain[..plain.len().min(MAX - 1 - tail.len())])
+            let with_tail = |bytes: usize| {
+                let tail = hex(&digest[..bytes]);
+                // Only ASCII is left, so that any cut is between characters.
+                format!("{}_{tail}", &plain[..plain.len().min(MAX - 1 - tail.len())])
+            };
+            // Thousands of names make two equal digests of 4 bytes likely.
+            let longest = with_tail(28);
+            [4, 12].into_iter().map(with_tail).find(|alias| free(alias)).unwrap_or(longest)
         };
         self.taken.insert(Cow::Owned(alias.clone()), name);
         Cow::Owned(alias)

@@ -5,6 +5,9 @@ use crate::chat::reject::Reject;
 /// How many names a header lists at most: a client may send any number of unknown fields.
 const MOST: usize = 32;
 
+/// What the list ends with if there are more.
+const MORE: &str = "...";
+
 /// What was dropped and what is emulated, by the names of the request's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notes {
@@ -30,8 +33,11 @@ impl Notes {
                 "The backend does not take it, and `[compat] strict` is on.",
             ));
         }
-        let name = printable(field);
-        if self.dropped.len() < MOST && !self.dropped.contains(&name) {
+        if self.dropped.len() > MOST {
+            return Ok(());
+        }
+        let name = if self.dropped.len() == MOST { MORE.to_owned() } else { printable(field) };
+        if !self.dropped.contains(&name) {
             self.dropped.push(name);
         }
         Ok(())
@@ -59,7 +65,7 @@ impl Notes {
 fn printable(field: &str) -> String {
     field
         .chars()
-        .take(64)
+        .take(128)
         .map(|c| if c.is_ascii_alphanumeric() || "_-.[]".contains(c) { c } else { '?' })
         .collect()
 }
@@ -76,6 +82,19 @@ mod tests {
         }
         assert_eq!(notes.dropped().as_deref(), Some("seed,a??b??c,?"));
         assert_eq!(notes.emulated(), None);
+    }
+
+    #[test]
+    fn a_list_that_is_cut_says_so() {
+        let mut notes = Notes::new(false);
+        for number in 0..MOST {
+            notes.drop(&format!("f{number}")).unwrap();
+        }
+        assert!(notes.dropped().unwrap().ends_with(",f31"));
+        for number in 0..1000 {
+            notes.drop(&format!("g{number}")).unwrap();
+        }
+        assert!(notes.dropped().unwrap().ends_with(",f31,..."));
     }
 
     #[test]

@@ -1,106 +1,242 @@
 //! Tools and which of them to call.
 
-use std::collections::BTreeSet;
-
-use serde_json_borrow::{ObjectAsVec, Value};
+use std::collections::{BTreeSet, HashMap};
 
 use super::names::Names;
-use crate::chat::reject::{Code, Reject};
+use super::notes::Notes;
+use super::schema;
+use crate::chat::reject::{Code, Reject, repeated};
 use crate::chat::request as chat;
-use crate::chat::request::{AllowedMode, HostedTool, WebSearch};
+use crate::chat::request::{AllowedMode, Form, HostedTool, Tool, WebSearch};
 use crate::responses::request as wire;
-
-/// The options of `image_generation` that the backend knows.
-const IMAGE_OPTIONS: &[&str] = &[
-    "background",
-    "input_fidelity",
-    "model",
-    "moderation",
-    "output_compression",
-    "output_format",
-    "quality",
-    "size",
-];
 
 /// The tools of a request and, by kind, the client's names of them.
 pub(super) struct Declared<'v> {
     pub(super) tools: Vec<wire::Tool<'v>>,
     pub(super) functions: BTreeSet<&'v str>,
     pub(super) custom: BTreeSet<&'v str>,
+    /// Where the tools stand in the client's request.
+    pub(super) places: Vec<Place>,
 }
 
-/// Translates `tools`, in the client's order, and `web_search_options`.
+/// Where a tool stands in the client's request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In `tools`, at this index.
+    Tool(usize, Form),
+    /// In the deprecated `functions`, at this index.
+    Function(usize),
+    /// In `web_search_options`.
+    WebSearchOptions,
+    /// In `modalities`.
+    Modalities,
+}
+
+impl<'v> Declared<'v> {
+    fn push(&mut self, place: Place, tool: wire::Tool<'v>) {
+        self.places.push(place);
+        self.tools.push(tool);
+    }
+
+    fn searches(&self) -> bool {
+        self.tools.iter().any(|tool| matches!(tool, wire::Tool::WebSearch { .. }))
+    }
+
+    fn draws(&self) -> bool {
+        self.tools.iter().any(|tool| matches!(tool, wire::Tool::ImageGeneration { .. }))
+    }
+}
+
+/// Translates `tools`, in the client's order, and `web_search_options` and `modalities`, which ask
+/// for hosted tools as well.
 pub(super) fn translate<'v>(
     request: &chat::Request<'v>,
     names: &mut Names<'v>,
+    notes: &mut Notes,
 ) -> Result<Declared<'v>, Reject> {
-    for tool in &request.tools {
-        if let chat::Tool::Function(chat::Function { name, .. }) | chat::Tool::Custom { name, .. } =
-            tool
-        {
-            names.reserve(name);
-        }
+    let last = last_of_each(request)?;
+    for name in last.keys() {
+        names.reserve(name);
     }
-    let mut declared =
-        Declared { tools: Vec::new(), functions: BTreeSet::new(), custom: BTreeSet::new() };
-    let mut searches = false;
+    let mut declared = Declared {
+        tools: Vec::with_capacity(request.tools.len()),
+        functions: BTreeSet::new(),
+        custom: BTreeSet::new(),
+        places: Vec::with_capacity(request.tools.len()),
+    };
+    let mut hosted: Vec<&HostedTool<'_>> = Vec::new();
+    let list = if request.legacy_functions { "functions" } else { "tools" };
     for (index, tool) in request.tools.iter().enumerate() {
+        if name_of(tool).is_some_and(|name| last.get(name) != Some(&index)) {
+            continue;
+        }
+        let place = |form| match request.legacy_functions {
+            true => Place::Function(index),
+            false => Place::Tool(index, form),
+        };
         match tool {
-            chat::Tool::Function(function) => {
-                if is_repeated(&request.tools, index, function.name, request.legacy_functions)? {
-                    continue;
+            Tool::Function(function) => {
+                let inner = if function.form == Form::Nested { ".function" } else { "" };
+                let path = format!("{list}[{index}]{inner}");
+                let (parameters, strict) = schema::parameters(
+                    function.parameters,
+                    function.strict,
+                    &format!("{path}.parameters"),
+                    notes,
+                )?;
+                if strict != function.strict {
+                    notes.drop(&format!("{path}.strict"))?;
                 }
                 declared.functions.insert(function.name);
-                declared.tools.push(wire::Tool::Function {
+                let tool = wire::Tool::Function {
                     name: names.upstream(function.name),
                     description: function.description,
-                    parameters: wire::Schema {
-                        given: function.parameters.map(unwrap_single_all_of),
-                        fill: wire::Fill::Function,
-                    },
-                    strict: function.strict,
-                });
+                    parameters,
+                    strict,
+                };
+                declared.push(place(function.form), tool);
             }
-            chat::Tool::Custom { name, description, format } => {
-                if is_repeated(&request.tools, index, name, false)? {
-                    continue;
-                }
-                declared.custom.insert(name);
-                declared.tools.push(wire::Tool::Custom {
-                    name: names.upstream(name),
-                    description: *description,
-                    format: format.map(|format| match format {
+            Tool::Custom(custom) => {
+                declared.custom.insert(custom.name);
+                let tool = wire::Tool::Custom {
+                    name: names.upstream(custom.name),
+                    description: custom.description,
+                    format: custom.format.map(|format| match format {
                         chat::CustomFormat::Text => wire::CustomFormat::Text,
                         chat::CustomFormat::Grammar { syntax, definition } => {
                             wire::CustomFormat::Grammar { syntax, definition }
                         }
                     }),
-                });
+                };
+                declared.push(place(custom.form), tool);
             }
-            chat::Tool::Hosted(HostedTool::WebSearch(search)) => {
-                searches = true;
-                declared.tools.push(web_search(search));
-            }
-            chat::Tool::Hosted(HostedTool::ImageGeneration(options)) => {
-                let given = options.as_object().into_iter().flat_map(ObjectAsVec::iter);
-                let known =
-                    given.filter(|(name, value)| IMAGE_OPTIONS.contains(name) && !value.is_null());
-                declared
-                    .tools
-                    .push(wire::Tool::ImageGeneration { options: wire::Options(known.collect()) });
+            Tool::Hosted(tool) => {
+                // Two of one kind are rare, and several different ones make no sense.
+                if hosted.last() == Some(&tool) {
+                    continue;
+                }
+                hosted.push(tool);
+                let tool = match tool {
+                    HostedTool::WebSearch(search) => {
+                        web_search(&with_options(search, request.web_search.as_ref(), notes)?)
+                    }
+                    HostedTool::ImageGeneration(options) => {
+                        wire::Tool::ImageGeneration { options: wire::Options(options.clone()) }
+                    }
+                };
+                declared.push(place(Form::Flat), tool);
             }
         }
     }
     if let Some(search) = &request.web_search
-        && !searches
+        && !declared.searches()
     {
-        declared.tools.push(web_search(search));
+        declared.push(Place::WebSearchOptions, web_search(search));
+    }
+    if request.pictures && !declared.draws() {
+        let options = wire::Options::default();
+        declared.push(Place::Modalities, wire::Tool::ImageGeneration { options });
     }
     Ok(declared)
 }
 
+fn name_of<'v>(tool: &Tool<'v>) -> Option<&'v str> {
+    match tool {
+        Tool::Function(function) => Some(function.name),
+        Tool::Custom(custom) => Some(custom.name),
+        Tool::Hosted(_) => None,
+    }
+}
+
+/// Where the last tool of each name stands: of equal tools the last one counts. Two different tools
+/// of one name are refused, since the model could not tell them apart.
+fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usize>, Reject> {
+    let mut last = HashMap::with_capacity(request.tools.len());
+    for (index, tool) in request.tools.iter().enumerate() {
+        let Some(name) = name_of(tool) else { continue };
+        let Some(before) = last.insert(name, index) else { continue };
+        if is_same(&request.tools[before], tool) {
+            continue;
+        }
+        let (list, field) = match tool {
+            _ if request.legacy_functions => ("functions", "name"),
+            Tool::Function(chat::Function { form: Form::Nested, .. }) => ("tools", "function.name"),
+            Tool::Custom(chat::Custom { form: Form::Nested, .. }) => ("tools", "custom.name"),
+            _ => ("tools", "name"),
+        };
+        let name = repeated(name);
+        let message = format!(
+            "Invalid '{list}': two different tools are named '{name}'. Names must be unique."
+        );
+        let at = format_args!("{list}[{index}].{field}");
+        return Err(Reject::new(at, Code::InvalidValue, message));
+    }
+    Ok(last)
+}
+
+/// Whether two tools are the same, however they are written.
+fn is_same(one: &Tool<'_>, other: &Tool<'_>) -> bool {
+    match (one, other) {
+        (Tool::Function(one), Tool::Function(other)) => {
+            (one.description, one.parameters, one.strict)
+                == (other.description, other.parameters, other.strict)
+        }
+        (Tool::Custom(one), Tool::Custom(other)) => {
+            (one.description, one.format) == (other.description, other.format)
+        }
+        _ => false,
+    }
+}
+
+/// A declared search with what only `web_search_options` says. Of two restrictions both hold; where
+/// they cannot, the request is refused. Of what is no restriction the tool's own counts.
+fn with_options<'v>(
+    search: &WebSearch<'v>,
+    options: Option<&WebSearch<'v>>,
+    notes: &mut Notes,
+) -> Result<WebSearch<'v>, Reject> {
+    let mut search = search.clone();
+    let Some(options) = options.cloned() else { return Ok(search) };
+    restrict(&mut search.external_web_access, options.external_web_access);
+    restrict(&mut search.indexed_web_access, options.indexed_web_access);
+    if fill(&mut search.allowed_domains, options.allowed_domains) {
+        let message = "'web_search_options' and 'tools' allow different domains for the search; \
+                       give them in one place.";
+        return Err(Reject::new("web_search_options.filters", Code::InvalidValue, message));
+    }
+    for (name, is_lost) in [
+        ("search_content_types", fill(&mut search.content_types, options.content_types)),
+        ("search_context_size", fill(&mut search.context_size, options.context_size)),
+        ("user_location", fill(&mut search.location, options.location)),
+    ] {
+        if is_lost {
+            notes.drop(&format!("web_search_options.{name}"))?;
+        }
+    }
+    Ok(search)
+}
+
+/// What both allow.
+fn restrict(own: &mut Option<bool>, other: Option<bool>) {
+    *own = match (*own, other) {
+        (Some(own), Some(other)) => Some(own && other),
+        (own, other) => own.or(other),
+    };
+}
+
+/// Puts in what is missing; true if something else is there.
+fn fill<T: PartialEq>(own: &mut Option<T>, other: Option<T>) -> bool {
+    if own.is_none() {
+        *own = other;
+        return false;
+    }
+    other.is_some() && *own != other
+}
+
 fn web_search<'v>(search: &WebSearch<'v>) -> wire::Tool<'v> {
     wire::Tool::WebSearch {
+        external_web_access: search.external_web_access,
+        indexed_web_access: search.indexed_web_access,
         search_context_size: search.context_size,
         user_location: search.location.map(|place| wire::UserLocation {
             country: place.country,
@@ -112,85 +248,47 @@ fn web_search<'v>(search: &WebSearch<'v>) -> wire::Tool<'v> {
             .allowed_domains
             .clone()
             .map(|allowed_domains| wire::Filters { allowed_domains }),
+        search_content_types: search.content_types.clone(),
     }
 }
 
-/// Whether the tool at `index` stands again later, where the last one counts. Two different tools
-/// of one name are refused: the model could not tell them apart.
-fn is_repeated(
-    tools: &[chat::Tool<'_>],
-    index: usize,
-    name: &str,
-    legacy: bool,
-) -> Result<bool, Reject> {
-    let this = format!("{:?}", tools[index]);
-    let mut repeated = false;
-    for (later, tool) in tools.iter().enumerate().skip(index + 1) {
-        let (chat::Tool::Function(chat::Function { name: other, .. })
-        | chat::Tool::Custom { name: other, .. }) = tool
-        else {
-            continue;
-        };
-        if *other != name {
-            continue;
-        }
-        if format!("{tool:?}") != this {
-            let (list, field) =
-                if legacy { ("functions", "name") } else { ("tools", "function.name") };
-            let message = format!(
-                "Invalid '{list}': two different tools are named '{name}'. Names must be unique."
-            );
-            return Err(Reject::new(
-                format_args!("{list}[{later}].{field}"),
-                Code::InvalidValue,
-                message,
-            ));
-        }
-        repeated = true;
-    }
-    Ok(repeated)
-}
-
-/// A schema that is nothing but `{"allOf":[{…}]}`, as some generators write it, is its one
-/// element: the backend refuses `allOf` at the top.
-fn unwrap_single_all_of<'v>(schema: &'v Value<'v>) -> &'v Value<'v> {
-    let Some(object) = schema.as_object() else { return schema };
-    let is_wrapper = object.iter().all(|(key, value)| {
-        matches!(key, "allOf" | "type" | "title" | "description" | "$schema") || value.is_null()
-    });
-    match object.get("allOf").and_then(Value::as_array) {
-        Some([only]) if is_wrapper && only.is_object() => only,
-        _ => schema,
-    }
-}
-
-/// Translates `tool_choice`.
+/// Translates `tool_choice` or the deprecated `function_call`.
 pub(super) fn translate_choice<'v>(
     request: &chat::Request<'v>,
     declared: &Declared<'v>,
     names: &mut Names<'v>,
 ) -> Result<Option<wire::ToolChoice<'v>>, Reject> {
-    let field = if request.legacy_functions { "function_call" } else { "tool_choice" };
+    let field = request.tool_choice_field;
     let Some(choice) = &request.tool_choice else { return Ok(None) };
     if declared.tools.is_empty() {
         return match choice {
             chat::ToolChoice::None | chat::ToolChoice::Auto => Ok(None),
             _ => {
-                let message = "'tool_choice' is only allowed when 'tools' are specified.";
+                let message = format!("'{field}' is only allowed when 'tools' are specified.");
                 Err(Reject::new(field, Code::InvalidValue, message))
             }
         };
     }
-    let mut name = |wanted: &chat::ToolName<'v>| {
-        let (chat::ToolName::Function(name) | chat::ToolName::Custom(name)) = *wanted;
+    let (searches, draws) = (declared.searches(), declared.draws());
+    let not_found = |name: &str| {
+        let name = repeated(name);
+        let message = format!("Invalid '{field}': tool '{name}' not found in 'tools'.");
+        Reject::new(field, Code::InvalidValue, message)
+    };
+    let mut name = |wanted: &chat::ToolName<'v>| match *wanted {
+        chat::ToolName::WebSearch if searches => Ok(wire::ToolName::WebSearch),
+        chat::ToolName::WebSearch => Err(not_found("web_search")),
+        chat::ToolName::ImageGeneration if draws => Ok(wire::ToolName::ImageGeneration),
+        chat::ToolName::ImageGeneration => Err(not_found("image_generation")),
         // What counts is how the tool was declared; some clients call everything a function.
-        if declared.custom.contains(name) {
-            Ok(wire::ToolName::Custom { name: names.upstream(name) })
-        } else if declared.functions.contains(name) {
-            Ok(wire::ToolName::Function { name: names.upstream(name) })
-        } else {
-            let message = format!("Invalid '{field}': tool '{name}' not found in 'tools'.");
-            Err(Reject::new(field, Code::InvalidValue, message))
+        chat::ToolName::Function(name) | chat::ToolName::Custom(name) => {
+            if declared.custom.contains(name) {
+                Ok(wire::ToolName::Custom { name: names.upstream(name) })
+            } else if declared.functions.contains(name) {
+                Ok(wire::ToolName::Function { name: names.upstream(name) })
+            } else {
+                Err(not_found(name))
+            }
         }
     };
     Ok(Some(match choice {

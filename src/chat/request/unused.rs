@@ -1,0 +1,69 @@
+//! Paths of what a request says and nothing is made of.
+
+use std::fmt;
+
+use super::super::json::Node;
+use super::super::reject::cut;
+
+/// More than the header of an answer lists.
+const MOST: usize = 64;
+
+/// The longest path that is kept, in bytes: clients choose the names in it.
+const LONGEST: usize = 256;
+
+/// Paths of what a request says and nothing is made of, in the client's order, each of them once.
+/// The first [`MOST`] are kept.
+#[derive(Debug, Default)]
+pub(super) struct Unused(Vec<String>);
+
+impl Unused {
+    /// Adds the value at `path`.
+    pub(super) fn add(&mut self, path: impl fmt::Display) {
+        if self.0.len() == MOST {
+            return;
+        }
+        let path = cut(&path.to_string(), LONGEST).into_owned();
+        if !self.0.contains(&path) {
+            self.0.push(path);
+        }
+    }
+
+    /// Adds the fields of `node` but for those of the names `known`; the node itself if it has no
+    /// fields at all.
+    pub(super) fn add_others(&mut self, node: &Node<'_, '_>, known: &[&str]) {
+        let Ok(fields) = node.fields() else { return self.add(node) };
+        for field in fields {
+            if !known.contains(&field.name()) {
+                self.add(field);
+            }
+        }
+    }
+
+    /// The paths.
+    pub(super) fn into_paths(self) -> Vec<String> {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_kept_once_cut_and_only_so_many() {
+        let long = "x".repeat(1000);
+        let text = format!(r#"{{"a":1,"known":2,"a":3,"b":null,"{long}":4}}"#);
+        let value = serde_json::from_str(&text).unwrap();
+        let mut unused = Unused::default();
+        unused.add_others(&Node::root(&value), &["known"]);
+        let paths = unused.into_paths();
+        assert_eq!(paths[0], "a");
+        assert!(paths.len() == 2 && paths[1].len() < 300, "{paths:?}");
+
+        let mut unused = Unused::default();
+        for number in 0..1000 {
+            unused.add(number);
+        }
+        assert_eq!(unused.into_paths().len(), MOST);
+    }
+}

@@ -1,0 +1,94 @@
+//! How long the translation of a request takes, told from its body before anything of it is read.
+
+use memchr::memchr2;
+
+/// Bodies below this size are short work, whatever is in them.
+const SMALL: usize = 16 << 10;
+
+/// So many bytes of text take a millisecond or so. The way to another thread and back would cost
+/// less work more than it takes.
+const LARGE: usize = 256 << 10;
+
+/// A value takes as long as so many bytes of text: it is read, looked at, made into something else,
+/// written and hashed, each time on its own.
+const VALUE: usize = 64;
+
+/// Whether the translation would keep other answers of this thread waiting.
+pub(super) fn is_long(body: &[u8]) -> bool {
+    match body.len() {
+        ..SMALL => false,
+        length @ SMALL..LARGE => has_more_values(body, (LARGE - length) / VALUE),
+        _ => true,
+    }
+}
+
+/// Whether there are more than `most` values in the JSON text. Of what is no JSON anything may be
+/// said: reading it ends at the first mistake.
+fn has_more_values(body: &[u8], most: usize) -> bool {
+    let mut values = 0;
+    let mut rest = body;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = match byte {
+            b'"' => after_string(after),
+            _ => after,
+        };
+        if matches!(byte, b',' | b'{' | b'[') {
+            values += 1;
+            if values > most {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+/// What follows the string whose first quote stands before `text`.
+fn after_string(mut text: &[u8]) -> &[u8] {
+    while let Some(at) = memchr2(b'"', b'\\', text) {
+        if text[at] == b'"' {
+            return &text[at + 1..];
+        }
+        text = text.get(at + 2..).unwrap_or_default();
+    }
+    &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn work_is_measured_by_values_and_not_by_bytes_alone() {
+        let over = |name: &str, value: serde_json::Value| {
+            let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
+            body[name] = value;
+            body.to_string().into_bytes()
+        };
+        let text = |length: usize| over("a", json!("{\"a\",[\\ ".repeat(length / 8)));
+        let tools = |count: usize| {
+            let tool = json!({"type": "function", "function": {"name": "f", "parameters": {
+                "type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}}});
+            over("tools", json!(vec![tool; count]))
+        };
+        let fields = |count: usize| {
+            let fields: serde_json::Map<_, _> =
+                (0..count).map(|number| (format!("x{number}"), json!(1))).collect();
+            over("a", json!(fields))
+        };
+        for (name, body, expected) in [
+            ("nothing", Vec::new(), false),
+            ("a question", text(100), false),
+            ("100 KB of text", text(100_000), false),
+            ("300 KB of text", text(300_000), true),
+            ("a hundred tools", tools(100), false),
+            ("a thousand tools", tools(1000), true),
+            ("a hundred fields", fields(100), false),
+            ("8,000 fields in 80 KB", fields(8000), true),
+            ("no JSON at all", b"\"\\".repeat(20_000), false),
+        ] {
+            assert_eq!(is_long(&body), expected, "{name}, {} bytes", body.len());
+        }
+    }
+}
