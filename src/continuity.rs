@@ -8,35 +8,47 @@ use moka::sync::Cache;
 use crate::config;
 use crate::translate::memory::{Key, Recall, Turn};
 
+/// What the cache itself needs for an entry, in bytes.
+const OVERHEAD: usize = 160;
+
+/// The part of the bound that the keys of missed turns may take up. A client that changes an early
+/// message each time misses every turn with every request, and must not push out real ones.
+const MISSED_SHARE: u64 = 16;
+
 /// Turns that may be sent back. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Memory {
-    turns: Cache<Key, Entry>,
-}
-
-#[derive(Debug, Clone)]
-enum Entry {
-    Turn(Arc<Turn>),
-    /// It was looked for and was not there, or could not be used; it has been sent plainly since.
-    Missed,
+    turns: Cache<Key, Arc<Turn>>,
+    /// Turns that were looked for and were not there, or could not be used; they have been sent
+    /// plainly since, and go on so: the backend's prompt cache knows them like that.
+    missed: Cache<Key, ()>,
 }
 
 impl Memory {
     /// A memory within these bounds.
     pub fn new(settings: &config::Continuity) -> Self {
+        let for_missed = settings.max_bytes / MISSED_SHARE;
         let turns = Cache::builder()
-            .max_capacity(settings.max_bytes)
-            .weigher(|_, entry: &Entry| entry.weight())
+            .max_capacity(settings.max_bytes - for_missed)
+            .weigher(|_, turn: &Arc<Turn>| weight(turn.size()))
             .time_to_live(settings.ttl)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { turns }
+        let missed = Cache::builder()
+            .max_capacity(for_missed)
+            .weigher(|_, ()| weight(0))
+            .time_to_live(settings.ttl)
+            .eviction_policy(EvictionPolicy::lru())
+            .build();
+        Self { turns, missed }
     }
 
     /// Remembers a turn, unless it was missed before.
     pub fn remember(&self, key: Key, turn: Turn) {
-        let entry = self.turns.entry(key).or_insert_with(|| Entry::Turn(Arc::new(turn)));
-        drop(entry);
+        if self.missed.contains_key(&key) {
+            return;
+        }
+        self.turns.entry(key).or_insert_with(|| Arc::new(turn));
         // Evicts at once what is too much, rather than some day.
         self.turns.run_pending_tasks();
     }
@@ -44,40 +56,37 @@ impl Memory {
     /// Forgets turns for good: the backend does not take them back.
     pub fn forget(&self, keys: &[Key]) {
         for key in keys {
-            self.turns.insert(*key, Entry::Missed);
+            self.turns.invalidate(key);
+            self.miss(*key);
         }
     }
 
     /// How many bytes are taken up.
     pub fn bytes(&self) -> u64 {
         self.turns.run_pending_tasks();
-        self.turns.weighted_size()
+        self.missed.run_pending_tasks();
+        self.turns.weighted_size() + self.missed.weighted_size()
+    }
+
+    fn miss(&self, key: Key) {
+        self.missed.insert(key, ());
+        self.missed.run_pending_tasks();
     }
 }
 
 impl Recall for Memory {
     fn recall(&self, key: Key) -> Option<Arc<Turn>> {
-        match self.turns.get(&key) {
-            Some(Entry::Turn(turn)) => Some(turn),
-            Some(Entry::Missed) => None,
-            None => {
-                self.turns.insert(key, Entry::Missed);
-                None
-            }
+        let turn = self.turns.get(&key);
+        if turn.is_none() {
+            self.miss(key);
         }
+        turn
     }
 }
 
-impl Entry {
-    /// Its size and what the cache itself needs for an entry.
-    fn weight(&self) -> u32 {
-        const OVERHEAD: usize = 160;
-        let turn = match self {
-            Self::Turn(turn) => turn.size(),
-            Self::Missed => 0,
-        };
-        u32::try_from(turn + OVERHEAD).unwrap_or(u32::MAX)
-    }
+/// A size together with what the cache itself needs for an entry.
+fn weight(size: usize) -> u32 {
+    u32::try_from(size + OVERHEAD).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]
@@ -123,6 +132,20 @@ mod tests {
         memory.forget(&[key(1)]);
         memory.remember(key(1), turn("again"));
         assert!(memory.recall(key(1)).is_none());
+    }
+
+    #[test]
+    fn turns_that_are_missed_again_and_again_push_out_no_real_ones() {
+        let memory = memory(1 << 20);
+        memory.remember(key(0), turn("kept"));
+        for number in 1..100_000 {
+            assert!(memory.recall(key(number)).is_none());
+        }
+        assert_eq!(memory.recall(key(0)).unwrap().text, "kept");
+        assert!(memory.bytes() <= 1 << 20);
+        assert!(memory.recall(key(99_999)).is_none());
+        memory.remember(key(99_999), turn("late"));
+        assert!(memory.recall(key(99_999)).is_none(), "the latest misses are known");
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Scope {
     pub fn key_of_text(&self, history: u128, text: &str) -> Key {
         let mut hash = self.hash("text");
         hash.update(&history.to_le_bytes());
-        add(&mut hash, text.trim());
+        add(&mut hash, spoken(text));
         Key(hash.digest128())
     }
 }
@@ -133,8 +133,11 @@ impl History {
                         Role::Assistant => "assistant",
                     },
                 );
-                for part in content {
-                    add_part(hash, part);
+                for (index, part) in content.iter().enumerate() {
+                    match part {
+                        Part::OutputText { text } if index == 0 => add(hash, without_think(text)),
+                        _ => add_part(hash, part),
+                    }
                 }
             }
             Item::FunctionCall { call_id, name, arguments } => {
@@ -196,7 +199,7 @@ impl Turn {
     /// Whether the client repeats exactly this turn: its text, and its calls with their ids,
     /// names and arguments. `plain` is the turn as the client has it.
     pub fn is_repeated_by(&self, plain: &[Item<'_>]) -> bool {
-        text_of(plain).trim() == self.text.trim() && calls(&self.items).eq(calls(plain))
+        spoken(&text_of(plain)) == spoken(&self.text) && calls(&self.items).eq(calls(plain))
     }
 
     /// Whether the turn is worth remembering and safe to send back: there is something in it that
@@ -242,6 +245,24 @@ impl Turn {
         } + size_of::<Item<'_>>());
         items.sum::<usize>() + self.text.len() + size_of::<Self>()
     }
+}
+
+/// What stands around reasoning that is shown within the text.
+const THINK: (&str, &str) = ("<think>", "</think>");
+
+/// A text without the reasoning at its beginning: clients to which it is shown there send it back
+/// with it or without.
+fn without_think(text: &str) -> &str {
+    let rest = text.trim_start().strip_prefix(THINK.0);
+    match rest.and_then(|rest| rest.split_once(THINK.1)) {
+        Some((_, said)) => said.trim_start(),
+        None => text,
+    }
+}
+
+/// What a text says: the same with and without what clients add, strip or trim.
+fn spoken(text: &str) -> &str {
+    without_think(text).trim()
 }
 
 /// What the model says in these items.
@@ -319,6 +340,8 @@ mod tests {
         let turn = Turn { items, text: "Let me look.".into(), turn_state: None };
         let plain = |text, id, arguments| [said(text, None), call(id, arguments)];
         assert!(turn.is_repeated_by(&plain(" Let me look.\n", "c1", r#"{ "b": 2, "a": 1 }"#)));
+        let thought = "<think>**Plan**\n\nA < b.</think>\n\nLet me look.";
+        assert!(turn.is_repeated_by(&plain(thought, "c1", r#"{"a":1,"b":2}"#)));
         assert!(!turn.is_repeated_by(&plain("Let me look!", "c1", r#"{"a":1,"b":2}"#)));
         assert!(!turn.is_repeated_by(&plain("Let me look.", "c2", r#"{"a":1,"b":2}"#)));
         assert!(!turn.is_repeated_by(&plain("Let me look.", "c1", r#"{"a":1,"b":3}"#)));
@@ -341,6 +364,12 @@ mod tests {
         let scope = Scope::new("a", "gpt-5.6-sol");
         assert_eq!(scope, Scope::new("a", "gpt-5.6-terra"));
         assert_eq!(scope.key_of_text(1, " x "), scope.key_of_text(1, "x"));
+        for same in ["<think>y</think>\n\nx", " <think></think>x"] {
+            assert_eq!(scope.key_of_text(1, same), scope.key_of_text(1, "x"), "{same}");
+        }
+        for other in ["<think>y", "y</think>x", "x<think>y</think>"] {
+            assert_ne!(scope.key_of_text(1, other), scope.key_of_text(1, "x"), "{other}");
+        }
         assert_ne!(scope.key_of_text(1, "x"), scope.key_of_text(2, "x"));
         for other in [Scope::new("b", "gpt-5.6-sol"), Scope::new("a", "gpt-5.5")] {
             assert_ne!(scope.key_of_call("c"), other.key_of_call("c"));

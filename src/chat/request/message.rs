@@ -1,28 +1,26 @@
 //! Messages.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
+use super::super::reject::{Code, Reject, cut};
+use super::call::{self, Call, LegacyCall};
 use super::content::{self, Part};
+use super::unused::Unused;
 use crate::chat::delta::{DETAILS_FORMAT, DETAILS_ID};
 
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message<'v> {
     /// `system` or `developer`.
-    System(Vec<Part<'v>>),
+    System(Said<'v>),
     /// `user`
-    User(Vec<Part<'v>>),
+    User(Said<'v>),
     /// `assistant`
     Assistant(Assistant<'v>),
     /// `tool`: the outcome of a call.
-    Tool {
-        /// The call it answers; empty if the client left it out.
-        call_id: &'v str,
-        /// The outcome.
-        content: ToolContent<'v>,
-    },
+    Tool(ToolResult<'v>),
     /// `function`, deprecated: the outcome of a legacy call.
     Function {
         /// The function that was called.
@@ -32,10 +30,30 @@ pub enum Message<'v> {
     },
 }
 
+/// What was said by somebody other than the model.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said<'v> {
+    /// Who of several people or agents of the same role it was.
+    pub name: Option<&'v str>,
+    /// What was said.
+    pub content: Vec<Part<'v>>,
+}
+
+/// The outcome of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolResult<'v> {
+    /// The call it answers; empty if the client left it out.
+    pub call_id: Cow<'v, str>,
+    /// The tool that was called, if the client says so.
+    pub name: Option<&'v str>,
+    /// The outcome.
+    pub content: ToolContent<'v>,
+}
+
 /// What the assistant said and called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assistant<'v> {
-    /// Text and refusals, in order.
+    /// Text, refusals and pictures, in order.
     pub content: Vec<Part<'v>>,
     /// Its tool calls, in order.
     pub calls: Vec<Call<'v>>,
@@ -54,43 +72,6 @@ pub struct ReasoningDetail<'v> {
     pub data: &'v str,
 }
 
-/// A tool call in the history.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Call<'v> {
-    /// Its id; empty if the client left it out.
-    pub id: &'v str,
-    /// What was called.
-    pub kind: CallKind<'v>,
-}
-
-/// What was called.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CallKind<'v> {
-    /// A function.
-    Function {
-        /// Its name.
-        name: &'v str,
-        /// Its arguments: JSON text, as the model wrote it.
-        arguments: Cow<'v, str>,
-    },
-    /// A custom tool.
-    Custom {
-        /// Its name.
-        name: &'v str,
-        /// Its input: free text.
-        input: &'v str,
-    },
-}
-
-/// A call in the deprecated `function_call` form, which has no id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LegacyCall<'v> {
-    /// The function's name.
-    pub name: &'v str,
-    /// Its arguments: JSON text.
-    pub arguments: Cow<'v, str>,
-}
-
 /// The outcome of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolContent<'v> {
@@ -100,61 +81,111 @@ pub enum ToolContent<'v> {
     Parts(Vec<Part<'v>>),
 }
 
+/// The longest role that is repeated in a refusal, in bytes.
+const LONGEST_VALUE: usize = 64;
+
 const ROLES: &str = "Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and \
                      'developer'.";
 
+/// Fields of an assistant's message that are read, or that say nothing to the model: the thoughts
+/// come back in their sealed form, and only so.
+const OF_ASSISTANT: &[&str] = &[
+    "role",
+    "content",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "images",
+    "audio",
+    "annotations",
+    "reasoning_details",
+    "reasoning_content",
+    "reasoning",
+];
+
 impl<'v> Message<'v> {
-    pub(super) fn read(node: &Node<'_, 'v>) -> Result<Self, Reject> {
+    pub(super) fn read(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Self, Reject> {
         node.object()?;
         let role = node.require("role")?;
         Ok(match role.str()? {
-            "system" | "developer" => Self::System(content::read(node)?),
-            "user" => Self::User(content::read(node)?),
-            "assistant" => Self::Assistant(read_assistant(node)?),
+            "system" | "developer" => Self::System(Said::read(node, unused)?),
+            "user" => Self::User(Said::read(node, unused)?),
+            "assistant" => Self::Assistant(read_assistant(node, unused)?),
             "tool" => {
-                let id = node.get("tool_call_id").map(|id| id.str()).transpose()?;
-                Self::Tool { call_id: id.unwrap_or_default(), content: ToolContent::read(node)? }
+                unused.add_others(node, &["role", "content", "tool_call_id", "name"]);
+                let id = node.get("tool_call_id").map(|id| call::read_id(&id)).transpose()?;
+                Self::Tool(ToolResult {
+                    call_id: id.unwrap_or_default(),
+                    name: name(node, unused),
+                    content: ToolContent::read(node.get("content").as_ref(), unused)?,
+                })
             }
-            "function" => Self::Function {
-                name: node.require("name")?.str()?,
-                content: ToolContent::read(node)?,
-            },
+            "function" => {
+                unused.add_others(node, &["role", "content", "name"]);
+                Self::Function {
+                    name: name(node, unused).unwrap_or_default(),
+                    content: ToolContent::read(node.get("content").as_ref(), unused)?,
+                }
+            }
             other => {
-                let message = format!("Invalid value: '{other}'. {ROLES}");
+                let message = format!("Invalid value: '{}'. {ROLES}", cut(other, LONGEST_VALUE));
                 return Err(Reject::new(role, Code::InvalidValue, message));
             }
         })
     }
 }
 
-fn read_assistant<'v>(node: &Node<'_, 'v>) -> Result<Assistant<'v>, Reject> {
-    let mut content = content::read(node)?;
-    if let Some(refusal) = node.get("refusal") {
-        content.push(Part::Refusal(refusal.str()?));
+impl<'v> Said<'v> {
+    fn read(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Self, Reject> {
+        unused.add_others(node, &["role", "content", "name"]);
+        Ok(Self { name: name(node, unused), content: content::read(node, unused)? })
     }
-    let calls = match node.get("tool_calls") {
-        Some(calls) => calls.items()?.map(|call| read_call(&call)).collect::<Result<_, _>>()?,
-        None => Vec::new(),
-    };
-    let legacy_call = match node.get("function_call") {
-        Some(call) => {
-            let call = call.object()?;
-            Some(LegacyCall {
-                name: call.require("name")?.str()?,
-                arguments: read_arguments(call.get("arguments").as_ref()),
-            })
+}
+
+/// The name in a message. One that is no text, or empty, names nobody.
+fn name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Option<&'v str> {
+    let name = node.get("name")?;
+    match name.value().as_str() {
+        Some(text) if text.trim().is_empty() => None,
+        Some(text) => Some(text.trim()),
+        None => {
+            unused.add(name);
+            None
         }
-        None => None,
+    }
+}
+
+fn read_assistant<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Assistant<'v>, Reject> {
+    unused.add_others(node, OF_ASSISTANT);
+    let mut assistant = Assistant {
+        content: content::read(node, unused)?,
+        reasoning_details: read_reasoning_details(node),
+        ..Assistant::default()
     };
+    if let Some(refusal) = node.get("refusal") {
+        assistant.content.push(Part::Refusal(refusal.str()?));
+    }
+    if let Some(images) = node.get("images") {
+        content::read_answer_images(&images, &mut assistant.content, unused);
+    }
+    if let Some(calls) = node.get("tool_calls") {
+        assistant.calls = call::read_all(&calls, unused)?;
+    }
+    // Some hosts give each call twice, in their own form and in this one.
+    let known: HashSet<_> = assistant.calls.iter().map(|call| call.id.clone()).collect();
+    let others = content::calls(node).filter(|call| !known.contains(&call.id));
+    assistant.calls.extend(others);
+    if let Some(legacy) = node.get("function_call") {
+        assistant.legacy_call = call::read_legacy(&legacy, unused)?;
+    }
     if let Some(audio) = node.get("audio")
-        && content.is_empty()
-        && calls.is_empty()
+        && assistant.content.is_empty()
+        && assistant.calls.is_empty()
     {
         let message = format!("Unsupported value: '{audio}' refers to audio; send its transcript.");
         return Err(Reject::new(audio, Code::UnsupportedValue, message));
     }
-    let reasoning_details = read_reasoning_details(node);
-    Ok(Assistant { content, calls, legacy_call, reasoning_details })
+    Ok(assistant)
 }
 
 /// Details of other makers, and what is not understood of ours, are overlooked.
@@ -175,58 +206,37 @@ fn read_reasoning_details<'v>(node: &Node<'_, 'v>) -> Vec<ReasoningDetail<'v>> {
     details
 }
 
-fn read_call<'v>(node: &Node<'_, 'v>) -> Result<Call<'v>, Reject> {
-    node.object()?;
-    let id = node.get("id").map(|id| id.str()).transpose()?.unwrap_or_default();
-    let kind = node.get("type").map(|kind| kind.str()).transpose()?;
-    if let Some(custom) = node.get("custom") {
-        let custom = custom.object()?;
-        let input = custom.get("input").map(|input| input.str()).transpose()?.unwrap_or_default();
-        let kind = CallKind::Custom { name: custom.require("name")?.str()?, input };
-        return Ok(Call { id, kind });
-    }
-    match kind {
-        None | Some("function") => {}
-        Some(other) => {
-            return Err(Reject::one_of(node.child("type"), other, &["function", "custom"]));
-        }
-    }
-    let function = node.require("function")?.object()?;
-    let kind = CallKind::Function {
-        name: function.require("name")?.str()?,
-        arguments: read_arguments(function.get("arguments").as_ref()),
-    };
-    Ok(Call { id, kind })
-}
-
-/// Arguments are JSON text and kept to the byte; objects are written compactly and nothing at
-/// all means no arguments.
-fn read_arguments<'v>(node: Option<&Node<'_, 'v>>) -> Cow<'v, str> {
-    match node {
-        None => Cow::Borrowed("{}"),
-        Some(node) => match node.value().as_str() {
-            Some("") => Cow::Borrowed("{}"),
-            Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(node.value().to_string()),
-        },
-    }
-}
-
 impl<'v> ToolContent<'v> {
-    fn read(message: &Node<'_, 'v>) -> Result<Self, Reject> {
-        let Some(content) = message.get("content") else {
-            return Ok(Self::Text(Cow::Borrowed("")));
-        };
+    /// Reads an outcome. Whatever a tool gives is its outcome: what are no parts is JSON text.
+    pub(super) fn read(
+        content: Option<&Node<'_, 'v>>,
+        unused: &mut Unused,
+    ) -> Result<Self, Reject> {
+        let Some(content) = content else { return Ok(Self::Text(Cow::Borrowed(""))) };
+        let json = || Ok(Self::Text(Cow::Owned(content.value().to_string())));
         if let Some(text) = content.value().as_str() {
             return Ok(Self::Text(Cow::Borrowed(text)));
         }
-        if !content.value().is_array() {
-            return Ok(Self::Text(Cow::Owned(content.value().to_string())));
+        let Ok(items) = content.items() else {
+            return match content::read_outcome_part(content, unused)? {
+                Some(Part::Text(text)) => Ok(Self::Text(text)),
+                Some(part) => Ok(Self::Parts(vec![part])),
+                None => json(),
+            };
+        };
+        let mut parts = Vec::new();
+        let mut has_parts = false;
+        for item in items {
+            let part = content::read_outcome_part(&item, unused)?;
+            has_parts |= part.is_some();
+            parts.push(part.unwrap_or_else(|| Part::Text(item.value().to_string().into())));
         }
-        let mut parts = content::read_parts(&content)?;
+        if !has_parts && !parts.is_empty() {
+            return json();
+        }
         Ok(match parts.as_mut_slice() {
             [] => Self::Text(Cow::Borrowed("")),
-            [Part::Text(text)] => Self::Text(Cow::Borrowed(text)),
+            [Part::Text(text)] => Self::Text(std::mem::take(text)),
             _ => Self::Parts(parts),
         })
     }

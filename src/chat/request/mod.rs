@@ -4,8 +4,10 @@
 //! does not decide what can be honoured upstream, which is the translation's business. Texts,
 //! images and schemas stay borrowed from the client's body.
 
+mod call;
 mod content;
 mod format;
+mod media;
 mod message;
 mod public;
 mod tool;
@@ -18,9 +20,11 @@ use super::json::Node;
 use super::reject::{Code, Reject};
 use crate::effort::Effort;
 
-pub use content::{Detail, File, FileSource, Image, Part};
+pub use call::{Call, CallKind, LegacyCall};
+pub use content::Part;
 pub use format::{JsonSchema, ResponseFormat};
-pub use message::{Assistant, Call, CallKind, LegacyCall, Message, ReasoningDetail, ToolContent};
+pub use media::{Detail, File, FileSource, Image};
+pub use message::{Assistant, Message, ReasoningDetail, Said, ToolContent, ToolResult};
 pub use public::PublicOnly;
 pub use tool::{
     AllowedMode, Custom, CustomFormat, Form, Function, HostedTool, Tool, ToolChoice, ToolName,
@@ -201,10 +205,10 @@ impl<'v> Request<'v> {
             let message = "you must provide a model parameter";
             return Err(Reject::new("model", Code::Missing, message));
         }
-        let messages = read_messages(&root)?;
+        let mut unused = Unused::default();
+        let messages = read_messages(&root, &mut unused)?;
         let stream = flag(&root, "stream")?.unwrap_or(false);
         refuse_logprobs(&root)?;
-        let mut unused = Unused::default();
         let given = read_rest(&root, &mut unused)?;
         let (tools, legacy_functions) = tool::read_tools(&root, &mut unused)?;
         let choice = tool::read_choice(&root, legacy_functions, &mut unused)?;
@@ -248,7 +252,7 @@ fn flag<'v>(root: &Node<'_, 'v>, name: &'v str) -> Result<Option<bool>, Reject> 
     root.get(name).map(|node| node.bool()).transpose()
 }
 
-fn read_messages<'v>(root: &Node<'_, 'v>) -> Result<Vec<Message<'v>>, Reject> {
+fn read_messages<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<Message<'v>>, Reject> {
     let Some(node) = root.get("messages") else {
         if root.get("input").is_some() {
             return Err(Reject::missing("messages").with_hint(
@@ -264,7 +268,7 @@ fn read_messages<'v>(root: &Node<'_, 'v>) -> Result<Vec<Message<'v>>, Reject> {
                        but got an empty array instead.";
         return Err(Reject::new("messages", Code::EmptyArray, message));
     }
-    items.map(|item| Message::read(&item)).collect()
+    items.map(|item| Message::read(&item, unused)).collect()
 }
 
 fn read_include_usage(

@@ -250,16 +250,10 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
         ),
         (message(&json!({"role": "user", "content": [7]})), at_part, "invalid_type", "an object"),
         (
-            message(&json!({"role": "tool", "tool_call_id": 7})),
+            message(&json!({"role": "tool", "tool_call_id": {}})),
             "messages[0].tool_call_id",
             "invalid_type",
             "a string",
-        ),
-        (
-            message(&json!({"role": "function", "content": "x"})),
-            "messages[0].name",
-            "missing_required_parameter",
-            "name",
         ),
         (
             message(&json!({"role": "assistant", "refusal": 7})),
@@ -274,7 +268,7 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "send its transcript",
         ),
         (
-            message(&json!({"role": "assistant", "tool_calls": {}})),
+            message(&json!({"role": "assistant", "tool_calls": 7})),
             "messages[0].tool_calls",
             "invalid_type",
             "an array",
@@ -793,10 +787,10 @@ fn fields_without_counterpart_are_named_unless_they_ask_for_what_happens_anyway(
 
 #[test]
 fn contents_are_read_in_all_their_forms() {
-    let text = |text| vec![Part::Text(text)];
+    let text = |text: &'static str| vec![Part::Text(text.into())];
     let user = |content, expected: Vec<Part<'_>>| {
         reads(&message(&json!({"role": "user", "content": content})), |request| {
-            request.messages == [Message::User(expected)]
+            request.messages == [Message::User(Said { name: None, content: expected })]
         });
     };
     user(json!("Hi"), text("Hi"));
@@ -821,20 +815,20 @@ fn contents_are_read_in_all_their_forms() {
         json!([{"type": "input_image", "image_url": "data:image/JPG;base64,AA\nAA", "detail": "auto"}]),
         picture("data:image/jpeg;base64,AAAA", Some(Detail::Auto)),
     );
-    let data = |name, data: &'static str| {
-        vec![Part::File(File { name, source: FileSource::Data(data.into()) })]
+    let data = |name: &'static str, data: &'static str| {
+        vec![Part::File(File { name: name.into(), source: FileSource::Data(data.into()) })]
     };
     user(
         json!([{"type": "file", "file": {"file_data": "AA\n AA"}}]),
-        data(None, "data:application/pdf;base64,AAAA"),
+        data("file.pdf", "data:application/pdf;base64,AAAA"),
     );
     user(
         json!([{"type": "file", "file": {"file_data": "AAAA", "filename": "a.b.CSV"}}]),
-        data(Some("a.b.CSV"), "data:text/csv;base64,AAAA"),
+        data("a.b.CSV", "data:text/csv;base64,AAAA"),
     );
     user(
         json!([{"type": "input_file", "file_data": "data:text/plain;base64,AAAA", "filename": "a"}]),
-        data(Some("a"), "data:text/plain;base64,AAAA"),
+        data("a", "data:text/plain;base64,AAAA"),
     );
 }
 
@@ -843,7 +837,8 @@ fn outcomes_of_tools_may_be_anything() {
     let outcome = |content, expected| {
         let given = json!({"role": "tool", "tool_call_id": "1", "content": content});
         reads(&message(&given), |request| {
-            request.messages == [Message::Tool { call_id: "1", content: expected }]
+            let result = ToolResult { call_id: "1".into(), name: None, content: expected };
+            request.messages == [Message::Tool(result)]
         });
     };
     outcome(json!("a"), ToolContent::Text("a".into()));
@@ -852,7 +847,47 @@ fn outcomes_of_tools_may_be_anything() {
     outcome(json!(7), ToolContent::Text("7".into()));
     outcome(json!({"a": [1, null]}), ToolContent::Text("{\"a\":[1,null]}".into()));
     outcome(json!([{"type": "text", "text": "a"}]), ToolContent::Text("a".into()));
-    outcome(json!(["a", "b"]), ToolContent::Parts(vec![Part::Text("a"), Part::Text("b")]));
+    let texts = |texts: [&'static str; 2]| texts.map(|text| Part::Text(text.into())).to_vec();
+    outcome(json!(["a", "b"]), ToolContent::Parts(texts(["a", "b"])));
+    // Data, and not parts.
+    for (data, text) in [
+        (json!([{"id": 1, "title": "row"}]), r#"[{"id":1,"title":"row"}]"#),
+        (json!([1, null, true]), "[1,null,true]"),
+        (json!([{"type": "row", "text": 5}]), r#"[{"text":5,"type":"row"}]"#),
+        (json!([{"type": "image_url"}]), r#"[{"type":"image_url"}]"#),
+        (json!({"type": "text"}), r#"{"type":"text"}"#),
+        (
+            json!([{"type": "image", "data": "not base64!"}]),
+            r#"[{"data":"not base64!","type":"image"}]"#,
+        ),
+        (json!([[1], [2]]), "[[1],[2]]"),
+    ] {
+        outcome(data, ToolContent::Text(text.into()));
+    }
+    outcome(
+        json!([{"type": "text", "text": "a"}, {"rows": 2}]),
+        ToolContent::Parts(texts(["a", "{\"rows\":2}"])),
+    );
+    outcome(json!({"type": "text", "text": "a"}), ToolContent::Text("a".into()));
+    let picture = |url: &'static str| {
+        ToolContent::Parts(vec![Part::Image(Image { url: url.into(), detail: None })])
+    };
+    let png = "data:image/png;base64,iVBORw0KGgo=";
+    for part in [
+        json!({"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}),
+        json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}),
+        json!({"type": "image_url", "image_url": {"url": png}}),
+        json!({"type": "input_image", "image_url": png}),
+        json!({"type": "image", "image": png}),
+        json!({"type": "resource", "resource": {"uri": "x:a.png", "mimeType": "image/png", "blob": "iVBORw0KGgo="}}),
+    ] {
+        outcome(json!([part]), picture(png));
+        outcome(part, picture(png));
+    }
+    outcome(
+        json!([{"type": "resource", "resource": {"uri": "x:a", "text": "words"}}]),
+        ToolContent::Text("words".into()),
+    );
 }
 
 #[test]
@@ -869,6 +904,292 @@ fn arguments_are_kept_to_the_byte() {
             let Message::Assistant(assistant) = &request.messages[0] else { return false };
             matches!(&assistant.calls[0].kind,
                 CallKind::Function { name: "f", arguments } if arguments == expected)
+        });
+    }
+}
+
+/// The first message's calls as `ID NAME(ARGUMENTS)`, with `!` in front of custom ones.
+fn calls_of(message: serde_json::Value) -> Result<Vec<String>, Reject> {
+    let text = json!({"model": "m", "messages": [message]}).to_string();
+    let value = serde_json::from_str(&text).unwrap();
+    let request = Request::read(&value)?;
+    let Message::Assistant(assistant) = &request.messages[0] else { panic!("{text}") };
+    let legacy = assistant
+        .legacy_call
+        .iter()
+        .map(|call| format!("legacy {}({})", call.name, call.arguments));
+    let calls = assistant.calls.iter().map(|call| match &call.kind {
+        CallKind::Function { name, arguments } => format!("{} {name}({arguments})", call.id),
+        CallKind::Custom { name, input } => format!("!{} {name}({input})", call.id),
+    });
+    Ok(calls.chain(legacy).collect())
+}
+
+#[test]
+fn calls_in_the_history_are_taken_in_the_shapes_of_other_hosts() {
+    let function = json!({"name": "f", "arguments": "{}"});
+    for (fields, expected) in [
+        (
+            json!({"tool_calls": [{"id": "c", "type": "function", "function": {"name": null, "arguments": "{}"}}]}),
+            vec!["c ({})"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "function", "function": {"arguments": "{}"}}]}),
+            vec!["c ({})"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "function", "function": {"name": 5}}]}),
+            vec!["c ({})"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "functionfunction", "function": function}]}),
+            vec!["c f({})"],
+        ),
+        (json!({"tool_calls": [{"id": "c", "type": 7, "function": function}]}), vec!["c f({})"]),
+        (json!({"tool_calls": [{"id": 1, "function": function}]}), vec!["1 f({})"]),
+        (
+            json!({"tool_calls": [{"call_id": "c", "type": "function", "name": "f", "arguments": "{}"}]}),
+            vec!["c f({})"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "function", "name": "f", "arguments": {"a": 1}}]}),
+            vec!["c f({\"a\":1})"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "custom", "name": "g", "input": "x"}]}),
+            vec!["!c g(x)"],
+        ),
+        (
+            json!({"tool_calls": [{"id": "c", "type": "custom", "custom": {"name": "g", "input": {"a": 1}}}]}),
+            vec!["!c g({\"a\":1})"],
+        ),
+        (json!({"tool_calls": [{"id": "c", "custom": {}}]}), vec!["!c ()"]),
+        (json!({"tool_calls": {"id": "c", "function": function}}), vec!["c f({})"]),
+        (json!({"tool_calls": [null, {"id": "c", "function": function}]}), vec!["c f({})"]),
+        (json!({"tool_calls": {}}), vec![]),
+        (json!({"tool_calls": ""}), vec![]),
+        (json!({"tool_calls": null}), vec![]),
+        (
+            json!({"content": [{"type": "text", "text": "a"}, {"type": "tool_use", "id": "c", "name": "f", "input": {"a": 1}}]}),
+            vec!["c f({\"a\":1})"],
+        ),
+        (
+            json!({"content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}],
+                "tool_calls": [{"id": "c", "function": function}]}),
+            vec!["c f({})"],
+        ),
+        (json!({"function_call": {"name": "f"}}), vec!["legacy f({})"]),
+        (json!({"function_call": {"arguments": "{}"}}), vec!["legacy ({})"]),
+        (json!({"function_call": {}}), vec![]),
+    ] {
+        let mut message = json!({"role": "assistant"});
+        message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        assert_eq!(calls_of(message).unwrap(), expected, "{fields}");
+    }
+    for (call, param) in [
+        (json!({"id": "c", "type": "telepathy"}), "messages[0].tool_calls[0].type"),
+        (json!({"id": "c", "type": "function"}), "messages[0].tool_calls[0].function"),
+        (json!({"id": "c", "type": "custom"}), "messages[0].tool_calls[0].custom"),
+        (json!({"id": {}, "function": function}), "messages[0].tool_calls[0].id"),
+        (json!(5), "messages[0].tool_calls[0]"),
+    ] {
+        let refused = calls_of(json!({"role": "assistant", "tool_calls": [call]})).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some(param), "{call}");
+        assert!(!refused.message.contains("Invalid value: 'custom'"), "{}", refused.message);
+    }
+}
+
+#[test]
+fn parts_of_other_hosts_are_taken() {
+    let png = "data:image/png;base64,iVBORw0KGgo=";
+    let says = |role: &str, content: serde_json::Value, expected: &str| {
+        reads(&message(&json!({"role": role, "content": content})), |request| {
+            let parts = match &request.messages[0] {
+                Message::User(said) | Message::System(said) => &said.content,
+                Message::Assistant(assistant) => &assistant.content,
+                _ => return false,
+            };
+            let shown: Vec<String> = parts.iter().map(show_part).collect();
+            assert_eq!(shown.join(" + "), expected);
+            true
+        });
+    };
+    for role in ["user", "system", "assistant"] {
+        says(role, json!({"type": "text", "text": "hi"}), "hi");
+        says(role, json!([{"text": "hi"}]), "hi");
+        for thought in ["thinking", "redacted_thinking", "reasoning", "reasoning_content"] {
+            says(
+                role,
+                json!([{"type": thought, "reasoning_content": "t"}, {"type": "text", "text": "a"}]),
+                "a",
+            );
+        }
+        for image in [
+            json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}),
+            json!({"type": "image", "data": "iVBORw0KGgo=", "mimeType": "image/png"}),
+            json!({"type": "image", "image": png}),
+            json!({"type": "image", "image_url": {"url": png}}),
+            json!({"type": "image_url", "image_url": {"url": "data:image/png;charset=utf-8;base64,iVBORw0KGgo="}}),
+            json!({"type": "image_url", "image_url": {"url": "DATA:image/PNG; charset=utf-8 ; BASE64,iVBO Rw0KGgo="}}),
+        ] {
+            says(role, json!([image]), &format!("image {png}"));
+        }
+    }
+    for (detail, expected) in
+        [("original", " original"), ("High", " high"), ("", ""), ("auto", " auto")]
+    {
+        let image = json!({"type": "image_url", "image_url": {"url": png, "detail": detail}});
+        says("user", json!([image]), &format!("image {png}{expected}"));
+    }
+    let file = |file: serde_json::Value| json!([{"type": "file", "file": file}]);
+    for (content, expected) in [
+        (
+            file(json!({"filename": "x.pdf", "file_data": "https://example.com/x.pdf"})),
+            "file x.pdf https://example.com/x.pdf",
+        ),
+        (
+            file(json!({"file_data": " HTTPS://example.com/x.pdf "})),
+            "file file.pdf HTTPS://example.com/x.pdf",
+        ),
+        (
+            file(json!({"file_url": "https://example.com/x.pdf"})),
+            "file file.pdf https://example.com/x.pdf",
+        ),
+        (
+            file(json!({"file_data": "data:text/plain;base64,aGk="})),
+            "file file.txt data:text/plain;base64,aGk=",
+        ),
+        (
+            file(json!({"file_data": "data:text/csv;charset=utf-8;base64,aGk="})),
+            "file file.csv data:text/csv;base64,aGk=",
+        ),
+        (
+            file(json!({"file_data": "data:application/x-new;base64,aGk="})),
+            "file file.pdf data:application/x-new;base64,aGk=",
+        ),
+        (
+            json!([{"type": "file", "data": "aGk=", "mediaType": "text/plain"}]),
+            "file file.txt data:text/plain;base64,aGk=",
+        ),
+        (
+            json!([{"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "aGk="}}]),
+            "file file.pdf data:application/pdf;base64,aGk=",
+        ),
+        (
+            json!([{"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "hi"}}]),
+            "hi",
+        ),
+        (
+            json!([{"type": "document", "title": "x.pdf", "source": {"type": "url", "url": "https://example.com/x"}}]),
+            "file x.pdf https://example.com/x",
+        ),
+        (
+            json!([{"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "ok"}]}]),
+            "result c Text(\"ok\")",
+        ),
+    ] {
+        says("user", content, expected);
+    }
+    // A model said it: what is not known is left out and named.
+    let odd = json!({"role": "assistant", "content": [{"type": "server_tool_use"}, {"type": "text", "text": "a"}]});
+    reads(&message(&odd), |request| request.without_counterpart == ["messages[0].content[0]"]);
+    for (content, param) in [
+        (json!([{"type": "server_tool_use"}]), "messages[0].content[0].type"),
+        (json!([{"x": 1}]), "messages[0].content[0].type"),
+        (file(json!({"file_data": "ftp://x"})), "messages[0].content[0].file.file_data"),
+        (file(json!({"file_data": "<html>"})), "messages[0].content[0].file.file_data"),
+        (file(json!({"file_data": "data:text/plain,hi"})), "messages[0].content[0].file.file_data"),
+        (file(json!({"file_url": "file:///x"})), "messages[0].content[0].file.file_url"),
+        (
+            json!([{"type": "image", "source": {"type": "base64"}}]),
+            "messages[0].content[0].source.data",
+        ),
+        (
+            json!([{"type": "image_url", "image_url": {"url": "data:image/svg+xml,%3Csvg"}}]),
+            "messages[0].content[0].image_url.url",
+        ),
+    ] {
+        let text =
+            json!({"model": "m", "messages": [{"role": "user", "content": content}]}).to_string();
+        let value = serde_json::from_str(&text).unwrap();
+        let refused = Request::read(&value).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some(param), "{text}");
+    }
+}
+
+fn show_part(part: &Part<'_>) -> String {
+    match part {
+        Part::Text(text) => text.to_string(),
+        Part::Refusal(text) => format!("refusal {text}"),
+        Part::Image(image) => {
+            let detail = image.detail.map(|detail| format!(" {}", detail.as_str()));
+            format!("image {}{}", image.url, detail.unwrap_or_default())
+        }
+        Part::File(file) => {
+            let (FileSource::Data(source) | FileSource::Url(source)) = &file.source;
+            format!("file {} {source}", file.name)
+        }
+        Part::ToolResult(result) => format!("result {} {:?}", result.call_id, result.content),
+    }
+}
+
+#[test]
+fn what_nothing_is_made_of_in_messages_is_named_by_its_path() {
+    let messages = |message: serde_json::Value| json!({"messages": [message]});
+    for (given, expected) in [
+        (messages(json!({"role": "user", "content": "a", "x": 1})), &["messages[0].x"][..]),
+        (messages(json!({"role": "user", "content": "a", "name": 7})), &["messages[0].name"]),
+        (
+            messages(json!({"role": "system", "content": [{"type": "text", "text": "a", "x": 1}]})),
+            &["messages[0].content[0].x"],
+        ),
+        (
+            messages(json!({"role": "assistant", "content": "a", "name": "Planner"})),
+            &["messages[0].name"],
+        ),
+        (
+            messages(
+                json!({"role": "assistant", "tool_calls": [{"id": "c", "x": 1, "function": {"name": "f", "y": 1}}]}),
+            ),
+            &["messages[0].tool_calls[0].x", "messages[0].tool_calls[0].function.y"],
+        ),
+        (
+            messages(
+                json!({"role": "tool", "tool_call_id": "c", "content": "a", "is_error": true}),
+            ),
+            &["messages[0].is_error"],
+        ),
+        (
+            messages(
+                json!({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.example", "x": 1}}]}),
+            ),
+            &["messages[0].content[0].image_url.x"],
+        ),
+        (
+            messages(
+                json!({"role": "user", "content": [{"type": "file", "file": {"file_data": "aGk=", "x": 1}}]}),
+            ),
+            &["messages[0].content[0].file.x"],
+        ),
+        // What the daemon itself puts in answers, and what asks for what happens anyway.
+        (
+            messages(
+                json!({"role": "assistant", "content": "a", "refusal": null, "annotations": [], "reasoning_content": "t",
+            "reasoning": "t", "reasoning_details": [], "images": [], "audio": null, "function_call": null}),
+            ),
+            &[],
+        ),
+        (
+            messages(
+                json!({"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}}]}),
+            ),
+            &[],
+        ),
+        (messages(json!({"role": "tool", "tool_call_id": "c", "name": "f", "content": "a"})), &[]),
+    ] {
+        reads(&given, |request| {
+            assert_eq!(request.without_counterpart, expected);
+            true
         });
     }
 }

@@ -39,6 +39,11 @@ impl Unused {
         }
     }
 
+    /// Adds those of another list.
+    pub(super) fn extend(&mut self, other: Self) {
+        other.0.into_iter().for_each(|path| self.add(path));
+    }
+
     /// The paths.
     pub(super) fn into_paths(self) -> Vec<String> {
         self.0

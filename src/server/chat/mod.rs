@@ -6,6 +6,7 @@ mod stream;
 mod whole;
 mod work;
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Weak};
@@ -40,6 +41,7 @@ use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
 use crate::models::{Resolved, resolve};
+use crate::responses::surrogates::repair_surrogates;
 use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
@@ -215,7 +217,8 @@ async fn translate(
     client: &Client,
 ) -> Result<Ordered, ApiError> {
     client.still_waits()?;
-    let value: Value<'_> = parse(body)?;
+    let whole = with_whole_characters(body);
+    let value: Value<'_> = parse(&whole)?;
     client.still_waits()?;
     let chat = chat::request::Request::read(&value)?;
     chat.model.clone_into(&mut asked.model);
@@ -270,7 +273,8 @@ async fn translate(
 fn plainly(body: Bytes, model: request::Model, policy: Policy) -> Plainly {
     let is_long = work::is_long(&body);
     let again = Arc::new(move || -> Option<Bytes> {
-        let value: Value<'_> = parse(&body).ok()?;
+        let whole = with_whole_characters(&body);
+        let value: Value<'_> = parse(&whole).ok()?;
         let chat = chat::request::Request::read(&value).ok()?;
         let plain = request::translate(&chat, &model, policy, &Past::unknown()).ok()?;
         Some(serde_json::to_vec(&plain.request).ok()?.into())
@@ -282,6 +286,16 @@ fn plainly(body: Bytes, model: request::Model, policy: Policy) -> Plainly {
         }
         .boxed()
     })
+}
+
+/// The body, with halves of characters replaced if there are any: clients cut strings in the
+/// middle of an emoji, and no JSON reader takes what they make of it.
+fn with_whole_characters(body: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memmem::find(body, b"\\u").is_none() {
+        return Cow::Borrowed(body);
+    }
+    let repaired = std::str::from_utf8(body).ok().and_then(repair_surrogates);
+    repaired.map_or(Cow::Borrowed(body), |text| Cow::Owned(text.into_bytes()))
 }
 
 fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {

@@ -4,13 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::names::Names;
-use super::pairing;
+use super::pairing::{self, Origin};
 use crate::chat::request::{
     Assistant, CallKind, File, FileSource, Image, LegacyCall, Message, Part as ChatPart,
-    ReasoningDetail, ToolContent,
+    ReasoningDetail, Said, ToolContent, ToolResult,
 };
 use crate::responses::request::{Item, Output, Part, Role};
 use crate::translate::memory::{History, Key, Past, Turn, text_of};
+use crate::translate::same_json;
 
 /// A conversation as input items, its leading system messages apart.
 pub(super) struct Converted<'v> {
@@ -18,6 +19,8 @@ pub(super) struct Converted<'v> {
     pub(super) leading: Vec<Item<'v>>,
     /// All that follows, calls and outcomes paired.
     pub(super) items: Vec<Item<'v>>,
+    /// Whether somebody's name was put in front of what they said.
+    pub(super) has_names: bool,
     /// What was found in the memory of turns.
     pub(super) recollection: Recollection,
 }
@@ -46,28 +49,29 @@ pub(super) fn convert<'v>(
         past,
         leading: Vec::new(),
         items: Vec::new(),
-        turns: Vec::new(),
+        origins: Vec::new(),
+        has_names: false,
         legacy: Vec::new(),
         history: History::default(),
         recollection: Recollection::default(),
     };
     let mut is_leading = true;
     for (index, message) in messages.iter().enumerate() {
-        if let Message::System(parts) = message {
-            converter.system(index, parts, is_leading);
+        if let Message::System(said) = message {
+            converter.system(index, said, is_leading);
         } else {
             is_leading = false;
             converter.message(index, message);
         }
     }
-    let Converter { leading, items, turns, history, mut recollection, .. } = converter;
-    let mut items = pairing::normalise(items, &turns);
+    let Converter { leading, items, origins, history, has_names, mut recollection, .. } = converter;
+    let mut items = pairing::normalise(items, &origins);
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
     }
     recollection.history = history.digest();
-    Converted { leading, items, recollection }
+    Converted { leading, items, has_names, recollection }
 }
 
 struct Converter<'n, 'v> {
@@ -75,8 +79,10 @@ struct Converter<'n, 'v> {
     past: &'n Past<'n>,
     leading: Vec<Item<'v>>,
     items: Vec<Item<'v>>,
-    /// For every item, the message it comes from.
-    turns: Vec<usize>,
+    /// For every item, where it comes from and what it is called there.
+    origins: Vec<Origin<'v>>,
+    /// Whether somebody's name was put in front of what they said.
+    has_names: bool,
     /// Calls in the deprecated form that have no outcome yet: function and made-up id.
     legacy: Vec<(&'v str, String)>,
     history: History,
@@ -85,14 +91,14 @@ struct Converter<'n, 'v> {
 
 impl<'v> Converter<'_, 'v> {
     /// One more item, as the client has it.
-    fn push(&mut self, message: usize, item: Item<'v>) {
+    fn push(&mut self, message: usize, tool: &'v str, item: Item<'v>) {
         self.history.add(&item);
         self.items.push(item);
-        self.turns.push(message);
+        self.origins.push(Origin { message, tool });
     }
 
-    fn system(&mut self, index: usize, parts: &[ChatPart<'v>], is_leading: bool) {
-        let content = input_parts(parts);
+    fn system(&mut self, index: usize, said: &Said<'v>, is_leading: bool) {
+        let content = self.said(said);
         if content.is_empty() {
             return;
         }
@@ -101,30 +107,52 @@ impl<'v> Converter<'_, 'v> {
             self.history.add(&item);
             self.leading.push(item);
         } else {
-            self.push(index, item);
+            self.push(index, "", item);
         }
+    }
+
+    /// What was said, with the name of who said it in front: the backend has no place for names,
+    /// and by them the model tells several people or agents apart.
+    fn said(&mut self, said: &Said<'v>) -> Vec<Part<'v>> {
+        let mut content = input_parts(&said.content);
+        let Some(name) = said.name.filter(|_| !content.is_empty()) else { return content };
+        self.has_names = true;
+        match content.first_mut() {
+            Some(Part::InputText { text }) => *text = Cow::Owned(format!("{name}: {text}")),
+            _ => content.insert(0, Part::InputText { text: Cow::Owned(format!("{name}:")) }),
+        }
+        content
     }
 
     fn message(&mut self, index: usize, message: &Message<'v>) {
         match message {
             Message::System(_) => {}
-            Message::User(parts) => {
-                let content = input_parts(parts);
-                self.recollection.turn_state = None;
+            Message::User(said) => {
+                for part in &said.content {
+                    if let ChatPart::ToolResult(result) = part {
+                        self.result(index, result);
+                    }
+                }
+                let content = self.said(said);
                 if !content.is_empty() {
-                    self.push(index, user(content));
+                    self.recollection.turn_state = None;
+                    self.push(index, "", user(content));
                 }
             }
             Message::Assistant(assistant) => self.assistant(index, assistant),
-            Message::Tool { call_id, content } => {
-                self.push(index, outcome(Cow::Borrowed(call_id), content));
-            }
+            Message::Tool(result) => self.result(index, result),
             Message::Function { name, content } => {
                 let position = self.legacy.iter().position(|(function, _)| function == name);
                 let call_id = position.map(|position| self.legacy.remove(position).1);
-                self.push(index, outcome(Cow::Owned(call_id.unwrap_or_default()), content));
+                let call_id = Cow::Owned(call_id.unwrap_or_default());
+                self.push(index, name, outcome(call_id, content));
             }
         }
+    }
+
+    fn result(&mut self, index: usize, result: &ToolResult<'v>) {
+        let item = outcome(result.call_id.clone(), &result.content);
+        self.push(index, result.name.unwrap_or_default(), item);
     }
 
     fn assistant(&mut self, index: usize, assistant: &Assistant<'v>) {
@@ -138,10 +166,23 @@ impl<'v> Converter<'_, 'v> {
             self.history.add(item);
         }
         let items = match recalled {
-            Some(turn) => turn.items.clone(),
+            // Pictures are the client's to bring back: nobody else keeps them.
+            Some(turn) => {
+                let pictures = plain.into_iter().filter(|item| is_of_user(item));
+                turn.items.iter().cloned().chain(pictures).collect()
+            }
             None => with_details(plain, &assistant.reasoning_details),
         };
-        self.turns.extend(std::iter::repeat_n(index, items.len()));
+        // The calls are in the same order in both.
+        let mut tools = assistant.calls.iter().map(|call| match &call.kind {
+            CallKind::Function { name, .. } | CallKind::Custom { name, .. } => *name,
+        });
+        let legacy = assistant.legacy_call.as_ref().map_or("", |call| call.name);
+        self.origins.extend(items.iter().map(|item| {
+            let is_call = matches!(item, Item::FunctionCall { .. } | Item::CustomToolCall { .. });
+            let tool = if is_call { tools.next().unwrap_or(legacy) } else { "" };
+            Origin { message: index, tool }
+        }));
         self.items.extend(items);
     }
 
@@ -174,10 +215,10 @@ impl<'v> Converter<'_, 'v> {
         let mut pictures = Vec::new();
         for part in &assistant.content {
             match part {
-                ChatPart::Text("") | ChatPart::Refusal("") => {}
-                ChatPart::Text(text) => {
-                    content.push(Part::OutputText { text: Cow::Borrowed(text) });
-                }
+                ChatPart::Text(text) if text.is_empty() => {}
+                // A result is no part of what the model said.
+                ChatPart::Refusal("") | ChatPart::ToolResult(_) => {}
+                ChatPart::Text(text) => content.push(Part::OutputText { text: text.clone() }),
                 ChatPart::Refusal(text) => {
                     content.push(Part::Refusal { refusal: Cow::Borrowed(text) });
                 }
@@ -193,7 +234,7 @@ impl<'v> Converter<'_, 'v> {
             items.push(user(pictures));
         }
         for call in &assistant.calls {
-            let call_id = Cow::Borrowed(call.id);
+            let call_id = call.id.clone();
             items.push(match &call.kind {
                 CallKind::Function { name, arguments } => Item::FunctionCall {
                     call_id,
@@ -203,11 +244,14 @@ impl<'v> Converter<'_, 'v> {
                 CallKind::Custom { name, input } => Item::CustomToolCall {
                     call_id,
                     name: self.names.upstream(name),
-                    input: Cow::Borrowed(input),
+                    input: input.clone(),
                 },
             });
         }
-        if let Some(LegacyCall { name, arguments }) = &assistant.legacy_call {
+        let legacy = assistant.legacy_call.as_ref();
+        if let Some(LegacyCall { name, arguments }) =
+            legacy.filter(|call| !repeats(call, assistant))
+        {
             let call_id = format!("call_legacy_{index}");
             self.legacy.push((name, call_id.clone()));
             items.push(Item::FunctionCall {
@@ -218,6 +262,21 @@ impl<'v> Converter<'_, 'v> {
         }
         items
     }
+}
+
+/// Whether the call in the deprecated form is one of the others as well: some hosts give both.
+fn repeats(legacy: &LegacyCall<'_>, assistant: &Assistant<'_>) -> bool {
+    assistant.calls.iter().any(|call| match &call.kind {
+        CallKind::Function { name, arguments } => {
+            *name == legacy.name
+                && same_json::digest(arguments) == same_json::digest(&legacy.arguments)
+        }
+        CallKind::Custom { .. } => false,
+    })
+}
+
+fn is_of_user(item: &Item<'_>) -> bool {
+    matches!(item, Item::Message { role: Role::User, .. })
 }
 
 /// Puts sealed reasoning that the client has carried before what it led to.
@@ -250,13 +309,16 @@ fn text(text: &str) -> Part<'_> {
     Part::InputText { text: Cow::Borrowed(text) }
 }
 
-/// Parts of a message that is not the assistant's; empty texts are left out.
+/// Parts of a message that is not the assistant's; empty texts are left out, and results of calls,
+/// which are items of their own.
 fn input_parts<'v>(parts: &[ChatPart<'v>]) -> Vec<Part<'v>> {
     parts
         .iter()
         .filter_map(|part| match part {
-            ChatPart::Text("") | ChatPart::Refusal("") => None,
-            ChatPart::Text(words) | ChatPart::Refusal(words) => Some(text(words)),
+            ChatPart::Text(words) if words.is_empty() => None,
+            ChatPart::Refusal("") | ChatPart::ToolResult(_) => None,
+            ChatPart::Text(words) => Some(Part::InputText { text: words.clone() }),
+            ChatPart::Refusal(words) => Some(text(words)),
             ChatPart::Image(image) => Some(picture(image)),
             ChatPart::File(file) => Some(document(file)),
         })
@@ -273,12 +335,12 @@ fn picture<'v>(image: &Image<'v>) -> Part<'v> {
 fn document<'v>(file: &File<'v>) -> Part<'v> {
     match &file.source {
         FileSource::Data(data) => Part::InputFile {
-            filename: Some(Cow::Borrowed(file.name.unwrap_or("file.pdf"))),
+            filename: Some(file.name.clone()),
             file_data: Some(data.clone()),
             file_url: None,
         },
         FileSource::Url(url) => {
-            Part::InputFile { filename: None, file_data: None, file_url: Some(Cow::Borrowed(url)) }
+            Part::InputFile { filename: None, file_data: None, file_url: Some(url.clone()) }
         }
     }
 }

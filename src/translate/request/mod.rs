@@ -99,7 +99,10 @@ pub fn translate<'v>(
     let declared = tools::translate(chat, &mut names, &mut notes)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
     let converted = messages::convert(&chat.messages, &mut names, past);
-    let Converted { leading, items, recollection } = converted;
+    let Converted { leading, items, has_names, recollection } = converted;
+    if has_names {
+        notes.emulate("messages.name");
+    }
     let (instructions, input) =
         format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
 

@@ -4,9 +4,13 @@
 //! send both, after edits, cancelled turns and trimmed contexts. Afterwards every call has
 //! exactly one outcome, right behind the group of calls it belongs to, and ids are unique and at
 //! most 64 characters long.
+//!
+//! An outcome belongs to the call with its id. Where ids are missing or equal, the name of the tool
+//! decides; some clients put it in the place of an id. Where there is no name either, the order
+//! does. An outcome that names a tool never goes to a call of another one for want of an id.
 
 use std::borrow::Cow;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 
@@ -19,33 +23,46 @@ const MAX_ID: usize = 64;
 /// The outcome of a call that never got one; the Codex CLI writes the same.
 const ABORTED: &str = "aborted";
 
+/// Where an item comes from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Origin<'v> {
+    /// The client's message.
+    pub(super) message: usize,
+    /// Of a call, the client's name of the tool; of an outcome, the same if the client gives it.
+    pub(super) tool: &'v str,
+}
+
 /// A call and what it is bound to.
-struct Call {
+struct Call<'v> {
     /// Where it stands.
     position: usize,
     /// The run of calls it belongs to.
     group: usize,
     /// Its id before ids are made unique.
     id: String,
+    /// Whether the client gave it one.
+    has_id: bool,
+    /// The client's name of its tool.
+    tool: &'v str,
     /// Where its outcome stands.
     outcome: Option<usize>,
 }
 
-/// Binds calls and outcomes. `turns` tells for every item to which turn it belongs: outcomes go
-/// behind the last item of the turn that has their calls.
+/// Binds calls and outcomes. Outcomes go behind the last item of the message that has their calls,
+/// as `origins` tell.
 ///
 /// Doing it twice changes nothing more.
-pub(super) fn normalise<'v>(items: Vec<Item<'v>>, turns: &[usize]) -> Vec<Item<'v>> {
+pub(super) fn normalise<'v>(items: Vec<Item<'v>>, origins: &[Origin<'_>]) -> Vec<Item<'v>> {
     if !items.iter().any(|item| call_id(item).is_some()) {
         return items;
     }
-    let mut calls = find_calls(&items, turns);
-    let orphans = bind(&items, &mut calls);
-    rebuild(items, turns, &calls, &orphans)
+    let mut calls = find_calls(&items, origins);
+    let orphans = bind(&items, origins, &mut calls);
+    rebuild(items, origins, &calls, &orphans)
 }
 
-/// The calls in order; those of one turn are a group.
-fn find_calls(items: &[Item<'_>], turns: &[usize]) -> Vec<Call> {
+/// The calls in order; those of one message are a group.
+fn find_calls<'o>(items: &[Item<'_>], origins: &[Origin<'o>]) -> Vec<Call<'o>> {
     let mut calls = Vec::new();
     for (position, item) in items.iter().enumerate() {
         if let Item::FunctionCall { call_id, name, arguments: body }
@@ -56,65 +73,151 @@ fn find_calls(items: &[Item<'_>], turns: &[usize]) -> Vec<Call> {
             } else {
                 fitting_id(call_id).into_owned()
             };
-            calls.push(Call { position, group: turns[position], id, outcome: None });
+            let Origin { message: group, tool } = origins[position];
+            let has_id = !call_id.is_empty();
+            calls.push(Call { position, group, id, has_id, tool, outcome: None });
         }
     }
     calls
 }
 
+/// An outcome that is not bound yet.
+struct Outcome<'i, 'o> {
+    position: usize,
+    id: Cow<'i, str>,
+    /// The name of its tool, if it gives one.
+    tool: Option<&'o str>,
+}
+
+/// By what an outcome finds its call. Of the open calls with the same key, those of the latest
+/// group before the outcome go first, and of those the first one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key<'k> {
+    IdAndTool(&'k str, &'k str),
+    Id(&'k str),
+    Tool(&'k str),
+    Order,
+    /// Of calls without an id.
+    ToolWithoutId(&'k str),
+    OrderWithoutId,
+}
+
+/// A way in which outcomes find their calls.
+struct Way {
+    of_call: for<'k> fn(&'k Call<'_>) -> Option<Key<'k>>,
+    of_outcome: for<'k> fn(&'k Outcome<'_, '_>) -> Option<Key<'k>>,
+}
+
+/// The surest first.
+const WAYS: [Way; 7] = [
+    Way {
+        of_call: |call| Some(Key::IdAndTool(&call.id, call.tool)),
+        of_outcome: |outcome| Some(Key::IdAndTool(&outcome.id, outcome.tool?)),
+    },
+    Way {
+        of_call: |call| Some(Key::Id(&call.id)),
+        of_outcome: |outcome| (!outcome.id.is_empty()).then_some(Key::Id(&outcome.id)),
+    },
+    Way {
+        of_call: |call| Some(Key::Tool(call.tool)),
+        of_outcome: |outcome| outcome.id.is_empty().then_some(Key::Tool(outcome.tool?)),
+    },
+    // The name of the tool in the place of the id.
+    Way {
+        of_call: |call| Some(Key::Tool(call.tool)),
+        of_outcome: |outcome| (!outcome.id.is_empty()).then_some(Key::Tool(&outcome.id)),
+    },
+    Way {
+        of_call: |call| (!call.has_id).then_some(Key::ToolWithoutId(call.tool)),
+        of_outcome: |outcome| Some(Key::ToolWithoutId(outcome.tool?)),
+    },
+    Way {
+        of_call: |_| Some(Key::Order),
+        of_outcome: |outcome| {
+            (outcome.id.is_empty() && outcome.tool.is_none()).then_some(Key::Order)
+        },
+    },
+    Way {
+        of_call: |call| (!call.has_id).then_some(Key::OrderWithoutId),
+        of_outcome: |outcome| outcome.tool.is_none().then_some(Key::OrderWithoutId),
+    },
+];
+
+/// Gives every outcome to a call where there is one; the positions of the rest are returned.
+fn bind(items: &[Item<'_>], origins: &[Origin<'_>], calls: &mut [Call<'_>]) -> BTreeSet<usize> {
+    let mut unbound: Vec<_> = items
+        .iter()
+        .enumerate()
+        .filter_map(|(position, item)| {
+            let id = fitting_id(outcome_id(item)?);
+            let tool = Some(origins[position].tool).filter(|tool| !tool.is_empty());
+            Some(Outcome { position, id, tool })
+        })
+        .collect();
+    for way in WAYS {
+        if unbound.is_empty() {
+            break;
+        }
+        // Most conversations need one way only.
+        if unbound.iter().any(|outcome| (way.of_outcome)(outcome).is_some()) {
+            bind_by(&way, calls, &mut unbound);
+        }
+    }
+    bind_earlier(calls, &mut unbound);
+    unbound.into_iter().map(|outcome| outcome.position).collect()
+}
+
 /// Calls without an outcome, as pairs of group and index, so that the latest group is at the end.
 type Open = BTreeSet<(usize, usize)>;
 
-/// Gives every outcome to a call where there is one; the positions of the rest are returned.
-///
-/// An outcome belongs to the latest group before it that has an open call of its id, and there to
-/// the first such call; an outcome without an id to any open call. Only then is it looked for
-/// behind the outcome.
-fn bind(items: &[Item<'_>], calls: &mut [Call]) -> BTreeSet<usize> {
-    let mut open = Open::new();
-    let mut open_by_id: HashMap<String, Open> = HashMap::new();
-    let mut unbound = Vec::new();
+/// Binds what can be bound in this way.
+fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>) {
     let mut bindings = Vec::new();
-    let mut next_call = 0;
-    for (position, item) in items.iter().enumerate() {
-        if calls.get(next_call).is_some_and(|call| call.position == position) {
-            let call = &calls[next_call];
-            open.insert((call.group, next_call));
-            open_by_id.entry(call.id.clone()).or_default().insert((call.group, next_call));
-            next_call += 1;
-        }
-        let Some(id) = outcome_id(item) else { continue };
-        let id = fitting_id(id);
-        let candidates = if id.is_empty() { Some(&open) } else { open_by_id.get(&*id) };
-        match candidates.and_then(first_of_latest_group) {
-            Some(found) => {
-                open.remove(&found);
-                if let Some(same_id) = open_by_id.get_mut(&calls[found.1].id) {
-                    same_id.remove(&found);
+    {
+        let mut open: HashMap<Key<'_>, Open> = HashMap::new();
+        let mut coming = calls.iter().enumerate().peekable();
+        for (index, outcome) in unbound.iter().enumerate() {
+            while let Some((number, call)) =
+                coming.next_if(|(_, call)| call.position < outcome.position)
+            {
+                if call.outcome.is_none()
+                    && let Some(key) = (way.of_call)(call)
+                {
+                    open.entry(key).or_default().insert((call.group, number));
                 }
-                bindings.push((found.1, position));
             }
-            None => unbound.push((position, id)),
+            let same = (way.of_outcome)(outcome).and_then(|key| open.get_mut(&key));
+            let Some(same) = same else { continue };
+            let Some(found) = first_of_latest_group(same) else { continue };
+            same.remove(&found);
+            bindings.push((found.1, index));
         }
     }
-    let mut orphans = BTreeSet::new();
-    for (position, id) in unbound {
-        let later = open_by_id.get_mut(&*id).and_then(|same_id| {
-            let found = *same_id.iter().find(|(_, call)| calls[*call].position > position)?;
-            same_id.remove(&found);
-            Some(found.1)
-        });
-        match later {
-            Some(call) => bindings.push((call, position)),
-            None => {
-                orphans.insert(position);
-            }
+    let mut is_bound = vec![false; unbound.len()];
+    for (call, index) in bindings {
+        calls[call].outcome = Some(unbound[index].position);
+        is_bound[index] = true;
+    }
+    let mut is_bound = is_bound.into_iter();
+    unbound.retain(|_| !is_bound.next().unwrap_or(false));
+}
+
+/// Binds outcomes that stand before the calls of their ids.
+fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>) {
+    let mut open: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for (number, call) in calls.iter().enumerate().filter(|(_, call)| call.outcome.is_none()) {
+        open.entry(call.id.clone()).or_default().push_back(number);
+    }
+    unbound.retain(|outcome| {
+        let Some(same_id) = open.get_mut(&*outcome.id) else { return true };
+        // Outcomes come in order, so that a call before this one is before all that follow.
+        while same_id.front().is_some_and(|&call| calls[call].position < outcome.position) {
+            same_id.pop_front();
         }
-    }
-    for (call, outcome) in bindings {
-        calls[call].outcome = Some(outcome);
-    }
-    orphans
+        let Some(call) = same_id.pop_front() else { return true };
+        calls[call].outcome = Some(outcome.position);
+        false
+    });
 }
 
 fn first_of_latest_group(open: &Open) -> Option<(usize, usize)> {
@@ -126,13 +229,13 @@ fn first_of_latest_group(open: &Open) -> Option<(usize, usize)> {
 /// order.
 fn rebuild<'v>(
     items: Vec<Item<'v>>,
-    turns: &[usize],
-    calls: &[Call],
+    origins: &[Origin<'_>],
+    calls: &[Call<'_>],
     orphans: &BTreeSet<usize>,
 ) -> Vec<Item<'v>> {
     let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(slots.len() + calls.len());
-    let mut ids = Ids::new();
+    let mut ids = Ids::default();
     let mut next_call = calls.iter().peekable();
     let mut outcomes = Vec::new();
     for position in 0..slots.len() {
@@ -149,7 +252,8 @@ fn rebuild<'v>(
             out.extend(slots[position].take());
         }
         // An outcome that is bound is written behind the turn of its call, wherever it stood.
-        if turns.get(position + 1) != Some(&turns[position]) {
+        let message = |position: usize| origins.get(position).map(|origin| origin.message);
+        if message(position + 1) != message(position) {
             out.append(&mut outcomes);
         }
     }
@@ -191,29 +295,32 @@ fn fitting_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("call_{}", &digest[..58]))
 }
 
-/// Ids in use, with the number that was last put behind each: some hosts begin anew with every
-/// turn, so that a long history has the same id a thousand times.
-type Ids = HashMap<String, usize>;
+/// Ids in use, and the number that was last put behind each stem: some hosts begin anew with every
+/// turn, so that a long history has the same id a thousand times, and ids of full length may have
+/// one stem.
+#[derive(Default)]
+struct Ids {
+    used: HashSet<String>,
+    numbers: HashMap<String, usize>,
+}
+
+/// How much of an id is left in front of the number that makes it unique.
+const MAX_STEM: usize = MAX_ID - 8;
 
 /// The id, with a number behind it if an earlier call has it already.
-fn unique_id(id: &str, used: &mut Ids) -> String {
-    let Some(&last) = used.get(id) else {
-        used.insert(id.to_owned(), 1);
+fn unique_id(id: &str, ids: &mut Ids) -> String {
+    if ids.used.insert(id.to_owned()) {
         return id.to_owned();
-    };
-    let mut number = last;
-    let candidate = loop {
-        number += 1;
-        let suffix = format!("_{number}");
-        let stem: String = id.chars().take(MAX_ID - suffix.len()).collect();
-        let candidate = stem + &suffix;
-        if !used.contains_key(&candidate) {
-            break candidate;
+    }
+    let stem: String = id.chars().take(MAX_STEM).collect();
+    let number = ids.numbers.entry(stem.clone()).or_insert(1);
+    loop {
+        *number += 1;
+        let candidate = format!("{stem}_{number}");
+        if ids.used.insert(candidate.clone()) {
+            return candidate;
         }
-    };
-    used.insert(candidate.clone(), 1);
-    used.insert(id.to_owned(), number);
-    candidate
+    }
 }
 
 fn with_id(item: Item<'_>, id: String) -> Item<'_> {

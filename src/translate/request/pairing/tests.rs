@@ -4,20 +4,46 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Calls that stand side by side are of one turn.
-fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+/// Calls that stand side by side are of one message.
+fn normalise_with<'v>(items: Vec<Item<'v>>, tools: &[&str]) -> Vec<Item<'v>> {
     let is_call =
         |item: &Item<'_>| matches!(item, Item::FunctionCall { .. } | Item::CustomToolCall { .. });
-    let mut turns = Vec::new();
+    let mut origins: Vec<Origin<'_>> = Vec::new();
     for (position, item) in items.iter().enumerate() {
         let follows = position > 0 && is_call(item) && is_call(&items[position - 1]);
-        turns.push(if follows { turns[position - 1] } else { position });
+        let message = if follows { origins[position - 1].message } else { position };
+        origins.push(Origin { message, tool: tools[position] });
     }
-    super::normalise(items, &turns)
+    super::normalise(items, &origins)
+}
+
+fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
+    let tools = vec![""; items.len()];
+    normalise_with(items, &tools)
 }
 
 /// Items in a short notation: `f:ID` and `c:ID` are calls of a function and a custom tool,
-/// `o:ID=TEXT` an outcome, anything else a message of the user. `ID` may be empty.
+/// `o:ID=TEXT` an outcome, anything else a message of the user. `ID` may be empty. Behind the ID
+/// may stand `@` and the name of the tool.
+fn parse_with_tools(items: &str) -> (Vec<Item<'static>>, Vec<&str>) {
+    let tools = items
+        .split_whitespace()
+        .map(|item| {
+            let named = item.split('=').next().unwrap();
+            named.split_once('@').map_or("", |(_, tool)| tool)
+        })
+        .collect();
+    let plain: Vec<String> = items
+        .split_whitespace()
+        .map(|item| {
+            let (head, text) = item.split_once('=').map_or((item, None), |(h, t)| (h, Some(t)));
+            let head = head.split('@').next().unwrap();
+            text.map_or_else(|| head.to_owned(), |text| format!("{head}={text}"))
+        })
+        .collect();
+    (parse(&plain.join(" ")), tools)
+}
+
 fn parse(items: &str) -> Vec<Item<'static>> {
     let own = |text: &str| Cow::Owned(text.to_owned());
     items
@@ -68,6 +94,73 @@ fn show(items: &[Item<'_>]) -> String {
         })
         .collect();
     shown.join(" ")
+}
+
+#[test]
+fn names_decide_where_ids_do_not() {
+    for (items, expected) in [
+        // Results by name only, in another order than the calls.
+        ("f:w@weather f:t@time o:@time=14 o:@weather=22", "f:w f:t o:w=22 o:t=14"),
+        // One of them by its id, which goes first wherever it stands.
+        ("f:w@weather f:t@time o:=14 o:w=22", "f:w f:t o:w=22 o:t=14"),
+        ("f:w@weather f:t@time o:=14 o:@weather=22", "f:w f:t o:w=22 o:t=14"),
+        // The name in the place of the id.
+        ("f:a@weather f:b@time o:time=14 o:weather=22", "f:a f:b o:a=22 o:b=14"),
+        // Equal ids.
+        ("f:x@weather f:x@time o:x@time=14 o:x@weather=22", "f:x f:x_2 o:x=22 o:x_2=14"),
+        ("f:x@weather f:x@time o:x=22 o:x@time=14", "f:x f:x_2 o:x=22 o:x_2=14"),
+        // An id goes before a name that contradicts it.
+        ("f:w@weather f:t@time o:t@weather=14", "f:w f:t o:w=aborted o:t=14"),
+        // Equal names go by order.
+        ("f:a@weather f:b@weather o:@weather=1 o:@weather=2", "f:a f:b o:a=1 o:b=2"),
+        // A result never goes to the call of another tool, nor to one with another id.
+        ("f:w@weather o:@time=14", "f:w o:w=aborted [tool_result]/14"),
+        ("f:w@weather o:y@weather=22", "f:w o:w=aborted [tool_result_y]/22"),
+        // Without names and ids, by order; of several groups the latest.
+        ("f:a@weather f:b@time o:=1 o:=2", "f:a f:b o:a=1 o:b=2"),
+        ("f:a@x u f:b@x o:@x=2 o:@x=1", "f:a o:a=1 u f:b o:b=2"),
+    ] {
+        let (items, tools) = parse_with_tools(items);
+        assert_eq!(show(&normalise_with(items, &tools)), expected);
+    }
+}
+
+/// Calls without ids get made-up ones, so that only what is bound to what is compared.
+#[test]
+fn calls_without_ids_get_the_results_of_their_tools() {
+    for items in [
+        "f:@weather f:@time o:weather=22 o:time=14",
+        "f:@weather f:@time o:time=14 o:weather=22",
+        "f:@weather f:@time o:@time=14 o:@weather=22",
+        "f:@weather f:@time o:other@time=14 o:another@weather=22",
+        "f:@weather f:@time o:one=22 o:two=14",
+        "f:@weather f:@time o:=22 o:=14",
+    ] {
+        let (parsed, tools) = parse_with_tools(items);
+        let shown = show(&normalise_with(parsed, &tools));
+        let parts: Vec<&str> = shown.split(' ').collect();
+        let [first, second, one, two] = parts[..] else { panic!("{items}: {shown}") };
+        assert_eq!(one, format!("o:{}=22", &first[2..]), "{items}");
+        assert_eq!(two, format!("o:{}=14", &second[2..]), "{items}");
+    }
+}
+
+/// The number of tries for a free id grows with the number of calls, and not with its square.
+#[test]
+fn ids_of_one_stem_are_made_unique_in_linear_time() {
+    let ids = |count: usize| {
+        let ids = (0..count).map(|number| format!("{}{number:05}", "x".repeat(59)));
+        let mut made = Ids::default();
+        let mut last = 0;
+        for id in ids.clone().chain(ids) {
+            let unique = unique_id(&id, &mut made);
+            assert!(unique.chars().count() <= MAX_ID);
+            last = made.numbers.values().copied().max().unwrap_or(0);
+        }
+        assert_eq!(made.used.len(), 2 * count);
+        last
+    };
+    assert_eq!((ids(1000), ids(2000)), (1001, 2001));
 }
 
 #[test]
