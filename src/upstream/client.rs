@@ -8,11 +8,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Request, Response, StatusCode};
+use reqwest::header::{CONTENT_ENCODING, ETAG, HeaderValue};
+use reqwest::{Request, Response};
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::capture::{CallTape, Tape};
@@ -20,9 +19,9 @@ use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::limits::{self, Limits, Reporter, Source};
 use crate::platform::Platform;
-use crate::responses::error::{Body, Report};
 
 use super::admission::Admission;
+use super::answer::{Accepted, accepted, read_up_to};
 use super::circuit::Breaker;
 use super::events::text;
 use super::lanes::{Lanes, Seat};
@@ -30,16 +29,14 @@ use super::packing::{Packing, ZSTD};
 use super::request::Requests;
 use super::watch::MAX_DOCUMENT;
 use super::{
-    BuildError, Crowded, Events, Failure, Head, Payload, Places, RATE_LIMITS, Refusal, Tls, Tries,
-    Waiting, transport,
+    BuildError, Crowded, Events, Failure, Payload, Places, RATE_LIMITS, Tls, Tries, Waiting,
+    transport,
 };
 
 /// How long the catalogue may take, as in the Codex CLI.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest catalogue that is read.
 const MAX_MODELS: usize = 8 << 20;
-/// How long the body of a refusal may take. Its status is known by then.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a client takes its login from, before every request.
 pub trait Logins: Send + Sync {
@@ -336,18 +333,31 @@ impl Client {
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<(Response, Reporter), Failure> {
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok((accepted(response, tape).await?, reporter));
+        let refused = match accepted(response).await? {
+            Accepted::Yes(response) => {
+                note(tape, &response);
+                return Ok((response, reporter));
+            }
+            Accepted::No(refused) => refused,
+        };
+        if !refused.is_of_the_login() {
+            return Err(refused.noted(tape));
         }
         let fresh = match remedy {
             Remedy::Renew => self.logins.rejected(&login).await?,
             Remedy::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return Ok((accepted(response, tape).await?, reporter));
+            return Err(refused.noted(tape));
         }
         let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
-        Ok((accepted(response, tape).await?, reporter))
+        match accepted(response).await? {
+            Accepted::Yes(response) => {
+                note(tape, &response);
+                Ok((response, reporter))
+            }
+            Accepted::No(refused) => Err(refused.noted(tape)),
+        }
     }
 
     async fn send(
@@ -375,94 +385,15 @@ impl Client {
     }
 }
 
+fn note(tape: Option<&CallTape>, response: &Response) {
+    if let Some(tape) = tape {
+        tape.head(response.status(), response.headers());
+    }
+}
+
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
     let waiting = Waiting::Answer;
     timeout(limit, work).await.map_err(|_| Failure::TimedOut { waiting, limit })
-}
-
-/// The answer if its status is success, else what it reports.
-async fn accepted(response: Response, tape: Option<&CallTape>) -> Result<Response, Failure> {
-    let status = response.status();
-    if let Some(tape) = tape {
-        tape.head(status, response.headers());
-    }
-    if status.is_success() {
-        return readable(response);
-    }
-    let headers = response.headers().clone();
-    let ray = text(&headers, "cf-ray");
-    let body = refusal_body(response).await;
-    if let Some(tape) = tape {
-        tape.body(&body);
-    }
-    // The edge answers paths that it blocks with 404 and nothing else.
-    let blocked = is_page(&headers) || (status == StatusCode::NOT_FOUND && body.is_empty());
-    match Report::from_body(&body) {
-        Body::Report(report) if !blocked => Err(Failure::Refused(Box::new(Refusal {
-            status,
-            report,
-            head: Head::new(&headers),
-            ray,
-            retry_after: retry_after(&headers, Timestamp::now()),
-        }))),
-        _ => Err(Failure::Blocked { status, ray }),
-    }
-}
-
-/// How long the headers ask to wait: in milliseconds, which OpenAI's services give, in seconds, or
-/// until a date.
-fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let number = |text: String| text.trim().parse::<f64>().ok();
-    let seconds = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
-    let millis = text(headers, "retry-after-ms").and_then(number);
-    if let Some(wait) = millis.and_then(|millis| seconds(millis / 1000.0)) {
-        return Some(wait);
-    }
-    let text = text(headers, RETRY_AFTER.as_str())?;
-    if let Some(wait) = number(text.clone()) {
-        return seconds(wait);
-    }
-    let date = rfc2822::parse(text.trim()).ok()?.timestamp();
-    // One that has passed asks for nothing.
-    Some(date.duration_since(now).try_into().unwrap_or(Duration::ZERO))
-}
-
-/// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
-/// has no limit.
-fn readable(response: Response) -> Result<Response, Failure> {
-    match response.headers().get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Failure::Malformed("it is compressed, which was not asked for".to_owned()))
-        }
-        _ => Ok(response),
-    }
-}
-
-fn is_page(headers: &HeaderMap) -> bool {
-    headers.contains_key("cf-mitigated")
-        || text(headers, CONTENT_TYPE.as_str())
-            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
-}
-
-/// As much of the body of a refusal as comes in time; nothing if it does not come whole.
-async fn refusal_body(response: Response) -> Vec<u8> {
-    let deadline = Instant::now() + REFUSAL_TIMEOUT;
-    match timeout_at(deadline, read_up_to(response, MAX_DOCUMENT)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
-}
-
-/// The first `limit` bytes of a body.
-async fn read_up_to(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(read) = response.chunk().await? {
-        body.extend_from_slice(&read[..read.len().min(limit - body.len())]);
-        if body.len() == limit {
-            break;
-        }
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! address is ever built, and redirects are not followed.
 
 mod admission;
+mod answer;
 mod backoff;
 mod circuit;
 mod client;

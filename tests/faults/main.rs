@@ -29,6 +29,7 @@ mod leave;
 mod limits;
 mod memory;
 mod outgoing;
+mod pages;
 #[cfg(unix)]
 mod prewarm;
 mod queue;
