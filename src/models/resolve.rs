@@ -186,7 +186,7 @@ mod tests {
             ("default-high", Some(("gpt-9", Some(Effort::High)))),
             ("loop", None),
             ("chain", None),
-            ("gpt-9-ultra", None),
+            ("gpt-9-ultra", Some(("gpt-9", Some(Effort::Ultra)))),
             ("gpt-9-low-high", None),
             ("GPT-9", None),
             ("anthropic/gpt-9", None),

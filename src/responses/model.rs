@@ -28,7 +28,7 @@ pub struct ModelInfo {
     /// How many tokens of input it takes at most.
     #[serde(default, deserialize_with = "lenient")]
     pub max_context_window: Option<u64>,
-    /// The efforts it offers, of those that the Chat Completions API knows.
+    /// The efforts it offers, of those that are known.
     #[serde(default, rename = "supported_reasoning_levels", deserialize_with = "efforts")]
     pub efforts: Vec<Effort>,
     /// The effort it uses when none is asked for.
@@ -194,7 +194,7 @@ mod tests {
             visibility: Visibility::List,
             priority: Some(1),
             context_window: Some(272_000),
-            efforts: vec![Effort::Low, Effort::Max],
+            efforts: vec![Effort::Low, Effort::Max, Effort::Ultra],
             default_effort: Some(Effort::Low),
             supports_parallel_tool_calls: Some(true),
             support_verbosity: Some(false),

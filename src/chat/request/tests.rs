@@ -147,10 +147,10 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
         (json!({"verbosity": "loud"}), "verbosity", "invalid_value", "'low', 'medium', and 'high'"),
         (json!({"text": {"verbosity": "loud"}}), "text.verbosity", "invalid_value", "'low'"),
         (
-            json!({"reasoning_effort": "ultra"}),
+            json!({"reasoning_effort": "ultimate"}),
             "reasoning_effort",
             "invalid_value",
-            "'xhigh', and 'max'",
+            "'max', and 'ultra'",
         ),
         (json!({"reasoning": {"effort": 1}}), "reasoning.effort", "invalid_type", "a string"),
         (
