@@ -10,6 +10,9 @@ use crate::responses::model::ModelInfo;
 /// The name that stands for whatever the person uses by default.
 const DEFAULT: &str = "default";
 
+/// No name of a model is longer.
+const LONGEST: usize = 128;
+
 /// Families of names that clients put before ours.
 const PREFIXES: [&str; 2] = ["openai/", "codex/"];
 
@@ -40,22 +43,36 @@ pub struct UnknownModel {
 ///
 /// `codex_default` gives the `model` of the Codex CLI's settings, where it is needed. It is what `default` means, even if
 /// the list lacks it; without it, that is the first model listed.
-///
-/// Where a list is from makes no difference: with only the bundled one, a newer model is refused
-/// or mapped as `[models] unknown` says, since nothing tells it from a misspelt one.
-pub fn resolve(
+pub fn find(
     name: &str,
     list: &List,
     settings: &Models,
     codex_default: &dyn Fn() -> Option<String>,
+) -> Option<Resolved> {
+    let names = Names { list, settings, codex_default, takes_unlisted: false };
+    names.direct(name.trim()).or_else(|| names.with_effort(name.trim()))
+}
+
+/// The same, and what is to become of a name that is not found: it is the default model's, or an
+/// unknown one, as `[models] unknown` says.
+///
+/// Only a list that `is_current`, the backend's own and a fresh one, turns a name down. Past any
+/// other there are newer models, and the backend judges.
+pub fn resolve(
+    name: &str,
+    list: &List,
+    is_current: bool,
+    settings: &Models,
+    codex_default: &dyn Fn() -> Option<String>,
 ) -> Result<Resolved, UnknownModel> {
-    let names = Names { list, settings, codex_default };
-    names
-        .direct(name.trim())
-        .or_else(|| names.with_effort(name.trim()))
+    let name = name.trim();
+    let names = Names { list, settings, codex_default, takes_unlisted: !is_current };
+    find(name, list, settings, codex_default)
         .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
+        .or_else(|| names.with_effort(name))
+        .or_else(|| names.direct(name))
         .ok_or_else(|| UnknownModel {
-            name: name.trim().to_owned(),
+            name: name.to_owned(),
             available: list.listed().map(|model| model.slug.clone()).collect(),
         })
 }
@@ -64,6 +81,8 @@ struct Names<'a> {
     list: &'a List,
     settings: &'a Models,
     codex_default: &'a dyn Fn() -> Option<String>,
+    /// Whether what the list lacks may be a model all the same.
+    takes_unlisted: bool,
 }
 
 impl Names<'_> {
@@ -75,13 +94,14 @@ impl Names<'_> {
             // What an alias stands for is not looked up as an alias again: no chains, no loops.
             Some(target) => {
                 let target = without_prefix(target);
-                self.own(target).or_else(|| {
+                let with_effort = || {
                     let (base, effort) = split_effort(target)?;
                     self.own(base).map(|model| Resolved { effort: Some(effort), ..model })
-                })
+                };
+                self.listed(target).or_else(with_effort).or_else(|| self.own(target))
             }
             // A model whose own name has such a prefix wins.
-            None => self.own(name).or_else(|| self.own(plain)),
+            None => self.listed(name).or_else(|| self.own(plain)),
         }
     }
 
@@ -92,6 +112,13 @@ impl Names<'_> {
     }
 
     fn own(&self, slug: &str) -> Option<Resolved> {
+        self.listed(slug).or_else(|| {
+            let is_taken = self.takes_unlisted && is_name(slug);
+            is_taken.then(|| Resolved { slug: slug.to_owned(), effort: None, info: None })
+        })
+    }
+
+    fn listed(&self, slug: &str) -> Option<Resolved> {
         let found = self.list.find(slug).map(|info| Resolved {
             slug: info.slug.clone(),
             effort: None,
@@ -109,6 +136,13 @@ impl Names<'_> {
 
 fn without_prefix(name: &str) -> &str {
     PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
+}
+
+/// Whether it could be the name of a model: nothing else is asked of the backend.
+fn is_name(slug: &str) -> bool {
+    slug.len() <= LONGEST
+        && slug.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && slug.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// `base-effort`, `base:effort` or `base (effort)`.
@@ -195,7 +229,7 @@ mod tests {
             ("", None),
         ];
         for (name, expected) in cases {
-            let found = resolve(name, &list(), &settings, &|| None).ok();
+            let found = resolve(name, &list(), true, &settings, &|| None).ok();
             let found = found.as_ref().map(|model| (&*model.slug, model.effort));
             assert_eq!(found, expected, "{name:?}");
         }
@@ -204,17 +238,18 @@ mod tests {
     #[test]
     fn the_default_is_that_of_the_codex_cli_even_if_it_is_not_listed() {
         let settings = settings(&[], Policy::Reject);
-        let known = resolve("default", &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
+        let known =
+            resolve("default", &list(), true, &settings, &|| Some("gpt-8".to_owned())).unwrap();
         assert_eq!((&*known.slug, known.info.is_some()), ("gpt-8", true));
         let unlisted =
-            resolve("default", &list(), &settings, &|| Some("gpt-7".to_owned())).unwrap();
+            resolve("default", &list(), true, &settings, &|| Some("gpt-7".to_owned())).unwrap();
         assert_eq!((&*unlisted.slug, unlisted.info), ("gpt-7", None));
     }
 
     #[test]
     fn an_unknown_model_is_refused_with_the_models_there_are() {
-        let error =
-            resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), &|| None).unwrap_err();
+        let error = resolve(" gpt-3 ", &list(), true, &settings(&[], Policy::Reject), &|| None)
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8, openai/gpt-oss."
@@ -225,21 +260,52 @@ mod tests {
     fn an_unknown_model_can_mean_the_default_one() {
         let settings = settings(&[("lost", "gone")], Policy::Default);
         for name in ["gpt-3", "gpt-3-high", "lost", ""] {
-            let model = resolve(name, &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
+            let model =
+                resolve(name, &list(), true, &settings, &|| Some("gpt-8".to_owned())).unwrap();
             assert_eq!((&*model.slug, model.effort), ("gpt-8", None), "{name:?}");
         }
     }
 
     #[test]
-    fn the_bundled_list_refuses_like_any_other() {
-        let settings = settings(&[], Policy::Reject);
-        assert!(resolve("gpt-99", &List::bundled(), &settings, &|| None).is_err());
+    fn a_list_that_is_not_current_turns_no_name_down() {
+        let aliases = [("new", "gpt-10"), ("quick", "gpt-10-low"), ("gpt-4o", "gpt-8")];
+        for (name, expected) in [
+            ("gpt-10", Some(("gpt-10", None))),
+            (" openai/gpt-10", Some(("gpt-10", None))),
+            ("gpt-10-high", Some(("gpt-10", Some(Effort::High)))),
+            ("gpt-10 (ultra)", Some(("gpt-10", Some(Effort::Ultra)))),
+            ("codex/gpt-10:max", Some(("gpt-10", Some(Effort::Max)))),
+            ("new", Some(("gpt-10", None))),
+            ("new-high", Some(("gpt-10", Some(Effort::High)))),
+            ("quick", Some(("gpt-10", Some(Effort::Low)))),
+            // What is listed goes before it.
+            ("gpt-8-max", Some(("gpt-8-max", None))),
+            ("gpt-9-high", Some(("gpt-9", Some(Effort::High)))),
+            ("gpt-4o", Some(("gpt-8", None))),
+            ("default", Some(("gpt-9", None))),
+            // No names.
+            ("", None),
+            ("(high)", None),
+            ("two words", None),
+            ("gpt\u{7}", None),
+        ] {
+            let settings = settings(&aliases, Policy::Reject);
+            let found = resolve(name, &list(), false, &settings, &|| None).ok();
+            let found = found.as_ref().map(|model| (&*model.slug, model.effort));
+            assert_eq!(found, expected, "{name:?}");
+        }
+        let long = "g".repeat(LONGEST + 1);
+        assert!(resolve(&long, &list(), false, &settings(&[], Policy::Reject), &|| None).is_err());
+        // What the owner has chosen stays.
+        let settings = settings(&[], Policy::Default);
+        let model = resolve("gpt-10", &list(), false, &settings, &|| None).unwrap();
+        assert_eq!(model.slug, "gpt-9");
     }
 
     proptest! {
         #[test]
         fn no_name_makes_it_panic(name in "\\PC{0,20}[-:(]?(high|none|é)?\\)?") {
-            let _ = resolve(&name, &list(), &settings(&[], Policy::Reject), &|| None);
+            let _ = resolve(&name, &list(), true, &settings(&[], Policy::Reject), &|| None);
         }
     }
 }

@@ -28,6 +28,7 @@ mod isolation;
 mod leave;
 mod limits;
 mod memory;
+mod models;
 mod outgoing;
 mod pages;
 #[cfg(unix)]
