@@ -222,6 +222,7 @@ fn simulated_login() -> Login {
         plan: None,
         email: None,
         fedramp: false,
+        residency: None,
         expires_at: None,
     }
 }

@@ -241,6 +241,7 @@ mod tests {
             plan: Some("plus".to_owned()),
             email: Some("jo@example.com".to_owned()),
             fedramp: false,
+            residency: None,
             expires_at: Some(1_000_003_600),
         };
         let last_refresh = Timestamp::from_second(1_000_000_000 - 200_000).ok();

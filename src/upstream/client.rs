@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use reqwest::header::{CONTENT_ENCODING, ETAG, HeaderValue};
-use reqwest::{Request, Response};
+use reqwest::{Request, Response, Url};
 use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -27,6 +27,7 @@ use super::events::text;
 use super::lanes::{Lanes, Seat};
 use super::packing::{Packing, ZSTD};
 use super::request::Requests;
+use super::routing::{self, Route, Routing};
 use super::watch::MAX_DOCUMENT;
 use super::{
     BuildError, Crowded, Events, Failure, Payload, Places, RATE_LIMITS, Tls, Tries, Waiting,
@@ -93,6 +94,7 @@ pub struct Client {
     requests: Arc<Requests>,
     packing: Arc<Packing>,
     limits: limits::Store,
+    routing: Routing,
     max_retries: u32,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -156,6 +158,7 @@ impl Client {
             requests: Arc::new(Requests::new(settings)?),
             packing: Arc::new(Packing::new(settings)),
             limits: limits::Store::default(),
+            routing: Routing::default(),
             max_retries: settings.max_retries,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
@@ -233,13 +236,47 @@ impl Client {
     /// it so.
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), Failure> {
         let login = self.logins.login().await?;
+        let route = self.route(&login).await;
         let packed = self.packing.pack(call.body, &login).await;
-        let answer = self.sent(call, packed.as_ref(), login).await;
+        let answer = self.sent(call, packed.as_ref(), login, &route).await;
         match &answer {
             Err(failure) if packed.is_some() && self.packing.is_to_blame(failure) => {
-                self.sent(call, None, self.logins.login().await?).await
+                self.sent(call, None, self.logins.login().await?, &route).await
             }
             _ => answer,
+        }
+    }
+
+    /// How calls of the login are routed, as far as that is known. The backend is asked if that was
+    /// not done yet.
+    async fn route(&self, login: &Arc<Login>) -> Arc<Route> {
+        let Some(url) = &self.requests.accounts else { return Arc::default() };
+        if login.platform != Platform::Codex {
+            return Arc::default();
+        }
+        let ask = || {
+            let (client, login, url) = (self.clone(), Arc::clone(login), url.clone());
+            async move {
+                let answer = client.account(&login, url).await;
+                answer.map_err(|failure| failure.reason())
+            }
+        };
+        self.routing.of(login, ask).await
+    }
+
+    /// Asks how calls of the account are routed. A login that is refused here is not renewed: calls
+    /// do that.
+    async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, Failure> {
+        let mut request = Request::new(reqwest::Method::GET, url);
+        *request.headers_mut() = self.requests.account(login)?;
+        let response = within(routing::TIMEOUT, self.lanes.first().execute(request))
+            .await?
+            .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+        match accepted(response).await? {
+            Accepted::Yes(response) => {
+                read_up_to(response, MAX_DOCUMENT).await.map_err(Failure::reading)
+            }
+            Accepted::No(refused) => Err(refused.noted(None)),
         }
     }
 
@@ -248,11 +285,13 @@ impl Client {
         call: &Outgoing<'_>,
         packed: Option<&Bytes>,
         login: Arc<Login>,
+        route: &Route,
     ) -> Result<(Response, Reporter), Failure> {
         let request = |login: &Login| {
-            let url = self.requests.addresses(login).responses.clone();
+            let url = self.requests.responses(login, route);
             let mut request = Request::new(reqwest::Method::POST, url);
-            let mut headers = self.requests.call(login, call.conversation, call.turn_state)?;
+            let mut headers =
+                self.requests.call(login, route, call.conversation, call.turn_state)?;
             // A login that is taken in place of the first one may be a key.
             let packed = packed.filter(|_| login.platform == Platform::Codex);
             if packed.is_some() {
@@ -276,7 +315,7 @@ impl Client {
             let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, _) = self
                 .signed(http, MODELS_TIMEOUT, Remedy::Reread, None, login, |login| {
-                    let url = self.requests.addresses(login).models.clone();
+                    let url = self.requests.models(login, &self.routing.known(login));
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
                     Ok(request)
@@ -305,7 +344,7 @@ impl Client {
                     }
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
-                    *request.headers_mut() = self.requests.catalogue(login)?;
+                    *request.headers_mut() = self.requests.plan(login)?;
                     Ok(request)
                 })
                 .await?;

@@ -16,6 +16,7 @@ mod failure;
 mod lanes;
 mod packing;
 mod request;
+mod routing;
 mod transport;
 mod watch;
 

@@ -104,6 +104,7 @@ impl Logins for Fragile {
                 plan: None,
                 email: None,
                 fedramp: false,
+                residency: None,
                 expires_at: None,
             }))
         })

@@ -84,7 +84,7 @@ fn settings(base: &str) -> config::Upstream {
         max_queued: 256,
         originator: "codex-proxy".to_owned(),
         user_agent: "codex-proxy/1.2.3".to_owned(),
-        client_version: "0.150.0".to_owned(),
+        client_version: config::ClientVersion::Exact("0.150.0".to_owned()),
         session_headers: ["session-id", "thread-id", "x-client-request-id"]
             .map(HeaderName::from_static)
             .into(),
@@ -100,6 +100,7 @@ fn login(token: &str) -> Arc<Login> {
         plan: None,
         email: None,
         fedramp: false,
+        residency: None,
         expires_at: None,
     })
 }
@@ -471,6 +472,64 @@ async fn a_workspace_of_another_region_does_not_renew_the_login() {
     assert_eq!(logins.1.load(Ordering::Relaxed), 1, "nobody asked for another login");
 }
 
+/// As the Codex CLI asks it, once; calls then say what the answer says.
+#[tokio::test]
+async fn a_bound_account_is_asked_about_before_its_first_call() {
+    let backend = Backend::start(|number| match number {
+        0 => answer(
+            200,
+            r#"{"accounts":[{"id":"account-1","account_routing_override":"us",
+                "workspace_backend_origin":"https://gov.chatgpt.com"}]}"#,
+        ),
+        _ => answer(200, "data: {}\n\n"),
+    })
+    .await;
+    let base = backend.base.replace("/codex", "/backend-api/codex");
+    let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
+    let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+    for _ in 0..2 {
+        respond(&client).await.unwrap();
+    }
+    client.models().await.unwrap();
+    let seen = backend.seen();
+    let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
+    let call = "POST /backend-api/codex/responses";
+    let models = "GET /backend-api/codex/models?client_version=0.150.0";
+    // The bearer does not leave for another host than the one that was set.
+    assert_eq!(lines, ["GET /backend-api/wham/accounts/check", call, call, models]);
+    let of = |seen: &Seen, name: &str| seen.headers.get(name).cloned();
+    for name in ["authorization", "chatgpt-account-id", "user-agent"] {
+        assert!(of(&seen[0], name).is_some(), "{name}");
+    }
+    assert_eq!(of(&seen[0], "originator"), None);
+    let region = "x-openai-internal-codex-residency";
+    let routing = "x-openai-account-routing-override";
+    let us = || Some("us".to_owned());
+    for (seen, expected) in
+        seen.iter().zip([(None, None), (us(), us()), (us(), us()), (us(), None)])
+    {
+        assert_eq!((of(seen, region), of(seen, routing)), expected, "{}", seen.line);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_asked_about_is_called_for_all_the_same() {
+    for status in [401, 403, 404, 500, 200] {
+        let backend = Backend::start(move |number| match number {
+            0 => answer(status, "{}"),
+            _ => answer(200, "data: {}\n\n"),
+        })
+        .await;
+        let base = backend.base.replace("/codex", "/backend-api/codex");
+        let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
+        let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+        for _ in 0..2 {
+            respond(&client).await.unwrap();
+        }
+        assert_eq!(backend.seen().len(), 3, "{status}");
+    }
+}
+
 #[tokio::test]
 async fn an_endless_refusal_is_read_in_part() {
     let backend = Backend::start(|_| {
@@ -616,7 +675,8 @@ async fn a_catalogue_without_end_is_refused() {
 #[test]
 fn nothing_that_is_printed_holds_the_bearer() {
     let client = client("http://127.0.0.1:1/codex");
-    let headers = client.requests.call(&login("fake-token"), CONVERSATION, None).unwrap();
+    let headers =
+        client.requests.call(&login("fake-token"), &Route::default(), CONVERSATION, None).unwrap();
     assert!(!format!("{client:?} {headers:?}").contains("fake-token"));
 }
 
