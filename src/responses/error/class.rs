@@ -163,7 +163,7 @@ fn names_a_model_that_cannot_be_had(message: &str) -> bool {
     }) || after("The model `", '`').is_some_and(|rest| rest.starts_with(" does not exist"))
 }
 
-/// "Invalid 'input[0].content[0].image_url'. Expected a valid URL …".
+/// `Invalid 'input[0].content[0].image_url'. Expected a valid URL …`
 fn names_an_image(message: &str) -> bool {
     message.strip_prefix("Invalid '").and_then(|rest| rest.split_once('\'')).is_some_and(
         |(field, rest)| field.ends_with("image_url") && rest.contains("Expected a valid URL"),
