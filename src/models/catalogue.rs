@@ -21,9 +21,9 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How long the backend may take; the Codex CLI gives it as much.
 const FETCH: Duration = Duration::from_secs(5);
 
-/// How long somebody waits who wants to see the list and could see only one that is not the
-/// backend's.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long somebody waits who asks for the list itself, or for the first model of it, where the one
+/// at hand is not the backend's.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long after a question another one waits that is asked because of a new tag: machines of the
 /// backend that disagree name one tag after another.
@@ -96,7 +96,7 @@ impl Catalogue {
         Self { shared: Arc::new(inner) }
     }
 
-    /// The models there are, for somebody who wants to see them. Never fails, and waits only as long
+    /// The models there are, for somebody who asks for the list or for its first model. Never fails, and waits only as long
     /// as there is nothing of the backend's, and then not long.
     pub async fn list(&self) -> Arc<List> {
         let flight = {

@@ -23,8 +23,11 @@ pub struct Resolved {
     pub slug: String,
     /// The effort that the client's name for the model asks for.
     pub effort: Option<Effort>,
-    /// What is known of the model; nothing if only the Codex CLI's settings name it.
+    /// What is known of the model; nothing if the list lacks it.
     pub info: Option<Arc<ModelInfo>>,
+    /// Whether it is meant only for being the first one of the list, which another list may not
+    /// have.
+    pub by_place: bool,
 }
 
 /// No model goes by this name.
@@ -114,7 +117,12 @@ impl Names<'_> {
     fn own(&self, slug: &str) -> Option<Resolved> {
         self.listed(slug).or_else(|| {
             let is_taken = self.takes_unlisted && is_name(slug);
-            is_taken.then(|| Resolved { slug: slug.to_owned(), effort: None, info: None })
+            is_taken.then(|| Resolved {
+                slug: slug.to_owned(),
+                effort: None,
+                info: None,
+                by_place: false,
+            })
         })
     }
 
@@ -123,14 +131,17 @@ impl Names<'_> {
             slug: info.slug.clone(),
             effort: None,
             info: Some(Arc::clone(info)),
+            by_place: false,
         });
         found.or_else(|| (slug == DEFAULT).then(|| self.default_model())?)
     }
 
     fn default_model(&self) -> Option<Resolved> {
-        let slug = (self.codex_default)().or_else(|| Some(self.list.first()?.slug.clone()))?;
+        let named = (self.codex_default)();
+        let by_place = named.is_none();
+        let slug = named.or_else(|| Some(self.list.first()?.slug.clone()))?;
         let info = self.list.find(&slug).map(Arc::clone);
-        Some(Resolved { slug, effort: None, info })
+        Some(Resolved { slug, effort: None, info, by_place })
     }
 }
 
@@ -241,6 +252,10 @@ mod tests {
         let known =
             resolve("default", &list(), true, &settings, &|| Some("gpt-8".to_owned())).unwrap();
         assert_eq!((&*known.slug, known.info.is_some()), ("gpt-8", true));
+        assert!(!known.by_place);
+        let first = find("default-high", &list(), &settings, &|| None).unwrap();
+        assert_eq!((&*first.slug, first.by_place), ("gpt-9", true));
+        assert!(!find("gpt-9", &list(), &settings, &|| None).unwrap().by_place);
         let unlisted =
             resolve("default", &list(), true, &settings, &|| Some("gpt-7".to_owned())).unwrap();
         assert_eq!((&*unlisted.slug, unlisted.info), ("gpt-7", None));

@@ -38,7 +38,7 @@ use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
 use crate::effort::Effort;
-use crate::models::{Resolved, find, resolve};
+use crate::models::{Resolved, Source, find, resolve};
 use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
@@ -412,11 +412,17 @@ impl App {
     pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
         let Shared { config, catalogue, .. } = &*self.0;
         let codex_default = || CodexConfig::read(&config.auth.codex_home).model;
-        let found = find(name, &catalogue.at_hand(), &config.models, &codex_default);
-        if let Some(model) = found.filter(|model| model.info.is_some()) {
-            return Ok(model);
-        }
-        let (list, is_current) = catalogue.newest().await;
+        let at_hand = catalogue.at_hand();
+        let found = find(name, &at_hand, &config.models, &codex_default);
+        let found = found.filter(|model| model.info.is_some());
+        let (list, is_current) = match found {
+            // Not every plan has the first model of a list that is not the backend's.
+            Some(model) if model.by_place && at_hand.source() != Source::Backend => {
+                (catalogue.list().await, false)
+            }
+            Some(model) => return Ok(model),
+            None => catalogue.newest().await,
+        };
         Ok(resolve(name, &list, is_current, &config.models, &codex_default)?)
     }
 }
