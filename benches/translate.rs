@@ -131,6 +131,7 @@ fn model() -> Model {
     Model {
         slug: "gpt-5.5".into(),
         efforts: vec![Effort::Low, Effort::Medium, Effort::High],
+        ultra: Effort::Max,
         effort: None,
         reasons: true,
         summaries: true,

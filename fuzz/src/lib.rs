@@ -41,6 +41,7 @@ pub fn request(data: &[u8]) {
     let model = Model {
         slug: "gpt-5.5".to_owned(),
         efforts: Vec::new(),
+        ultra: codex_proxy::effort::Effort::Max,
         effort: None,
         reasons: true,
         summaries: true,

@@ -15,7 +15,6 @@ use super::run::{keeping_renewals, runtime, store};
 use super::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::Location;
-use crate::effort::Effort;
 use crate::models::{List, Source};
 use crate::upstream::{self, Client};
 
@@ -86,7 +85,7 @@ async fn asked_of_backend(config: &Config) -> Result<Vec<Model>, Failure> {
     let model = |info: &Arc<crate::responses::model::ModelInfo>| Model {
         id: info.slug.clone(),
         context_length: info.context_window,
-        reasoning_efforts: info.efforts.iter().map(|e| Effort::as_str(*e).to_owned()).collect(),
+        reasoning_efforts: info.efforts.known().iter().map(|e| e.as_str().to_owned()).collect(),
         default: false,
     };
     Ok(list.listed().map(model).collect())

@@ -283,6 +283,7 @@ mod tests {
             plan: Some("plus".to_owned()),
             email: Some("jo@example.com".to_owned()),
             fedramp: false,
+            residency: None,
             expires_at: Some(1_000_003_600),
             issued_at: None,
         };

@@ -10,7 +10,7 @@ use reqwest::Url;
 use reqwest::header::{self, HeaderName, HeaderValue};
 use secrecy::SecretString;
 
-use super::Listen;
+use super::{ClientVersion, Listen, client_version};
 
 /// Headers that belong to the login or to HTTP itself.
 const RESERVED: [HeaderName; 6] = [
@@ -177,10 +177,7 @@ pub(super) fn is_secret_header(name: &str) -> bool {
 
 /// `MAJOR.MINOR.PATCH`, which is what the backend compares.
 pub(super) fn version(text: String) -> Result<String, String> {
-    let mut numbers = text.split('.');
-    let three =
-        numbers.by_ref().take(3).filter(|number| number.parse::<u32>().is_ok()).count() == 3;
-    if three && numbers.next().is_none() {
+    if text == ClientVersion::AUTO || client_version::numbers(&text).is_some() {
         return Ok(text);
     }
     Err(format!("\"{text}\" is not a version"))

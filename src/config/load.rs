@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Compression, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models,
-    Output, Server, UnknownModel, Upstream, checks,
+    Auth, ClientVersion, Compat, Compression, Config, Continuity, Effective, Keeper, Log,
+    LogFormat, Mode, Models, Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -26,6 +26,12 @@ pub(super) fn load(sources: &Sources) -> Result<(Config, Effective), Error> {
 
 fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
     let (server, upstream, auth) = (server(r), upstream(r), auth(r));
+    // Its folder names the version that is meant by default.
+    let upstream = upstream.and_then(|(mut upstream, version)| {
+        let codex_home = &auth.as_ref().map_err(|_| Refused)?.codex_home;
+        upstream.client_version = ClientVersion::new(&version, codex_home);
+        Ok(upstream)
+    });
     let (compat, output, continuity) = (compat(r), output(r), continuity(r));
     let (models, log) = (models(r), log(r));
     Ok(Config {
@@ -105,7 +111,8 @@ const CODEX: &str = "https://chatgpt.com/backend-api/codex";
 /// The OpenAI platform's public API.
 const PUBLIC: &str = "https://api.openai.com/v1";
 
-fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
+/// With what the setting of the version says.
+fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
     let is_platform = r.choose("upstream", "mode", &[("chatgpt", false), ("api_key", true)]);
     let variable = r.take(
         key("upstream", "api_key_env", "the name of a variable"),
@@ -154,8 +161,8 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         |text: String| checks::header_text(text.replace("{version}", env!("CARGO_PKG_VERSION"))),
     );
     let client_version = r.take(
-        key("upstream", "client_version", "MAJOR.MINOR.PATCH"),
-        "0.156.0".to_owned(),
+        key("upstream", "client_version", "auto, MAJOR.MINOR.PATCH"),
+        ClientVersion::AUTO.to_owned(),
         checks::version,
     );
     let session_headers = r.take(
@@ -177,7 +184,8 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
     } else {
         base_url.clone()
     };
-    Ok(Upstream {
+    let client_version = client_version?;
+    let upstream = Upstream {
         mode,
         base_url,
         public_url,
@@ -190,10 +198,11 @@ fn upstream(r: &mut Reader<'_>) -> Result<Upstream, Refused> {
         max_queued: size(max_queued?)?,
         originator: originator?,
         user_agent: user_agent?,
-        client_version: client_version?,
+        client_version: ClientVersion::Exact(client_version.clone()),
         session_headers: session_headers?,
         headers: headers?.into_iter().collect(),
-    })
+    };
+    Ok((upstream, client_version))
 }
 
 fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {

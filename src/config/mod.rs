@@ -5,6 +5,7 @@
 //! is wrong, so that one start shows every mistake.
 
 mod checks;
+mod client_version;
 mod codex;
 mod document;
 mod effective;
@@ -28,6 +29,7 @@ use secrecy::SecretString;
 pub(crate) use self::checks::api_key;
 #[cfg(unix)]
 pub(crate) use self::checks::only_this_machine;
+pub use self::client_version::{ClientVersion, Named};
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file, read as read_file};
@@ -180,7 +182,7 @@ pub struct Upstream {
     pub user_agent: String,
     /// The `version` header and the `client_version` of `/models`: the backend offers a model
     /// only to clients that are new enough for it.
-    pub client_version: String,
+    pub client_version: ClientVersion,
     /// The headers that carry the conversation's id.
     pub session_headers: Vec<HeaderName>,
     /// Headers added to every request, or put in place of those above. Their values are marked

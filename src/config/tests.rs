@@ -50,7 +50,8 @@ fn without_any_source_the_defaults_are_in_force() {
     assert!(config.upstream.prewarm);
     assert_eq!(config.upstream.originator, "codex-proxy");
     assert_eq!(config.upstream.user_agent, concat!("codex-proxy/", env!("CARGO_PKG_VERSION")));
-    assert_eq!(config.upstream.client_version, "0.156.0");
+    let cache = PathBuf::from("/home/jo/.codex/models_cache.json");
+    assert_eq!(config.upstream.client_version, ClientVersion::Auto { cache });
     assert_eq!(config.upstream.session_headers, ["session-id", "thread-id", "x-client-request-id"]);
     assert!(config.upstream.headers.is_empty());
     assert_eq!(config.auth.issuer.as_str(), "https://auth.openai.com/");

@@ -7,6 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Deserializer};
 
+/// The region of accounts that are free to use any.
+const NO_CONSTRAINT: &str = "no_constraint";
+
+/// No name of a region is longer.
+const MAX_REGION: usize = 32;
+
 /// The claims that matter here, of an access token or an id token. Absent or oddly typed ones are
 /// `None`: they change over time, and most are for display.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -23,6 +29,9 @@ pub struct Claims {
     profile: Profile,
     #[serde(default, deserialize_with = "lenient", rename = "https://api.openai.com/auth")]
     auth: Auth,
+    /// Some clients look for it here.
+    #[serde(default, deserialize_with = "lenient")]
+    chatgpt_compute_residency: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -39,6 +48,8 @@ struct Auth {
     chatgpt_plan_type: Option<String>,
     #[serde(default, deserialize_with = "lenient")]
     chatgpt_account_is_fedramp: bool,
+    #[serde(default, deserialize_with = "lenient")]
+    chatgpt_compute_residency: Option<String>,
 }
 
 impl Claims {
@@ -67,6 +78,18 @@ impl Claims {
     /// The plan's name, as the sign-in service spells it.
     pub fn plan(&self) -> Option<&str> {
         self.auth.chatgpt_plan_type.as_deref()
+    }
+
+    /// The region that answers have to be worked out in; nothing if the account is free to use any.
+    pub fn residency(&self) -> Option<&str> {
+        let residency = [&self.auth.chatgpt_compute_residency, &self.chatgpt_compute_residency];
+        let residency = residency.into_iter().flatten().map(|region| region.trim());
+        let is_region = |region: &&str| {
+            !region.is_empty()
+                && region.len() <= MAX_REGION
+                && region.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        };
+        residency.filter(is_region).find(|region| !region.eq_ignore_ascii_case(NO_CONSTRAINT))
     }
 
     /// Whether the account lives in the `FedRAMP` environment.
@@ -122,6 +145,29 @@ mod tests {
         assert_eq!(claims.email(), Some("a@b.c"));
         assert_eq!(claims.account_id(), Some("x"));
         assert_eq!((claims.plan(), claims.is_fedramp()), (None, false));
+    }
+
+    #[test]
+    fn a_region_is_one_that_the_account_is_bound_to() {
+        for (auth, root, expected) in [
+            (r#""us""#, "null", Some("us")),
+            (r#"" eu ""#, "null", Some("eu")),
+            ("null", r#""us""#, Some("us")),
+            (r#""eu""#, r#""us""#, Some("eu")),
+            ("null", "null", None),
+            (r#""""#, "null", None),
+            (r#""no_constraint""#, "null", None),
+            (r#""NO_CONSTRAINT""#, "null", None),
+            (r#""no_constraint""#, r#""no_constraint""#, None),
+            ("7", "{}", None),
+            (r#""us\r\nx: y""#, "null", None),
+        ] {
+            let claims = Claims::of(&token(&format!(
+                r#"{{"chatgpt_compute_residency":{root},"https://api.openai.com/auth":
+                    {{"chatgpt_compute_residency":{auth},"chatgpt_data_residency":"jp"}}}}"#
+            )));
+            assert_eq!(claims.unwrap().residency(), expected, "{auth} {root}");
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ pub(super) fn login(
         plan: either(Claims::plan),
         email: either(Claims::email),
         fedramp: id.is_fedramp() || access.is_fedramp(),
+        residency: access.residency().map(str::to_owned),
         expires_at: access.expires_at,
         issued_at: access.issued_at,
         access_token,

@@ -20,6 +20,8 @@ pub struct Login {
     pub email: Option<String>,
     /// Whether the account lives in the `FedRAMP` environment.
     pub fedramp: bool,
+    /// The region that answers have to be worked out in; nothing if any will do.
+    pub residency: Option<String>,
     /// When the access token ends, in seconds since 1970. It may have ended already: then it is
     /// the backend that refuses it.
     pub expires_at: Option<i64>,
@@ -37,6 +39,7 @@ impl Login {
             plan: None,
             email: None,
             fedramp: false,
+            residency: None,
             expires_at: None,
             issued_at: None,
         }

@@ -156,6 +156,7 @@ mod tests {
             plan: None,
             email: None,
             fedramp: false,
+            residency: None,
             expires_at: ends_in.map(|seconds| now.as_second() + seconds),
             issued_at: None,
         };

@@ -8,6 +8,7 @@
 //! | `document.rs` | what the event of a stream and the usage document tell |
 //! | `store.rs` | what is known, by all that was told |
 //! | `alarm.rs` | when somebody should be warned |
+//! | `reached.rs` | what the headers of a refusal tell of the limit that is used up |
 //! | `report.rs` | how it is shown to programs |
 //!
 //! All of it is pure but for the lock of the store and its warnings in the log: times come from
@@ -17,6 +18,7 @@ mod alarm;
 pub mod document;
 mod figures;
 pub mod headers;
+pub mod reached;
 mod report;
 mod store;
 

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
+use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 
 use super::list::{List, Source};
+use crate::single_flight::{Flight, SingleFlight};
 use crate::upstream::ModelsAnswer;
 
 /// How long a list counts as fresh; the Codex CLI uses the same.
@@ -21,8 +22,13 @@ const RETRY: Duration = Duration::from_secs(30);
 /// How long the backend may take; the Codex CLI gives it as much.
 const FETCH: Duration = Duration::from_secs(5);
 
-/// How long somebody waits for a newer list who could have an older one of the backend's.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long somebody waits who asks for the list itself, or for the first model of it, where the one
+/// at hand is not the backend's.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long after a question another one waits that is asked because of a new tag: machines of the
+/// backend that disagree name one tag after another.
+const TAG_PAUSE: Duration = Duration::from_secs(60);
 
 /// The Codex CLI's cache holds long prompts, but is not larger than this.
 const CACHE_LIMIT: u64 = 16 << 20;
@@ -47,6 +53,7 @@ pub struct Catalogue {
 struct Inner {
     fetch: Box<Fetch>,
     cache: PathBuf,
+    flights: SingleFlight<()>,
     state: Mutex<State>,
 }
 
@@ -59,8 +66,10 @@ struct State {
     announced: Option<String>,
     /// When to ask the backend again.
     due: Instant,
-    /// The question on its way, if it has not ended.
-    flight: Option<Shared<BoxFuture<'static, ()>>>,
+    /// Until when the list is the backend's own and a fresh one; nothing if it is not.
+    current: Option<Instant>,
+    /// When the backend was asked last.
+    asked: Option<Instant>,
 }
 
 impl Catalogue {
@@ -73,36 +82,59 @@ impl Catalogue {
         E: std::fmt::Display,
     {
         let fetch = move || fetch().map(|answer| answer.map_err(|error| error.to_string())).boxed();
+        let cache = codex_home.join("models_cache.json");
         let state = State {
-            list: Arc::new(List::bundled()),
+            list: Arc::new(read_cache(&cache).unwrap_or_else(List::bundled)),
             etag: None,
             announced: None,
             due: Instant::now(),
-            flight: None,
+            current: None,
+            asked: None,
         };
-        let cache = codex_home.join("models_cache.json");
-        let inner = Inner { fetch: Box::new(fetch), cache, state: Mutex::new(state) };
+        let inner = Inner {
+            fetch: Box::new(fetch),
+            cache,
+            flights: SingleFlight::default(),
+            state: Mutex::new(state),
+        };
         Self { shared: Arc::new(inner) }
     }
 
-    /// The models there are. Never fails; waits for the backend only if the list is not fresh, and
-    /// then not long.
+    /// The models there are, for somebody who asks for the list or for its first model. Never fails, and waits only as long
+    /// as there is nothing of the backend's, and then not long.
     pub async fn list(&self) -> Arc<List> {
-        let (flight, patience) = {
+        let flight = {
             let mut state = self.shared.state();
-            if Instant::now() < state.due {
-                return Arc::clone(&state.list);
+            let flight = self.flight_if_due(&mut state);
+            match flight {
+                Some(flight) if state.list.source() != Source::Backend => flight,
+                _ => return Arc::clone(&state.list),
             }
-            // Reading the fallbacks comes after the fetch, hence a little more than that takes.
-            let patience = match state.list.source() {
-                Source::Backend => PATIENCE,
-                Source::Cache | Source::Bundled => FETCH + PATIENCE,
-            };
-            (self.flight(&mut state, Asker::Request), patience)
         };
         // The flight goes on if this wait ends first: the next caller finds the newer list.
-        let _ = timeout(patience, flight).await;
+        let _ = timeout(PATIENCE, flight).await;
         Arc::clone(&self.shared.state().list)
+    }
+
+    /// The list at hand, whichever that is. If it is not fresh, the backend is asked meanwhile.
+    pub fn at_hand(&self) -> Arc<List> {
+        let mut state = self.shared.state();
+        drop(self.flight_if_due(&mut state));
+        Arc::clone(&state.list)
+    }
+
+    /// The newest list that can be had, for somebody who looks for what the one at hand lacks; and
+    /// whether it is current, the backend's own and a fresh one. Waits for the backend if it is to
+    /// be asked.
+    pub async fn newest(&self) -> (Arc<List>, bool) {
+        let flight = self.flight_if_due(&mut self.shared.state());
+        if let Some(flight) = flight {
+            // Reading the fallbacks comes after the fetch, hence a little more than that takes.
+            let _ = timeout(FETCH + PATIENCE, flight).await;
+        }
+        let state = self.shared.state();
+        let is_current = state.current.is_some_and(|until| Instant::now() < until);
+        (Arc::clone(&state.list), is_current)
     }
 
     /// Whether nobody has to ask for the list now.
@@ -129,30 +161,36 @@ impl Catalogue {
     }
 
     /// Takes note of the tag that an answer of the backend gave its list of models
-    /// (`x-models-etag`): an unchanged list stays fresh, a changed one is asked for next time.
+    /// (`x-models-etag`): an unchanged list stays fresh, a changed one is asked for, but not
+    /// more than once a minute.
     pub fn observe_etag(&self, etag: &str) {
         let mut state = self.shared.state();
         let etag = opaque(etag);
         if state.etag.as_deref() == Some(etag) {
-            state.due = Instant::now() + TTL;
+            let until = Instant::now() + TTL;
+            state.due = until;
+            state.current = Some(until);
         } else if state.announced.as_deref() != Some(etag) {
             state.announced = Some(etag.to_owned());
-            state.due = Instant::now();
+            let now = Instant::now();
+            let earliest = state.asked.map_or(now, |asked| now.max(asked + TAG_PAUSE));
+            state.due = state.due.min(earliest);
         }
     }
 
+    /// The question to the backend, if it is to be asked now.
+    fn flight_if_due(&self, state: &mut State) -> Option<Flight<()>> {
+        (state.due <= Instant::now()).then(|| self.flight(state, Asker::Request))
+    }
+
     /// The question on its way to the backend, a new one if there is none.
-    fn flight(&self, state: &mut State, asker: Asker) -> Shared<BoxFuture<'static, ()>> {
-        // It has to be looked at: that it has ended need not have been seen by anybody.
-        let is_under_way = |flight: &Shared<_>| flight.clone().now_or_never().is_none();
-        let on_its_way = state.flight.take().filter(is_under_way);
-        let flight = on_its_way.unwrap_or_else(|| {
-            let inner = Arc::clone(&self.shared);
-            // A task of its own, so that it outlives a caller who goes away.
-            let task = tokio::spawn(async move { inner.refresh(asker).await });
-            task.map(|_| ()).boxed().shared()
-        });
-        state.flight = Some(flight.clone());
+    fn flight(&self, state: &mut State, asker: Asker) -> Flight<()> {
+        let inner = Arc::clone(&self.shared);
+        let refresh = || async move { inner.refresh(asker).await };
+        let (flight, is_new) = self.shared.flights.join_or_start(refresh);
+        if is_new {
+            state.asked = Some(Instant::now());
+        }
         flight
     }
 }
@@ -176,7 +214,9 @@ impl Inner {
                 let mut state = self.state();
                 state.list = Arc::new(list);
                 state.etag = etag.as_deref().map(opaque).map(str::to_owned);
-                state.due = Instant::now() + TTL;
+                let until = Instant::now() + TTL;
+                state.due = until;
+                state.current = Some(until);
             }
             Err(error) => {
                 let fallback = self.fallback().await;
@@ -201,13 +241,14 @@ impl Inner {
             return None;
         }
         let path = self.cache.clone();
-        let read = move || {
-            let is_sane = std::fs::metadata(&path).ok()?.len() <= CACHE_LIMIT;
-            // The cache wraps the same array in the same key as the backend.
-            List::parse(&std::fs::read(&path).ok().filter(|_| is_sane)?, Source::Cache)
-        };
-        tokio::task::spawn_blocking(read).await.ok().flatten()
+        tokio::task::spawn_blocking(move || read_cache(&path)).await.ok().flatten()
     }
+}
+
+/// The list in the Codex CLI's cache, which wraps the same array in the same key as the backend.
+fn read_cache(path: &Path) -> Option<List> {
+    let is_sane = std::fs::metadata(path).ok()?.len() <= CACHE_LIMIT;
+    List::parse(&std::fs::read(path).ok().filter(|_| is_sane)?, Source::Cache)
 }
 
 /// A tag without what only says how it may be compared.
@@ -228,6 +269,7 @@ mod tests {
 
     use tempfile::TempDir;
     use tokio::sync::Semaphore;
+    use tokio::time::advance;
 
     use super::*;
 
@@ -269,8 +311,9 @@ mod tests {
         (Catalogue::new(folder.path(), move || backend.clone().answer()), folder)
     }
 
+    /// The first model of the newest list.
     async fn first(catalogue: &Catalogue) -> String {
-        catalogue.list().await.first().unwrap().slug.clone()
+        catalogue.newest().await.0.first().unwrap().slug.clone()
     }
 
     fn expire(catalogue: &Catalogue) {
@@ -290,12 +333,14 @@ mod tests {
         assert_eq!(first(&catalogue).await, "two");
     }
 
-    #[tokio::test]
-    async fn a_changed_tag_asks_again_and_the_same_one_renews() {
+    #[tokio::test(start_paused = true)]
+    async fn a_changed_tag_asks_again_after_a_while_and_the_same_one_renews() {
         let backend = Backend::answering(&[("one", "W/\"1\""), ("two", "2"), ("three", "3")]);
         let (catalogue, _folder) = catalogue(&backend);
         assert_eq!(first(&catalogue).await, "one");
         catalogue.observe_etag("2");
+        assert_eq!(first(&catalogue).await, "one");
+        advance(TAG_PAUSE).await;
         assert_eq!(first(&catalogue).await, "two");
 
         expire(&catalogue);
@@ -304,15 +349,84 @@ mod tests {
         assert_eq!(backend.asked(), 2);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_tag_that_never_matches_asks_only_once() {
         let backend = Backend::answering(&[("one", "1"), ("two", "1"), ("three", "1")]);
         let (catalogue, _folder) = catalogue(&backend);
         first(&catalogue).await;
         for _ in 0..5 {
             catalogue.observe_etag("of another kind");
+            advance(TAG_PAUSE / 4).await;
             first(&catalogue).await;
         }
+        assert_eq!(backend.asked(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tags_that_change_all_the_time_ask_once_a_minute_and_nobody_waits() {
+        let answers: Vec<_> = (0..100).map(|_| ("one", "1")).collect();
+        let backend = Backend::answering(&answers);
+        let (catalogue, _folder) = catalogue(&backend);
+        first(&catalogue).await;
+        let begin = Instant::now();
+        for second in 1..=600 {
+            advance(Duration::from_secs(1)).await;
+            catalogue.observe_etag(["2", "3"][second % 2]);
+            let before = Instant::now();
+            catalogue.at_hand();
+            assert_eq!(before, Instant::now());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(begin.elapsed(), Duration::from_secs(600));
+        assert_eq!(backend.asked(), 11);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_backend_that_hangs_is_waited_for_only_by_who_lacks_a_model() {
+        let hanging = Backend { gate: Some(Arc::new(Semaphore::new(0))), ..Backend::default() };
+        let hanging = || hanging.clone();
+        for cache in [None, Some(models("cached"))] {
+            let folder = tempfile::tempdir().unwrap();
+            if let Some(cache) = &cache {
+                std::fs::write(folder.path().join("models_cache.json"), cache).unwrap();
+            }
+            let backend = Backend { asked: Arc::default(), ..hanging() };
+            let asking = backend.clone();
+            let catalogue = Catalogue::new(folder.path(), move || asking.clone().answer());
+            let begin = Instant::now();
+            let expected = if cache.is_some() { Source::Cache } else { Source::Bundled };
+            for _ in 0..3 {
+                assert_eq!(catalogue.at_hand().source(), expected);
+            }
+            assert_eq!(begin.elapsed(), Duration::ZERO);
+            let (list, is_current) = catalogue.newest().await;
+            assert_eq!((list.source(), is_current), (expected, false));
+            assert_eq!(begin.elapsed(), FETCH);
+            // It is left alone for a while, and nobody waits then.
+            for _ in 0..3 {
+                catalogue.newest().await;
+                catalogue.list().await;
+            }
+            assert_eq!((begin.elapsed(), backend.asked()), (FETCH, 1));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_list_serves_while_a_new_one_is_fetched_and_is_not_current() {
+        let gate = Arc::new(Semaphore::new(1));
+        let backend = Backend {
+            gate: Some(Arc::clone(&gate)),
+            ..Backend::answering(&[("one", "1"), ("two", "2")])
+        };
+        let (catalogue, _folder) = catalogue(&backend);
+        assert!(catalogue.newest().await.1);
+        advance(TTL).await;
+        let begin = Instant::now();
+        assert_eq!(catalogue.list().await.first().unwrap().slug, "one");
+        assert_eq!(catalogue.at_hand().first().unwrap().slug, "one");
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        // The backend does not answer: a name that the list lacks may be a newer one.
+        assert!(!catalogue.newest().await.1);
         assert_eq!(backend.asked(), 2);
     }
 
@@ -336,7 +450,7 @@ mod tests {
         let backend =
             Backend { gate: Some(Arc::clone(&gate)), ..Backend::answering(&[("one", "1")]) };
         let (catalogue, _folder) = catalogue(&backend);
-        assert!(catalogue.list().now_or_never().is_none());
+        assert!(catalogue.newest().now_or_never().is_none());
         gate.add_permits(1);
         assert_eq!(first(&catalogue).await, "one");
         assert_eq!(backend.asked(), 1);

@@ -77,6 +77,7 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::effort::Effort;
 
     #[test]
     fn the_visible_models_are_listed_by_priority_and_the_hidden_ones_can_be_found() {
@@ -110,13 +111,32 @@ mod tests {
     }
 
     #[test]
+    fn the_bundled_list_is_that_of_the_codex_cli() {
+        let list = List::bundled();
+        let listed: Vec<_> = list.listed().map(|model| &*model.slug).collect();
+        let expected = "gpt-6.2-sol gpt-6.2-astra gpt-6.1-terra gpt-6.1-sol gpt-6-astra gpt-6-sol \
+                        gpt-6-luna gpt-5.6-sol gpt-5.6-terra gpt-5.6-luna gpt-5.5";
+        assert_eq!(listed.join(" "), expected);
+        for (slug, ultra, window) in [
+            ("gpt-6.2-sol", Some(Effort::Xhigh), 500_000),
+            ("gpt-6-sol", None, 272_000),
+            ("gpt-daybreak-red-latest", None, 372_000),
+        ] {
+            let model = list.find(slug).unwrap();
+            assert_eq!((model.ultra, model.context_window), (ultra, Some(window)), "{slug}");
+        }
+        let luna = list.find("gpt-6-luna").unwrap();
+        assert!(!luna.efforts.known().contains(&Effort::Ultra));
+    }
+
+    #[test]
     fn the_bundled_list_offers_models_with_their_efforts_and_windows() {
         let list = List::bundled();
         assert_eq!(list.source(), Source::Bundled);
         assert!(list.listed().count() >= 4);
         for model in list.listed() {
-            assert!(!model.efforts.is_empty(), "{}", model.slug);
-            assert!(model.default_effort.is_some_and(|effort| model.efforts.contains(&effort)));
+            let efforts = model.efforts.complete().unwrap_or_default();
+            assert!(model.default_effort.is_some_and(|effort| efforts.contains(&effort)));
             assert!(model.context_window.is_some(), "{}", model.slug);
         }
     }

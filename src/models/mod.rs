@@ -6,4 +6,4 @@ mod resolve;
 
 pub use self::catalogue::Catalogue;
 pub use self::list::{List, Source};
-pub use self::resolve::{Resolved, UnknownModel, resolve};
+pub use self::resolve::{Resolved, UnknownModel, find, resolve};

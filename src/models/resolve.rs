@@ -11,6 +11,9 @@ use crate::responses::model::ModelInfo;
 /// The name that stands for whatever the person uses by default.
 const DEFAULT: &str = "default";
 
+/// No name of a model is longer.
+const LONGEST: usize = 128;
+
 /// Families of names that clients put before ours.
 const PREFIXES: [&str; 2] = ["openai/", "codex/"];
 
@@ -21,8 +24,11 @@ pub struct Resolved {
     pub slug: String,
     /// The effort that the client's name for the model asks for.
     pub effort: Option<Effort>,
-    /// What is known of the model; nothing if only the Codex CLI's settings name it.
+    /// What is known of the model; nothing if the list lacks it.
     pub info: Option<Arc<ModelInfo>>,
+    /// Whether it is meant only for being the first one of the list, which another list may not
+    /// have.
+    pub by_place: bool,
 }
 
 /// No model goes by this name.
@@ -43,23 +49,42 @@ pub struct UnknownModel {
 ///
 /// `codex_default` gives the `model` of the Codex CLI's settings, where it is needed. It is what `default` means, even if
 /// the list lacks it; without it, that is the first model listed.
-///
-/// Where a list is from makes no difference: with only the bundled one, a newer model is refused
-/// or mapped as `[models] unknown` says, since nothing tells it from a misspelt one.
-pub fn resolve(
+pub fn find(
     name: &str,
     list: &List,
     settings: &Models,
     codex_default: &dyn Fn() -> Option<String>,
-) -> Result<Resolved, UnknownModel> {
-    let names = Names { list, settings, codex_default };
+) -> Option<Resolved> {
+    let names = Names { list, settings, codex_default, takes_unlisted: false };
+    let name = name.trim();
     names
-        .direct(name.trim())
-        .or_else(|| names.with_effort(name.trim()))
-        .or_else(|| names.with_effort(without_version(name.trim())?))
+        .direct(name)
+        .or_else(|| names.with_effort(name))
+        .or_else(|| names.with_effort(without_version(name)?))
+}
+
+/// The same, and what is to become of a name that is not found: it is the default model's, or an
+/// unknown one, as `[models] unknown` says.
+///
+/// Only a list that `is_current`, the backend's own and a fresh one, turns a name down. Past any
+/// other there are newer models, and the backend judges.
+pub fn resolve(
+    name: &str,
+    list: &List,
+    is_current: bool,
+    settings: &Models,
+    codex_default: &dyn Fn() -> Option<String>,
+) -> Result<Resolved, UnknownModel> {
+    let name = name.trim();
+    let names = Names { list, settings, codex_default, takes_unlisted: !is_current };
+    // No name of the backend's ends like that.
+    let untagged = name.strip_suffix(LATEST).unwrap_or(name);
+    find(name, list, settings, codex_default)
         .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
+        .or_else(|| names.with_effort(untagged))
+        .or_else(|| names.direct(untagged))
         .ok_or_else(|| UnknownModel {
-            name: name.trim().to_owned(),
+            name: name.to_owned(),
             available: list.listed().map(|model| model.slug.clone()).collect(),
         })
 }
@@ -68,6 +93,8 @@ struct Names<'a> {
     list: &'a List,
     settings: &'a Models,
     codex_default: &'a dyn Fn() -> Option<String>,
+    /// Whether what the list lacks may be a model all the same.
+    takes_unlisted: bool,
 }
 
 impl Names<'_> {
@@ -79,13 +106,14 @@ impl Names<'_> {
             // What an alias stands for is not looked up as an alias again: no chains, no loops.
             Some(target) => {
                 let target = without_prefix(target);
-                self.own(target).or_else(|| {
+                let with_effort = || {
                     let (base, effort) = split_effort(target)?;
                     self.own(base).map(|model| Resolved { effort: Some(effort), ..model })
-                })
+                };
+                self.listed(target).or_else(with_effort).or_else(|| self.own(target))
             }
             // A model whose own name has such a prefix wins.
-            None => self.own(name).or_else(|| self.own(plain)),
+            None => self.listed(name).or_else(|| self.own(plain)),
         }
         .or_else(|| self.direct(without_version(name)?))
     }
@@ -97,18 +125,33 @@ impl Names<'_> {
     }
 
     fn own(&self, slug: &str) -> Option<Resolved> {
+        self.listed(slug).or_else(|| {
+            let is_taken = self.takes_unlisted && is_name(slug);
+            is_taken.then(|| Resolved {
+                slug: slug.to_owned(),
+                effort: None,
+                info: None,
+                by_place: false,
+            })
+        })
+    }
+
+    fn listed(&self, slug: &str) -> Option<Resolved> {
         let found = self.list.find(slug).map(|info| Resolved {
             slug: info.slug.clone(),
             effort: None,
             info: Some(Arc::clone(info)),
+            by_place: false,
         });
         found.or_else(|| (slug == DEFAULT).then(|| self.default_model())?)
     }
 
     fn default_model(&self) -> Option<Resolved> {
-        let slug = (self.codex_default)().or_else(|| Some(self.list.first()?.slug.clone()))?;
+        let named = (self.codex_default)();
+        let by_place = named.is_none();
+        let slug = named.or_else(|| Some(self.list.first()?.slug.clone()))?;
         let info = self.list.find(&slug).map(Arc::clone);
-        Some(Resolved { slug, effort: None, info })
+        Some(Resolved { slug, effort: None, info, by_place })
     }
 }
 
@@ -116,11 +159,21 @@ fn without_prefix(name: &str) -> &str {
     PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name)
 }
 
+/// The tag that Ollama's clients put behind every name.
+const LATEST: &str = ":latest";
+
 /// The name without the tag `:latest`, which Ollama's clients put behind every name, or without the
 /// date of a snapshot, which the backend does not know; nothing if there is neither.
 fn without_version(name: &str) -> Option<&str> {
-    let plain = name.strip_suffix(":latest").unwrap_or_else(|| without_date(name, '-'));
+    let plain = name.strip_suffix(LATEST).unwrap_or_else(|| without_date(name, '-'));
     (plain.len() < name.len() && !plain.is_empty()).then_some(plain)
+}
+
+/// Whether it could be the name of a model: nothing else is asked of the backend.
+fn is_name(slug: &str) -> bool {
+    slug.len() <= LONGEST
+        && slug.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && slug.bytes().all(|b| b.is_ascii_graphic())
 }
 
 /// `base-effort`, `base:effort` or `base (effort)`.
@@ -222,7 +275,7 @@ mod tests {
             ("", None),
         ];
         for (name, expected) in cases {
-            let found = resolve(name, &list(), &settings, &|| None).ok();
+            let found = resolve(name, &list(), true, &settings, &|| None).ok();
             let found = found.as_ref().map(|model| (&*model.slug, model.effort));
             assert_eq!(found, expected, "{name:?}");
         }
@@ -231,17 +284,22 @@ mod tests {
     #[test]
     fn the_default_is_that_of_the_codex_cli_even_if_it_is_not_listed() {
         let settings = settings(&[], Policy::Reject);
-        let known = resolve("default", &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
+        let known =
+            resolve("default", &list(), true, &settings, &|| Some("gpt-8".to_owned())).unwrap();
         assert_eq!((&*known.slug, known.info.is_some()), ("gpt-8", true));
+        assert!(!known.by_place);
+        let first = find("default-high", &list(), &settings, &|| None).unwrap();
+        assert_eq!((&*first.slug, first.by_place), ("gpt-9", true));
+        assert!(!find("gpt-9", &list(), &settings, &|| None).unwrap().by_place);
         let unlisted =
-            resolve("default", &list(), &settings, &|| Some("gpt-7".to_owned())).unwrap();
+            resolve("default", &list(), true, &settings, &|| Some("gpt-7".to_owned())).unwrap();
         assert_eq!((&*unlisted.slug, unlisted.info), ("gpt-7", None));
     }
 
     #[test]
     fn an_unknown_model_is_refused_with_the_models_there_are() {
-        let error =
-            resolve(" gpt-3 ", &list(), &settings(&[], Policy::Reject), &|| None).unwrap_err();
+        let error = resolve(" gpt-3 ", &list(), true, &settings(&[], Policy::Reject), &|| None)
+            .unwrap_err();
         assert_eq!(
             error.to_string(),
             "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8, openai/gpt-oss."
@@ -252,21 +310,52 @@ mod tests {
     fn an_unknown_model_can_mean_the_default_one() {
         let settings = settings(&[("lost", "gone")], Policy::Default);
         for name in ["gpt-3", "gpt-3-high", "lost", ""] {
-            let model = resolve(name, &list(), &settings, &|| Some("gpt-8".to_owned())).unwrap();
+            let model =
+                resolve(name, &list(), true, &settings, &|| Some("gpt-8".to_owned())).unwrap();
             assert_eq!((&*model.slug, model.effort), ("gpt-8", None), "{name:?}");
         }
     }
 
     #[test]
-    fn the_bundled_list_refuses_like_any_other() {
-        let settings = settings(&[], Policy::Reject);
-        assert!(resolve("gpt-99", &List::bundled(), &settings, &|| None).is_err());
+    fn a_list_that_is_not_current_turns_no_name_down() {
+        let aliases = [("new", "gpt-10"), ("quick", "gpt-10-low"), ("gpt-4o", "gpt-8")];
+        for (name, expected) in [
+            ("gpt-10", Some(("gpt-10", None))),
+            (" openai/gpt-10", Some(("gpt-10", None))),
+            ("gpt-10-high", Some(("gpt-10", Some(Effort::High)))),
+            ("gpt-10 (ultra)", Some(("gpt-10", Some(Effort::Ultra)))),
+            ("codex/gpt-10:max", Some(("gpt-10", Some(Effort::Max)))),
+            ("new", Some(("gpt-10", None))),
+            ("new-high", Some(("gpt-10", Some(Effort::High)))),
+            ("quick", Some(("gpt-10", Some(Effort::Low)))),
+            // What is listed goes before it.
+            ("gpt-8-max", Some(("gpt-8-max", None))),
+            ("gpt-9-high", Some(("gpt-9", Some(Effort::High)))),
+            ("gpt-4o", Some(("gpt-8", None))),
+            ("default", Some(("gpt-9", None))),
+            // No names.
+            ("", None),
+            ("(high)", None),
+            ("two words", None),
+            ("gpt\u{7}", None),
+        ] {
+            let settings = settings(&aliases, Policy::Reject);
+            let found = resolve(name, &list(), false, &settings, &|| None).ok();
+            let found = found.as_ref().map(|model| (&*model.slug, model.effort));
+            assert_eq!(found, expected, "{name:?}");
+        }
+        let long = "g".repeat(LONGEST + 1);
+        assert!(resolve(&long, &list(), false, &settings(&[], Policy::Reject), &|| None).is_err());
+        // What the owner has chosen stays.
+        let settings = settings(&[], Policy::Default);
+        let model = resolve("gpt-10", &list(), false, &settings, &|| None).unwrap();
+        assert_eq!(model.slug, "gpt-9");
     }
 
     proptest! {
         #[test]
         fn no_name_makes_it_panic(name in "\\PC{0,20}[-:(]?(high|none|é)?\\)?") {
-            let _ = resolve(&name, &list(), &settings(&[], Policy::Reject), &|| None);
+            let _ = resolve(&name, &list(), true, &settings(&[], Policy::Reject), &|| None);
         }
     }
 }

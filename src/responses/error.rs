@@ -5,9 +5,11 @@ mod text;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 pub use class::Class;
+pub use text::is_of_sealed_content;
 
 /// The most bytes of a message that are kept.
 const MAX_MESSAGE: usize = 2048;
@@ -115,12 +117,30 @@ impl Report {
             param: name("param"),
             status: None,
             plan_type: name("plan_type"),
-            resets_at: value.get("resets_at").and_then(Value::as_i64),
+            resets_at: value.get("resets_at").and_then(time),
             resets_in: value
                 .get("resets_in_seconds")
-                .and_then(Value::as_f64)
+                .and_then(number)
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
         }
+    }
+}
+
+/// A number, or a text that is one.
+fn number(value: &Value) -> Option<f64> {
+    value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())
+}
+
+/// A time in seconds since 1970, or written as a date.
+fn time(value: &Value) -> Option<i64> {
+    let date = || value.as_str()?.trim().parse::<Timestamp>().ok();
+    match number(value) {
+        // What does not fit is no time.
+        Some(seconds) => {
+            let since = Duration::try_from_secs_f64(seconds).ok()?;
+            i64::try_from(since.as_secs()).ok()
+        }
+        None => date().map(Timestamp::as_second),
     }
 }
 

@@ -28,12 +28,15 @@ pub struct ModelInfo {
     /// How many tokens of input it takes at most.
     #[serde(default, deserialize_with = "lenient")]
     pub max_context_window: Option<u64>,
-    /// The efforts it offers, of those that are known.
-    #[serde(default, rename = "supported_reasoning_levels", deserialize_with = "efforts")]
-    pub efforts: Vec<Effort>,
+    /// The efforts it offers.
+    #[serde(default, rename = "supported_reasoning_levels")]
+    pub efforts: Efforts,
     /// The effort it uses when none is asked for.
     #[serde(default, rename = "default_reasoning_level", deserialize_with = "effort")]
     pub default_effort: Option<Effort>,
+    /// What the Codex CLI sends to it in place of `ultra`, a word of its own.
+    #[serde(default, rename = "multi_agent_reasoning_effort", deserialize_with = "effort")]
+    pub ultra: Option<Effort>,
     /// Whether it can call several tools at once.
     #[serde(default, deserialize_with = "lenient")]
     pub supports_parallel_tool_calls: Option<bool>,
@@ -55,6 +58,52 @@ pub struct ModelInfo {
     /// Whether the Codex CLI uses its trimmed request form with it.
     #[serde(default, deserialize_with = "lenient")]
     pub use_responses_lite: bool,
+}
+
+/// The efforts that a model offers, of those that are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Efforts {
+    words: Vec<Effort>,
+    /// Whether these are all: entries that make no sense may stand for others.
+    are_all: bool,
+}
+
+impl Efforts {
+    /// These, and no others.
+    pub fn all(words: Vec<Effort>) -> Self {
+        Self { words, are_all: true }
+    }
+
+    /// The ones that are known of, in the catalogue's order.
+    pub fn known(&self) -> &[Effort] {
+        &self.words
+    }
+
+    /// The ones there are to choose from; nothing if there may be others.
+    pub fn complete(&self) -> Option<&[Effort]> {
+        self.are_all.then_some(&*self.words)
+    }
+
+    /// Whether the model reasons, as far as that is known.
+    pub fn may_reason(&self) -> bool {
+        !self.are_all || !self.words.is_empty()
+    }
+}
+
+/// Reads `[{"effort": "low"}, …]` entry by entry: a bad one does not lose the others.
+impl<'de> Deserialize<'de> for Efforts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let Some(levels) = value.as_array() else { return Ok(Self::default()) };
+        let names: Vec<_> = levels
+            .iter()
+            .map(|level| level.as_str().or_else(|| level.get("effort")?.as_str()))
+            .collect();
+        let words: Vec<_> = names.iter().flatten().copied().filter_map(Effort::parse).collect();
+        // New words beside known ones are nothing that anybody can ask for here.
+        let are_all = names.iter().all(Option::is_some) && (names.is_empty() || !words.is_empty());
+        Ok(Self { words, are_all })
+    }
 }
 
 /// Whether people are offered a model.
@@ -117,7 +166,11 @@ fn of_public_name(slug: &str) -> ModelInfo {
     ModelInfo {
         slug: slug.to_owned(),
         visibility: if talks { Visibility::List } else { Visibility::Hide },
-        efforts: if reasons { vec![Effort::Low, Effort::Medium, Effort::High] } else { Vec::new() },
+        efforts: Efforts::all(if reasons {
+            vec![Effort::Low, Effort::Medium, Effort::High]
+        } else {
+            Vec::new()
+        }),
         ..ModelInfo::default()
     }
 }
@@ -135,15 +188,6 @@ where
 fn effort<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Effort>, D::Error> {
     let word: Option<String> = lenient(deserializer)?;
     Ok(word.as_deref().and_then(Effort::parse))
-}
-
-fn efforts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Effort>, D::Error> {
-    #[derive(Deserialize)]
-    struct Level {
-        effort: String,
-    }
-    let levels: Vec<Level> = lenient(deserializer)?;
-    Ok(levels.iter().filter_map(|level| Effort::parse(&level.effort)).collect())
 }
 
 #[cfg(test)]
@@ -170,7 +214,7 @@ mod tests {
             let [model] = &*parse_public_list(body.as_bytes()).unwrap() else { panic!("{slug}") };
             assert_eq!(model.slug, slug);
             assert_eq!(model.visibility == Visibility::List, talks, "{slug}");
-            assert_eq!(!model.efforts.is_empty(), reasons, "{slug}");
+            assert_eq!(model.efforts.may_reason(), reasons, "{slug}");
         }
         assert!(parse_public_list(b"{\"models\": []}").is_err());
     }
@@ -185,6 +229,7 @@ mod tests {
             "supports_parallel_tool_calls": true, "support_verbosity": false,
             "input_modalities": ["text", "image"], "minimal_client_version": "0.144.0",
             "service_tiers": [{"id": "priority", "name": "Fast", "description": "1.5x"}],
+            "multi_agent_reasoning_effort": "xhigh",
             "base_instructions": "long", "from_the_future": {"a": 1}
         }]}"#;
         let models = parse_list(body).unwrap();
@@ -194,8 +239,9 @@ mod tests {
             visibility: Visibility::List,
             priority: Some(1),
             context_window: Some(272_000),
-            efforts: vec![Effort::Low, Effort::Max, Effort::Ultra],
+            efforts: Efforts::all(vec![Effort::Low, Effort::Max, Effort::Ultra]),
             default_effort: Some(Effort::Low),
+            ultra: Some(Effort::Xhigh),
             supports_parallel_tool_calls: Some(true),
             support_verbosity: Some(false),
             input_modalities: vec!["text".to_owned(), "image".to_owned()],
@@ -219,6 +265,45 @@ mod tests {
         assert_eq!(models.iter().map(|model| &*model.slug).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(models[0], ModelInfo { slug: "a".to_owned(), ..ModelInfo::default() });
         assert_eq!(models[1].visibility, Visibility::Hide);
+    }
+
+    #[test]
+    fn efforts_are_read_one_by_one() {
+        use Effort::{High, Low, Medium};
+        for (levels, known, complete, may_reason) in [
+            (
+                r#"[{"effort":"low"},{"effort":"high","description":"x"}]"#,
+                vec![Low, High],
+                true,
+                true,
+            ),
+            (r#"["low","high"]"#, vec![Low, High], true, true),
+            (
+                r#"[{"effort":"low"},{"level":"medium"},{"effort":"high"}]"#,
+                vec![Low, High],
+                false,
+                true,
+            ),
+            (r#"[{"effort":"low"},null,7,{"effort":3}]"#, vec![Low], false, true),
+            // A word from the future.
+            (r#"[{"effort":"hyper"},{"effort":"medium"}]"#, vec![Medium], true, true),
+            (r#"[{"effort":"hyper"}]"#, vec![], false, true),
+            (r#"{"low":true}"#, vec![], false, true),
+            ("null", vec![], false, true),
+            (r#""low""#, vec![], false, true),
+            // It does not reason.
+            ("[]", vec![], true, false),
+        ] {
+            let body = format!(
+                r#"{{"models":[{{"slug":"a","supported_reasoning_levels":{levels}}},{{"slug":"b"}}]}}"#
+            );
+            let models = parse_list(body.as_bytes()).unwrap();
+            let [a, b] = &*models else { panic!("{levels}") };
+            assert_eq!(a.efforts.known(), known, "{levels}");
+            assert_eq!(a.efforts.complete().is_some(), complete, "{levels}");
+            assert_eq!(a.efforts.may_reason(), may_reason, "{levels}");
+            assert_eq!((b.efforts.complete(), b.efforts.may_reason()), (None, true));
+        }
     }
 
     #[test]

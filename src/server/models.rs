@@ -45,6 +45,6 @@ pub(super) async fn retrieve(
 }
 
 fn describe(id: &str, info: &ModelInfo) -> Model {
-    let efforts = info.efforts.iter().copied().map(Effort::as_str).collect();
+    let efforts = info.efforts.known().iter().copied().map(Effort::as_str).collect();
     Model::new(id, info.context_window, efforts)
 }

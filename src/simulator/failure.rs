@@ -35,6 +35,7 @@ pub(super) fn http(status: StatusCode, code: Option<&str>) -> Refusal {
             gateway("Your authentication token has been invalidated.")
                 .with_header("x-error-json", error_header(code))
         }
+        (401, Some("region")) => gateway(message("region")),
         (401, Some("unparseable")) => {
             gateway("Could not parse your authentication token. Please try signing in again.")
         }
@@ -118,7 +119,11 @@ pub(super) fn message(code: &str) -> &'static str {
         "cyber_policy" | "bio_policy" => {
             "This request has been flagged for possible cybersecurity risk."
         }
-        "invalid_prompt" => "Request blocked.",
+        "invalid_prompt" | "content_policy_violation" | "misalignment_policy_violation" => {
+            "Request blocked."
+        }
+        "policy_capacity_unavailable" => "There is no capacity for this request right now.",
+        "region" => "Workspace is not authorized in this region.",
         "invalid_encrypted_content" => "The encrypted content gAAA...GDc= could not be verified.",
         "rate_limit_exceeded" => {
             "Rate limit reached for gpt-5.5 on tokens per min (TPM): Limit 30000, Used 22999, \
@@ -144,6 +149,8 @@ pub(super) fn kind(code: &str) -> &'static str {
         "context_length_exceeded"
         | "cyber_policy"
         | "bio_policy"
+        | "content_policy_violation"
+        | "misalignment_policy_violation"
         | "invalid_prompt"
         | "invalid_encrypted_content" => "invalid_request_error",
         _ => "server_error",

@@ -12,8 +12,8 @@
 //! | `GET /simulator/log` | `{"exchanges": […], "models_requests": n}`, see [`Exchange`] |
 //! | `POST /simulator/reset` | forgets the log, the prompt cache, and what `times=` counted |
 //!
-//! The first three are under `/backend-api/codex` too, the usage at `/backend-api/wham/usage`. The
-//! sign-in service is on the same port, see [`issuer`]; tokens of its own that have ended are
+//! The first three are under `/backend-api/codex` too, the usage at `/backend-api/wham/usage`, and
+//! what is said of the login's account at `/backend-api/wham/accounts/check`. The sign-in service is on the same port, see [`issuer`]; tokens of its own that have ended are
 //! refused.
 //!
 //! # Answers

@@ -9,7 +9,7 @@ use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::Settings;
@@ -80,6 +80,7 @@ pub(super) fn router(backend: Arc<Backend>) -> Router {
     }
     router
         .route("/backend-api/wham/usage", get(usage_limits))
+        .route("/backend-api/wham/accounts/check", get(accounts))
         .route("/simulator/log", get(show_log))
         .route("/simulator/reset", post(reset))
         .fallback(async || Refusal::gateway(StatusCode::NOT_FOUND, "Not Found"))
@@ -99,6 +100,26 @@ async fn reset(State(backend): State<Arc<Backend>>) -> StatusCode {
     backend.prompts.clear();
     backend.tries.lock().unwrap_or_else(PoisonError::into_inner).clear();
     StatusCode::NO_CONTENT
+}
+
+/// What the backend says of the login's account: it is free to be served anywhere.
+async fn accounts(headers: HeaderMap) -> Result<axum::Json<Value>, Refusal> {
+    validate::authorize(&headers)?;
+    let account = validate::account(&headers);
+    Ok(axum::Json(json!({
+        "account_ordering": [account],
+        "default_account_id": account,
+        "accounts": [{
+            "id": account,
+            "structure": "personal",
+            "plan_type": limits::PLAN,
+            "account_user_role": "account-owner",
+            "can_access_with_session": true,
+            "is_deactivated": false,
+            "workspace_backend_origin": null,
+            "account_routing_override": "NO_CONSTRAINT",
+        }],
+    })))
 }
 
 async fn usage_limits(headers: HeaderMap) -> Result<axum::Json<Value>, Refusal> {

@@ -57,15 +57,16 @@ impl Tries {
 
 /// What to wait after `made` tries that took `elapsed`; `chance` is from 0 to 1.
 fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
+    let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
+    let own = FIRST_PAUSE.saturating_mul(doubled).min(2 * LAST_START);
+    // Calls that failed together do not come back together.
+    let own = own.mul_f64(0.9 + 0.2 * chance);
     let pause = match retry {
         Retry::Never => return None,
-        Retry::After(told) => Some(told).filter(|told| *told <= LONGEST_WAIT)?,
-        Retry::Soon => {
-            let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
-            let pause = FIRST_PAUSE.saturating_mul(doubled).min(2 * LAST_START);
-            // Calls that failed together do not come back together.
-            pause.mul_f64(0.9 + 0.2 * chance)
-        }
+        Retry::After(told) if told > LONGEST_WAIT => return None,
+        // Gateways that are in trouble ask for a wait of nothing.
+        Retry::After(told) => told.max(own),
+        Retry::Soon => own,
     };
     (elapsed + pause <= LAST_START).then_some(pause)
 }
@@ -103,14 +104,22 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_the_backend_gives_is_waited_for_exactly_if_it_is_short() {
-        for (told, expected) in
-            [(0, Some(0)), (350, Some(350)), (10_000, Some(10_000)), (10_001, None), (60_000, None)]
-        {
-            for (made, chance) in [(1, 0.0), (4, 1.0)] {
-                let pause = pause(Retry::After(Duration::from_millis(told)), made, START, chance);
-                assert_eq!(millis(pause), expected, "{told} ms");
-            }
+    fn a_time_that_the_backend_gives_is_waited_for_if_it_is_short_and_longer_than_our_own_pause() {
+        for (told, made, chance, expected) in [
+            // A wait of nothing, or of next to nothing, is our own growing pause.
+            (0, 1, 0.5, Some(200)),
+            (0, 2, 0.5, Some(400)),
+            (0, 4, 1.0, Some(1760)),
+            (1, 1, 0.0, Some(180)),
+            (350, 1, 0.0, Some(350)),
+            (350, 4, 0.5, Some(1600)),
+            (10_000, 1, 0.0, Some(10_000)),
+            (10_000, 4, 1.0, Some(10_000)),
+            (10_001, 1, 0.0, None),
+            (60_000, 4, 1.0, None),
+        ] {
+            let pause = pause(Retry::After(Duration::from_millis(told)), made, START, chance);
+            assert_eq!(millis(pause), expected, "{told} ms after {made} tries");
         }
     }
 

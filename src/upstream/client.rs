@@ -8,10 +8,10 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue};
-use reqwest::{Request, Response, StatusCode};
+use reqwest::header::{CONTENT_ENCODING, ETAG, HeaderValue};
+use reqwest::{Request, Response, Url};
 use secrecy::ExposeSecret as _;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::capture::{CallTape, Tape};
@@ -19,27 +19,25 @@ use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::limits::{self, Limits, Reporter, Source};
 use crate::platform::Platform;
-use crate::responses::error::{Body, Report};
-use crate::retry_after;
 
 use super::admission::Admission;
+use super::answer::{Accepted, accepted, read_up_to};
 use super::circuit::Breaker;
 use super::events::text;
 use super::lanes::{Lanes, Seat};
 use super::packing::{Packing, ZSTD};
 use super::request::Requests;
+use super::routing::{self, Route, Routing};
 use super::watch::MAX_DOCUMENT;
 use super::{
-    BuildError, Crowded, Events, Failure, Head, Payload, Places, RATE_LIMITS, Refusal, Tls, Tries,
-    Waiting, transport,
+    BuildError, Crowded, Events, Failure, Payload, Places, RATE_LIMITS, Tls, Tries, Waiting,
+    transport,
 };
 
 /// How long the catalogue may take, as in the Codex CLI.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest catalogue that is read.
 const MAX_MODELS: usize = 8 << 20;
-/// How long the body of a refusal may take. Its status is known by then.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a client takes its login from, before every request.
 pub trait Logins: Send + Sync {
@@ -112,6 +110,7 @@ pub struct Client {
     requests: Arc<Requests>,
     packing: Arc<Packing>,
     limits: limits::Store,
+    routing: Routing,
     max_retries: u32,
     connect_timeout: Duration,
     idle_timeout: Duration,
@@ -177,6 +176,7 @@ impl Client {
             requests: Arc::new(Requests::new(settings)?),
             packing: Arc::new(Packing::new(settings)),
             limits: limits::Store::default(),
+            routing: Routing::default(),
             max_retries: settings.max_retries,
             connect_timeout: settings.connect_timeout,
             idle_timeout: settings.idle_timeout,
@@ -264,13 +264,48 @@ impl Client {
     /// it so.
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), Failure> {
         let login = self.logins.login_for(call.login).await?;
+        let route = self.route(&login).await;
         let packed = self.packing.pack(call.body, &login).await;
-        let answer = self.sent(call, packed.as_ref(), login).await;
+        let answer = self.sent(call, packed.as_ref(), login, &route).await;
         match &answer {
             Err(failure) if packed.is_some() && self.packing.is_to_blame(failure) => {
-                self.sent(call, None, self.logins.login_for(call.login).await?).await
+                let login = self.logins.login_for(call.login).await?;
+                self.sent(call, None, login, &route).await
             }
             _ => answer,
+        }
+    }
+
+    /// How calls of the login are routed, as far as that is known. The backend is asked if that was
+    /// not done yet.
+    async fn route(&self, login: &Arc<Login>) -> Arc<Route> {
+        let Some(url) = &self.requests.accounts else { return Arc::default() };
+        if login.platform != Platform::Codex {
+            return Arc::default();
+        }
+        let ask = || {
+            let (client, login, url) = (self.clone(), Arc::clone(login), url.clone());
+            async move {
+                let answer = client.account(&login, url).await;
+                answer.map_err(|failure| failure.reason())
+            }
+        };
+        self.routing.of(login, ask).await
+    }
+
+    /// Asks how calls of the account are routed. A login that is refused here is not renewed: calls
+    /// do that.
+    async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, Failure> {
+        let mut request = Request::new(reqwest::Method::GET, url);
+        *request.headers_mut() = self.requests.account(login)?;
+        let response = within(routing::TIMEOUT, self.lanes.first().execute(request))
+            .await?
+            .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+        match accepted(response).await? {
+            Accepted::Yes(response) => {
+                read_up_to(response, MAX_DOCUMENT).await.map_err(Failure::reading)
+            }
+            Accepted::No(refused) => Err(refused.noted(None)),
         }
     }
 
@@ -279,11 +314,13 @@ impl Client {
         call: &Outgoing<'_>,
         packed: Option<&Bytes>,
         login: Arc<Login>,
+        route: &Route,
     ) -> Result<(Response, Reporter), Failure> {
         let request = |login: &Login| {
-            let url = self.requests.addresses(login).responses.clone();
+            let url = self.requests.responses(login, route);
             let mut request = Request::new(reqwest::Method::POST, url);
-            let mut headers = self.requests.call(login, call.conversation, call.turn_state)?;
+            let mut headers =
+                self.requests.call(login, route, call.conversation, call.turn_state)?;
             // A login that is taken in place of the first one may be a key.
             let packed = packed.filter(|_| login.platform == Platform::Codex);
             if packed.is_some() {
@@ -307,7 +344,7 @@ impl Client {
             let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, _) = self
                 .signed(http, MODELS_TIMEOUT, Remedy::Reread, None, login, |login| {
-                    let url = self.requests.addresses(login).models.clone();
+                    let url = self.requests.models(login, &self.routing.known(login));
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
                     Ok(request)
@@ -336,7 +373,7 @@ impl Client {
                     }
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
-                    *request.headers_mut() = self.requests.catalogue(login)?;
+                    *request.headers_mut() = self.requests.plan(login)?;
                     Ok(request)
                 })
                 .await?;
@@ -364,18 +401,31 @@ impl Client {
         request: impl Fn(&Login) -> Result<Request, Failure>,
     ) -> Result<(Response, Reporter), Failure> {
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok((accepted(response, tape).await?, reporter));
+        let refused = match accepted(response).await? {
+            Accepted::Yes(response) => {
+                note(tape, &response);
+                return Ok((response, reporter));
+            }
+            Accepted::No(refused) => refused,
+        };
+        if !refused.is_of_the_login() {
+            return Err(refused.noted(tape));
         }
         let fresh = match remedy {
             Remedy::Renew => self.logins.rejected(&login).await?,
             Remedy::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return Ok((accepted(response, tape).await?, reporter));
+            return Err(refused.noted(tape));
         }
         let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
-        Ok((accepted(response, tape).await?, reporter))
+        match accepted(response).await? {
+            Accepted::Yes(response) => {
+                note(tape, &response);
+                Ok((response, reporter))
+            }
+            Accepted::No(refused) => Err(refused.noted(tape)),
+        }
     }
 
     async fn send(
@@ -403,76 +453,15 @@ impl Client {
     }
 }
 
+fn note(tape: Option<&CallTape>, response: &Response) {
+    if let Some(tape) = tape {
+        tape.head(response.status(), response.headers());
+    }
+}
+
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
     let waiting = Waiting::Answer;
     timeout(limit, work).await.map_err(|_| Failure::TimedOut { waiting, limit })
-}
-
-/// The answer if its status is success, else what it reports.
-async fn accepted(response: Response, tape: Option<&CallTape>) -> Result<Response, Failure> {
-    let status = response.status();
-    if let Some(tape) = tape {
-        tape.head(status, response.headers());
-    }
-    if status.is_success() {
-        return readable(response);
-    }
-    let headers = response.headers().clone();
-    let ray = text(&headers, "cf-ray");
-    let body = refusal_body(response).await;
-    if let Some(tape) = tape {
-        tape.body(&body);
-    }
-    // The edge answers paths that it blocks with 404 and nothing else.
-    let blocked = is_page(&headers) || (status == StatusCode::NOT_FOUND && body.is_empty());
-    match Report::from_body(&body) {
-        Body::Report(report) if !blocked => Err(Failure::Refused(Box::new(Refusal {
-            status,
-            report,
-            head: Head::new(&headers),
-            ray,
-            retry_after: retry_after::read(&headers, Timestamp::now()),
-        }))),
-        _ => Err(Failure::Blocked { status, ray }),
-    }
-}
-
-/// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
-/// has no limit.
-fn readable(response: Response) -> Result<Response, Failure> {
-    match response.headers().get(CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Failure::Malformed("it is compressed, which was not asked for".to_owned()))
-        }
-        _ => Ok(response),
-    }
-}
-
-fn is_page(headers: &HeaderMap) -> bool {
-    headers.contains_key("cf-mitigated")
-        || text(headers, CONTENT_TYPE.as_str())
-            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
-}
-
-/// As much of the body of a refusal as comes in time; nothing if it does not come whole.
-async fn refusal_body(response: Response) -> Vec<u8> {
-    let deadline = Instant::now() + REFUSAL_TIMEOUT;
-    match timeout_at(deadline, read_up_to(response, MAX_DOCUMENT)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(_)) | Err(_) => Vec::new(),
-    }
-}
-
-/// The first `limit` bytes of a body.
-async fn read_up_to(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    while let Some(read) = response.chunk().await? {
-        body.extend_from_slice(&read[..read.len().min(limit - body.len())]);
-        if body.len() == limit {
-            break;
-        }
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

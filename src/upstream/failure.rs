@@ -9,7 +9,8 @@ use std::time::Duration;
 use reqwest::StatusCode;
 
 use crate::credentials;
-use crate::responses::error::{Class, Report};
+use crate::limits::reached::Reached;
+use crate::responses::error::{Class, Report, is_of_sealed_content};
 
 use super::Head;
 use super::circuit::Resting;
@@ -35,7 +36,8 @@ pub enum Failure {
     /// The backend accepted the request and reported a failure in the answer.
     #[error("The upstream reported an error: {}", said(.0))]
     Reported(Box<Report>),
-    /// Something in front of the backend answered: a challenge, a page for browsers, or nothing.
+    /// Something in front of the backend does not let the request through: a challenge, or a page
+    /// for browsers that forbids it.
     #[error("{}", blocked(*status, ray.as_deref()))]
     Blocked {
         /// The status of that answer.
@@ -129,6 +131,8 @@ pub struct Refusal {
     pub ray: Option<String>,
     /// What the headers `retry-after-ms` or `retry-after` say.
     pub retry_after: Option<Duration>,
+    /// What the headers tell of the limit that is used up.
+    pub reached: Reached,
 }
 
 /// When sending the same request once more may help.
@@ -149,10 +153,10 @@ impl Failure {
         match self {
             Self::Refused(_) | Self::Reported(_) => match self.class() {
                 Some(Class::Overloaded | Class::Server) => {
-                    self.told_delay().map_or(Retry::Soon, Retry::After)
+                    self.asked_delay().map_or(Retry::Soon, Retry::After)
                 }
                 // A guess would only be one more request too many.
-                Some(Class::RateLimit) => self.told_delay().map_or(Retry::Never, Retry::After),
+                Some(Class::RateLimit) => self.asked_delay().map_or(Retry::Never, Retry::After),
                 _ => Retry::Never,
             },
             Self::Blocked { status, .. } if status.is_server_error() => Retry::Soon,
@@ -181,8 +185,14 @@ impl Failure {
         }
     }
 
-    /// How long the backend asks to wait, in its message or in a header.
+    /// How long to wait by what the backend says. A wait of nothing is none: whoever is told of it
+    /// would come back at once.
     pub fn told_delay(&self) -> Option<Duration> {
+        self.asked_delay().filter(|delay| !delay.is_zero())
+    }
+
+    /// How long the backend asks to wait, in its message or in a header.
+    fn asked_delay(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.report.delay().or(refusal.retry_after),
             Self::Reported(report) => report.delay(),
@@ -247,8 +257,10 @@ impl Failure {
         };
         let message = report.message.as_deref().unwrap_or_default();
         report.code.as_deref() == Some("invalid_encrypted_content")
+            || is_of_sealed_content(message)
             || message.contains("could not be verified")
             || message.contains("without its required following item")
+            || message.contains("without its required 'reasoning' item")
             || (message.starts_with("Item ") && message.contains(" not found"))
     }
 
@@ -278,7 +290,11 @@ impl Failure {
 impl Refusal {
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
-        self.report.class(Some(self.status.as_u16()))
+        match self.report.class(Some(self.status.as_u16())) {
+            // A short limit comes without this header: a plan is used up, whatever the body says.
+            Class::RateLimit if self.reached.reason.is_some() => Class::Quota,
+            class => class,
+        }
     }
 }
 
@@ -358,8 +374,8 @@ fn blocked(status: StatusCode, ray: Option<&str>) -> String {
     let status = status.as_u16();
     let ray = ray.map(|ray| format!(" (cf-ray {ray})")).unwrap_or_default();
     format!(
-        "Something in front of the upstream answered HTTP {status} with a page for browsers or \
-         nothing{ray}. Try again later or from another network, and check `[upstream] base_url`."
+        "Something in front of the upstream answered HTTP {status} with a page for browsers{ray}. \
+         Try again later or from another network, and check `[upstream] base_url`."
     )
 }
 
@@ -374,6 +390,7 @@ mod tests {
             head: Head::default(),
             ray: None,
             retry_after: None,
+            reached: Reached::default(),
         }))
     }
 
@@ -473,6 +490,50 @@ mod tests {
             Failure::Malformed(String::new()),
         ] {
             assert_eq!(failure.retry(), Retry::Never, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn requests_that_were_refused_are_not_sent_again_but_for_some() {
+        for (status, code, wait, expected) in [
+            (408, None, None, Retry::Soon),
+            (409, None, None, Retry::Soon),
+            (425, None, None, Retry::Soon),
+            (429, None, None, Retry::Never),
+            (429, None, Some(0), Retry::After(Duration::ZERO)),
+            (429, None, Some(2), Retry::After(Duration::from_secs(2))),
+            (429, Some("slow_down"), None, Retry::Soon),
+            (400, Some("invalid_value"), Some(1), Retry::Never),
+            (404, None, Some(1), Retry::Never),
+            (413, None, Some(1), Retry::Never),
+            (418, None, Some(1), Retry::Never),
+            (500, None, Some(0), Retry::After(Duration::ZERO)),
+            (503, Some("policy_capacity_unavailable"), None, Retry::Never),
+        ] {
+            let Failure::Refused(mut refusal) = refused(status, code) else { unreachable!() };
+            refusal.retry_after = wait.map(Duration::from_secs);
+            assert_eq!(Failure::Refused(refusal).retry(), expected, "{status} {code:?}");
+        }
+    }
+
+    #[test]
+    fn an_item_that_is_not_taken_back_leads_to_the_plain_request() {
+        for message in [
+            "The encrypted content gAAA could not be verified.",
+            "The encrypted content for item rs_1 could not be decrypted or parsed.",
+            "Encrypted content could not be decrypted or parsed.",
+            "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
+            "Item 'fc_1' of type 'function_call' was provided without its required 'reasoning' \
+             item: 'rs_1'.",
+            "Item 'msg_1' of type 'message' was provided without its required 'reasoning' item.",
+            "Item with id 'rs_1' not found.",
+        ] {
+            let body = serde_json::json!({"error": {"message": message}}).to_string();
+            assert!(reported(&body).rejects_replayed_items(), "{message}");
+        }
+        for message in ["The image could not be decoded.", "Item 3 is wrong."] {
+            let body = serde_json::json!({"error": {"message": message}}).to_string();
+            assert!(!reported(&body).rejects_replayed_items(), "{message}");
         }
     }
 

@@ -7,6 +7,7 @@
 //! address is ever built, and redirects are not followed.
 
 mod admission;
+mod answer;
 mod backoff;
 mod circuit;
 mod client;
@@ -15,6 +16,7 @@ mod failure;
 mod lanes;
 mod packing;
 mod request;
+mod routing;
 mod transport;
 mod watch;
 

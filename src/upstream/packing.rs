@@ -139,6 +139,7 @@ fn refuses_the_encoding(refusal: &Refusal) -> bool {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::limits::reached::Reached;
     use crate::responses::error::Report;
     use crate::upstream::Head;
 
@@ -222,6 +223,7 @@ mod tests {
                 head: Head::default(),
                 ray: None,
                 retry_after: None,
+                reached: Reached::default(),
             }));
             assert_eq!(packing.is_to_blame(&failure), expected, "{status} {message:?}");
             let packed = packing.pack(&payload(SMALLEST), &plan()).await;

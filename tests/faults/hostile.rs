@@ -286,7 +286,7 @@ async fn documents_in_place_of_streams() {
             with_kind("text/plain", &"[".repeat(1 << 20)),
             Error("upstream_error", ""),
         ),
-        ("an error of 13 MiB", refused(503, "", &page), Error("upstream_blocked", "")),
+        ("an error of 13 MiB", refused(503, "", &page), Error("upstream_error", "")),
         (
             "an error of zeros",
             refused(500, "", &"\0".repeat(10 << 20)),
@@ -475,7 +475,7 @@ async fn errors_without_end_are_left() {
     let daemon = Daemon::with_settings(&host.listen().await, ONCE).await;
     for is_streamed in [false, true] {
         let told = told(&daemon, &attack(), is_streamed).await;
-        assert_eq!((told.status, told.code.as_deref()), (502, Some("upstream_error")));
+        assert_eq!((told.status, told.code.as_deref()), (503, Some("upstream_error")));
     }
     let left = async {
         while left.load(Ordering::Relaxed) < 2 {

@@ -28,7 +28,9 @@ mod isolation;
 mod leave;
 mod limits;
 mod memory;
+mod models;
 mod outgoing;
+mod pages;
 #[cfg(unix)]
 mod prewarm;
 mod queue;

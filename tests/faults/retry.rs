@@ -92,7 +92,18 @@ fn limits() -> Vec<Row> {
         at_once("429", 429, LIMIT, error(429, LIMIT, "Too many.")),
         at_once("429, bare", 429, LIMIT, Answer::error(429, "")),
         passing("429 with a delay", 100, error(429, LIMIT, "Try again in 100ms.")),
-        passing("429 with a header", 0, with_header(Answer::error(429, ""), "retry-after", "0")),
+        passing(
+            "429 that asks for no wait",
+            180,
+            with_header(Answer::error(429, ""), "retry-after", "0"),
+        ),
+        lasting(
+            "429 that asks for no wait each time",
+            540,
+            429,
+            LIMIT,
+            with_header(Answer::error(429, ""), "retry-after", "0"),
+        ),
         Row {
             told: Some(50),
             ..lasting("429 that lasts", 100, 429, LIMIT, error(429, LIMIT, "Try again in 50ms."))
@@ -147,8 +158,43 @@ fn failures() -> Vec<Row> {
         passing("500", 150, Answer::error(500, "")),
         lasting("500 that lasts", 500, 502, "upstream_error", Answer::error(500, "")),
         lasting("502 that lasts", 500, 502, "upstream_error", Answer::error(502, "bad gateway")),
-        lasting("503 that lasts", 500, 502, "upstream_error", Answer::error(503, "no host")),
-        lasting("504 that lasts", 500, 502, "upstream_error", Answer::error(504, "")),
+        lasting("503 that lasts", 500, 503, "upstream_error", Answer::error(503, "no host")),
+        lasting("504 that lasts", 500, 504, "upstream_error", Answer::error(504, "")),
+        lasting(
+            "503 that asks for no wait",
+            540,
+            503,
+            "upstream_error",
+            with_header(Answer::error(503, ""), "retry-after-ms", "0"),
+        ),
+        passing("408", 150, Answer::error(408, "")),
+        passing("409", 150, Answer::error(409, "")),
+        passing("425", 150, Answer::error(425, "")),
+        lasting("409 that lasts", 500, 409, "upstream_error", Answer::error(409, "")),
+        at_once(
+            "a value that is quoted",
+            400,
+            "invalid_value",
+            error(400, "invalid_value", "Invalid value: 'at capacity'. Supported: 'a'."),
+        ),
+        at_once(
+            "no capacity for what is restricted",
+            503,
+            "policy_capacity_unavailable",
+            error(503, "policy_capacity_unavailable", "No."),
+        ),
+        at_once(
+            "no capacity for what is restricted, in a stream",
+            503,
+            "policy_capacity_unavailable",
+            reporting(begun(), "policy_capacity_unavailable", "No."),
+        ),
+        at_once(
+            "a workspace of another region",
+            403,
+            "workspace_region",
+            Answer::error(401, r#"{"detail":"Workspace is not authorized in this region."}"#),
+        ),
         lasting(
             "error in a stream",
             500,
@@ -306,7 +352,7 @@ async fn without_retries_every_failure_is_told_at_once() {
     let backend = Backend::start(&["gpt-5.5"], |_, _| Answer::error(503, "")).await;
     let daemon = Daemon::with_settings(&backend.base_url, "[upstream]\nmax_retries = 0").await;
     let (status, _) = daemon.ask(&hello()).await;
-    assert_eq!((status, backend.seen().len()), (502, 1));
+    assert_eq!((status, backend.seen().len()), (503, 1));
 }
 
 #[tokio::test]

@@ -120,9 +120,6 @@ impl Backend {
         models: &[&str],
         script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
     ) -> Self {
-        let base_url = format!("http://{}/codex", listener.local_addr().unwrap());
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let (leave, left) = watch::channel(0);
         let models: Vec<Value> = models
             .iter()
             .map(|slug| {
@@ -133,6 +130,25 @@ impl Backend {
             })
             .collect();
         let models = serde_json::json!({ "models": models }).to_string();
+        Self::listing(listener, Answer::error(200, &models), script)
+    }
+
+    /// One that answers with `models` whoever asks for the list of models.
+    pub async fn with_list(
+        models: Answer,
+        script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listing(TcpListener::bind("127.0.0.1:0").await.unwrap(), models, script)
+    }
+
+    fn listing(
+        listener: TcpListener,
+        models: Answer,
+        script: impl Fn(usize, &Seen) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        let base_url = format!("http://{}/codex", listener.local_addr().unwrap());
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (leave, left) = watch::channel(0);
         let script: Arc<Script> = Arc::new(script);
         let noted = Arc::clone(&seen);
         let calls = Arc::<Mutex<Calls>>::default();
@@ -192,7 +208,7 @@ struct Connection {
     seen: Arc<Mutex<Vec<Seen>>>,
     leave: watch::Sender<usize>,
     calls: Arc<Mutex<Calls>>,
-    models: String,
+    models: Answer,
 }
 
 /// A call under way.
@@ -218,7 +234,7 @@ impl Connection {
         while let Some(call) = self.read().await {
             let mut under_way = None;
             let answer = if call.head.starts_with("GET /codex/models?") {
-                Answer::error(200, &self.models)
+                self.models.clone()
             } else {
                 under_way = Some(UnderWay::new(&self.calls));
                 let number = {

@@ -72,6 +72,7 @@ fn plan(expected: &Value) -> Plan {
     let model = Model {
         slug: "gpt-5.5".to_owned(),
         efforts: Vec::new(),
+        ultra: codex_proxy::effort::Effort::Max,
         effort: None,
         reasons: true,
         summaries: true,

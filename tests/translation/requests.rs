@@ -26,6 +26,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
     Model {
         slug: model.slug,
         efforts: model.efforts.iter().filter_map(|effort| Effort::parse(effort.as_str())).collect(),
+        ultra: Effort::Max,
         effort: None,
         reasons: true,
         summaries: true,

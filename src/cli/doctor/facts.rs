@@ -43,6 +43,10 @@ pub(super) struct Settings {
     pub(super) problems: Vec<String>,
     /// What is not as it is by default: setting and origin.
     pub(super) changed: Vec<String>,
+    /// The version of the Codex CLI that is named to the backend, and a time at which it was the
+    /// newest one; nothing if that is not known, or no plan is used.
+    pub(super) client_version: Option<(String, Timestamp)>,
+    pub(super) now: Timestamp,
 }
 
 /// The keys of clients.

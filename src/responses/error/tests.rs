@@ -184,16 +184,22 @@ fn codes_decide_before_the_status() {
         ("usage_limit_reached", Class::Quota),
         ("usage_not_included", Class::Quota),
         ("insufficient_quota", Class::Quota),
+        ("organization_spend_limit_exceeded", Class::Quota),
+        ("organization_usage_limit_exceeded", Class::Quota),
         ("rate_limit_exceeded", Class::RateLimit),
         ("server_is_overloaded", Class::Overloaded),
         ("slow_down", Class::Overloaded),
         ("token_revoked", Class::Auth),
         ("deactivated_workspace", Class::Account),
+        ("invalid_workspace_selected", Class::Account),
+        ("model_not_found", Class::Model),
         ("model_not_supported", Class::Model),
         ("context_length_exceeded", Class::ContextLength),
         ("invalid_prompt", Class::Policy),
         ("cyber_policy", Class::Policy),
         ("bio_policy", Class::Policy),
+        ("content_policy_violation", Class::Policy),
+        ("misalignment_policy_violation", Class::Policy),
         ("invalid_encrypted_content", Class::Invalid),
     ] {
         for status in [None, Some(400), Some(404), Some(429), Some(500)] {
@@ -251,4 +257,95 @@ fn the_status_decides_the_rest() {
     assert_eq!(report(Some("server_error"), Some("boom")).class(None), Class::Server);
     let invalid = Report { kind: Some("invalid_request_error".into()), ..Report::default() };
     assert_eq!(invalid.class(None), Class::Invalid);
+}
+
+/// Words decide only where the status and the code leave something open, and only at the beginning
+/// of a message: what a client has sent may be quoted later in it.
+#[test]
+fn words_do_not_overrule_a_status_or_a_code() {
+    const BUSY: &str = "Selected model is at capacity. Please try a different model.";
+    const USED_UP: &str = "The usage limit has been reached";
+    const NO_MODEL: &str = "The model `m` does not exist or you do not have access to it.";
+    const TOO_LONG: &str = "Your input exceeds the context window of this model.";
+    for (code, kind, message, status, class) in [
+        // Quoted: the field, or what it holds.
+        (
+            Some("invalid_value"),
+            true,
+            "Invalid value: 'at capacity'. Supported values are: 'a'.",
+            Some(400),
+            Class::Invalid,
+        ),
+        (
+            None,
+            false,
+            "Invalid value: 'at capacity'. Supported values are: 'a'.",
+            Some(400),
+            Class::Invalid,
+        ),
+        (None, false, "Invalid value: 'usage limit has been reached'.", Some(400), Class::Invalid),
+        (None, false, "Invalid value: 'exceeded your current quota'.", Some(400), Class::Invalid),
+        (None, false, "Invalid value: 'x model is not supported'.", Some(400), Class::Invalid),
+        (None, false, "Invalid value: 'context window of this model'.", Some(400), Class::Invalid),
+        (None, false, "Invalid value: 'servers are currently overloaded'.", None, Class::Invalid),
+        // A code or a type of requests that are wrong.
+        (Some("invalid_value"), true, BUSY, Some(400), Class::Invalid),
+        (None, true, BUSY, Some(400), Class::Invalid),
+        (None, true, USED_UP, Some(400), Class::Invalid),
+        (None, true, NO_MODEL, Some(400), Class::Invalid),
+        (None, true, BUSY, None, Class::Invalid),
+        // What stays a wrong request may be named more exactly.
+        (None, true, TOO_LONG, Some(400), Class::ContextLength),
+        (None, true, TOO_LONG, None, Class::ContextLength),
+        // Statuses that leave nothing open.
+        (None, false, USED_UP, Some(401), Class::Auth),
+        (None, false, NO_MODEL, Some(403), Class::Account),
+        (None, false, USED_UP, Some(413), Class::Invalid),
+        (None, false, USED_UP, Some(500), Class::Server),
+        (None, false, NO_MODEL, Some(502), Class::Server),
+        (None, false, TOO_LONG, Some(503), Class::Server),
+        (None, false, NO_MODEL, Some(429), Class::RateLimit),
+        // Those that do.
+        (None, false, BUSY, Some(503), Class::Overloaded),
+        (None, false, BUSY, Some(429), Class::Overloaded),
+        (None, false, USED_UP, Some(429), Class::Quota),
+        (None, false, USED_UP, Some(404), Class::Quota),
+        (Some("server_error"), false, BUSY, None, Class::Overloaded),
+        (None, false, NO_MODEL, None, Class::Model),
+    ] {
+        let kind = kind.then(|| "invalid_request_error".to_owned());
+        let report = Report { kind, ..report(code, Some(message)) };
+        assert_eq!(report.class(status), class, "{report:?} with {status:?}");
+    }
+}
+
+#[test]
+fn a_message_that_names_a_field_is_of_a_wrong_request() {
+    for message in ["Unsupported parameter: foo", "Unknown parameter: 'input[0].x'."] {
+        assert_eq!(says(message).class(None), Class::Invalid, "{message}");
+        assert_eq!(says(message).class(Some(502)), Class::Server, "{message}");
+    }
+}
+
+#[test]
+fn times_are_read_as_numbers_and_as_texts() {
+    for (value, seconds) in [
+        ("1777936568", Some(1_777_936_568)),
+        ("1777936568.9", Some(1_777_936_568)),
+        (r#""1777936568""#, Some(1_777_936_568)),
+        (r#"" 1777936568 ""#, Some(1_777_936_568)),
+        (r#""2026-05-04T23:16:08Z""#, Some(1_777_936_568)),
+        (r#""2026-05-05T01:16:08+02:00""#, Some(1_777_936_568)),
+        (r#""soon""#, None),
+        ("null", None),
+        ("[1777936568]", None),
+        ("1e300", None),
+    ] {
+        let json = format!(r#"{{"error":{{"resets_at":{value}}}}}"#);
+        assert_eq!(Report::from_json(&json).resets_at, seconds, "{value}");
+    }
+    for (value, seconds) in [("9", Some(9)), (r#""9""#, Some(9)), (r#""x""#, None), ("-1", None)] {
+        let json = format!(r#"{{"error":{{"resets_in_seconds":{value}}}}}"#);
+        assert_eq!(Report::from_json(&json).resets_in, seconds.map(Duration::from_secs), "{value}");
+    }
 }

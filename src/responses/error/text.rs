@@ -22,7 +22,7 @@ impl Report {
         self.code.as_deref().or_else(|| {
             let message = self.message.as_deref()?;
             // Reasoning that another account has sealed; some layers leave out the code.
-            if message.contains("encrypted content") && message.contains("could not be verified") {
+            if is_of_sealed_content(message) {
                 return Some("invalid_encrypted_content");
             }
             opening(message)?.1
@@ -42,6 +42,19 @@ impl Report {
         }
         total
     }
+}
+
+/// Whether it is about sealed reasoning of another account or model, which cannot be opened.
+pub fn is_of_sealed_content(message: &str) -> bool {
+    let has = |part| message.contains(part);
+    (has("ncrypted content") && (has("could not be verified") || has("could not be decrypted")))
+        || message.starts_with("could not be decrypted")
+}
+
+/// Whether a message begins as those do that name what is wrong in a request.
+pub(super) fn names_a_mistake(message: &str) -> bool {
+    opening(message).is_some()
+        || ["Invalid value: ", "Unsupported value: "].iter().any(|start| message.starts_with(start))
 }
 
 /// For a message that begins by naming a field: the text from that name on, and the code that

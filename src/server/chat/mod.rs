@@ -26,7 +26,6 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::choice::{Choice, Continuation, Draft, Order, Plainly};
-use super::App;
 use super::body::Whole;
 use super::capture::Taped;
 use super::error::ApiError;
@@ -34,13 +33,15 @@ use super::figures::Visit;
 use super::listen::Closing;
 use super::models::Announced;
 use super::record::{Asked, Record};
+use super::{App, Shared};
 use crate::capture::Tape;
 use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
-use crate::models::{Resolved, resolve};
+use crate::effort::Effort;
+use crate::models::{Resolved, Source, find, resolve};
 use crate::responses::surrogates::repair_surrogates;
 use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
@@ -313,9 +314,10 @@ fn model(resolved: &Resolved) -> request::Model {
     let info = resolved.info.as_ref();
     request::Model {
         slug: resolved.slug.clone(),
-        efforts: info.map(|info| info.efforts.clone()).unwrap_or_default(),
+        efforts: info.and_then(|info| info.efforts.complete()).unwrap_or_default().to_vec(),
         effort: resolved.effort,
-        reasons: info.is_none_or(|info| !info.efforts.is_empty()),
+        ultra: info.and_then(|info| info.ultra).unwrap_or(Effort::Max),
+        reasons: info.is_none_or(|info| info.efforts.may_reason()),
         summaries: info.is_none_or(|info| info.supports_reasoning_summary_parameter != Some(false)),
         verbosity: info.is_none_or(|info| info.support_verbosity != Some(false)),
     }
@@ -459,9 +461,19 @@ impl Identity {
 impl App {
     /// The model behind a client's name of it.
     pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
-        let list = self.0.catalogue.list().await;
-        let config = &self.0.config;
+        let Shared { config, catalogue, .. } = &*self.0;
         let codex_default = || CodexConfig::read(&config.auth.codex_home).model;
-        Ok(resolve(name, &list, &config.models, &codex_default)?)
+        let at_hand = catalogue.at_hand();
+        let found = find(name, &at_hand, &config.models, &codex_default);
+        let found = found.filter(|model| model.info.is_some());
+        let (list, is_current) = match found {
+            // Not every plan has the first model of a list that is not the backend's.
+            Some(model) if model.by_place && at_hand.source() != Source::Backend => {
+                (catalogue.list().await, false)
+            }
+            Some(model) => return Ok(model),
+            None => catalogue.newest().await,
+        };
+        Ok(resolve(name, &list, is_current, &config.models, &codex_default)?)
     }
 }

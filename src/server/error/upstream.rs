@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use crate::credentials;
+use crate::limits::Credits;
+use crate::limits::reached::Reason;
 use crate::responses::error::{Class, Report};
 use crate::upstream::{Crowded, Failed, Failure, Refusal};
 
@@ -27,6 +29,9 @@ const CONNECT_DELAY: Duration = Duration::from_secs(1);
 /// The longest wait that the official SDKs take from `retry-after`; after a longer one they try
 /// again at once.
 const LONGEST_SDK_WAIT: Duration = Duration::from_secs(60);
+
+/// No limit of a plan lasts longer.
+const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 const NO_DETAILS: &str = "The upstream reported an error without details.";
 
@@ -64,6 +69,15 @@ impl From<Crowded> for ApiError {
 struct Clock {
     now: Timestamp,
     zone: TimeZone,
+}
+
+impl Clock {
+    /// How long it is until then, in seconds since 1970; nothing if that has passed, or is too far
+    /// away to be meant.
+    fn wait_until(&self, then: i64) -> Option<Duration> {
+        let then = Timestamp::from_second(then).ok()?;
+        Duration::try_from(then.duration_since(self.now)).ok().filter(is_meant)
+    }
 }
 
 impl ApiError {
@@ -107,14 +121,14 @@ impl ApiError {
         clock: &Clock,
     ) -> Self {
         let status = refusal.map(|refusal| refusal.status);
-        let class = report.class(status.map(|status| status.as_u16()));
+        let class = refusal.map_or_else(|| report.class(None), Refusal::class);
         let message = message(report, status);
         let code = report.code_or_implied();
         // What the backend names; limits of plans are named by the type.
         let name = code.or(report.kind.as_deref());
 
         let mut error = match class {
-            Class::Quota => Self::quota(report, message, refusal.is_some(), clock)
+            Class::Quota => Self::quota(report, message, refusal, clock)
                 .code(name.unwrap_or("usage_limit_reached")),
             Class::RateLimit => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", message)
@@ -135,7 +149,28 @@ impl ApiError {
                 sentence(&message)
             )),
             Class::Account => {
-                Self::new(StatusCode::FORBIDDEN, "permission_error", message).maybe_code(name)
+                let hint = match name {
+                    Some("invalid_workspace_selected") => {
+                        " The account has to use another workspace: sign in with it."
+                    }
+                    _ => "",
+                };
+                Self::new(StatusCode::FORBIDDEN, "permission_error", message + hint)
+                    .maybe_code(name)
+            }
+            Class::Region => Self::new(
+                StatusCode::FORBIDDEN,
+                "permission_error",
+                format!(
+                    "{} The account's workspace is bound to a region, and the call came from \
+                     elsewhere. Nothing is wrong with the login. Call from that region, or ask the \
+                     workspace's administrator.",
+                    sentence(&message)
+                ),
+            )
+            .code("workspace_region"),
+            Class::PolicyCapacity => {
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, message).maybe_code(name).no_retry()
             }
             Class::Model => {
                 let status = StatusCode::NOT_FOUND;
@@ -163,7 +198,9 @@ impl ApiError {
             }
             Class::Server | Class::Unexpected => {
                 let fallback = refusal.map(|_| "upstream_error");
-                Self::server(StatusCode::BAD_GATEWAY, message)
+                // Those that clients know what to do about.
+                let status = status.filter(|s| matches!(s.as_u16(), 408 | 409 | 425 | 503 | 504));
+                Self::server(status.unwrap_or(StatusCode::BAD_GATEWAY), message)
                     .maybe_code(code.or(fallback))
                     .maybe_retry_after(told_delay)
             }
@@ -196,20 +233,38 @@ impl ApiError {
     }
 
     /// A used-up plan. Waiting takes hours, and one SDK would really sleep that long: hence the
-    /// request not to retry. The time is added to the message of HTTP answers only; a stream gives
-    /// the backend's words alone.
-    fn quota(report: &Report, mut message: String, with_time: bool, clock: &Clock) -> Self {
-        let until = report.resets_at.and_then(|at| Timestamp::from_second(at).ok());
-        let delay = report.resets_in.or_else(|| {
-            Some(Duration::try_from(until?.duration_since(clock.now)).unwrap_or(Duration::ZERO))
-        });
-        let until = until.or_else(|| clock.now.checked_add(delay?).ok());
-        if let Some(until) = until.filter(|_| with_time) {
-            let local = until.to_zoned(clock.zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
-            message = format!("{} It resets at {local}.", sentence(&message));
+    /// request not to retry. What there is to know is added to the message of HTTP answers only; a
+    /// stream gives the backend's words alone.
+    fn quota(
+        report: &Report,
+        mut message: String,
+        refusal: Option<&Refusal>,
+        clock: &Clock,
+    ) -> Self {
+        let reached = refusal.map(|refusal| &refusal.reached);
+        let window = reached.and_then(|reached| reached.window.as_ref());
+        let by_header = || clock.wait_until(window?.window.resets_at?);
+        let by_time = report.resets_at.and_then(|at| clock.wait_until(at));
+        let wait = report.resets_in.filter(is_meant).or(by_time).or_else(by_header);
+        if let Some(reached) = reached {
+            let mut add = |words: &str| message = format!("{} {words}", sentence(&message));
+            if let Some(window) = window {
+                add(&format!("The {} is used up.", window.title()));
+            }
+            if let Some(advice) = reached.reason.and_then(Reason::advice) {
+                add(advice);
+            }
+            if let Some(balance) = reached.credits.as_ref().and_then(left) {
+                add(&format!("Credits left: {balance}."));
+            }
+            if let Some(until) = by_time.or(wait).and_then(|wait| clock.now.checked_add(wait).ok())
+            {
+                let local = until.to_zoned(clock.zone.clone()).strftime("%Y-%m-%d %H:%M %Z");
+                add(&format!("It resets at {local}."));
+            }
         }
         Self::new(StatusCode::TOO_MANY_REQUESTS, "insufficient_quota", message)
-            .maybe_retry_after(delay)
+            .maybe_retry_after(wait)
             .no_retry()
     }
 
@@ -224,6 +279,16 @@ impl ApiError {
     }
 }
 
+/// Whether it is a time to wait: not nothing, and not too far away to be meant.
+fn is_meant(wait: &Duration) -> bool {
+    !wait.is_zero() && *wait <= LONGEST_LIMIT
+}
+
+/// The balance of credits that can be used.
+fn left(credits: &Credits) -> Option<&str> {
+    credits.balance.as_deref().filter(|_| credits.has_credits)
+}
+
 /// The backend's own words, or what is known without them.
 fn message(report: &Report, status: Option<StatusCode>) -> String {
     let name = report.code.as_ref().or(report.kind.as_ref());
@@ -235,6 +300,15 @@ fn message(report: &Report, status: Option<StatusCode>) -> String {
              base_url`.",
             status.as_u16()
         ),
+        (None, None, Some(StatusCode::PAYLOAD_TOO_LARGE)) => {
+            "The request is too large for the upstream (HTTP 413). Send fewer or smaller images, or \
+             shorten the conversation."
+                .to_owned()
+        }
+        // The edge answers so to addresses that it does not know.
+        (None, None, Some(StatusCode::NOT_FOUND)) => {
+            "The upstream answered HTTP 404 without details; check `[upstream] base_url`.".to_owned()
+        }
         (None, None, Some(status)) => {
             format!("The upstream answered HTTP {} without details.", status.as_u16())
         }

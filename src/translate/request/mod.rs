@@ -41,8 +41,10 @@ pub const MAX_CHOICES: u32 = 8;
 pub struct Model {
     /// Its name upstream.
     pub slug: String,
-    /// The efforts it offers; empty if nothing is known.
+    /// The efforts it offers; empty if it is not known which.
     pub efforts: Vec<Effort>,
+    /// What is sent to it for [`Effort::Ultra`], which is a word of the Codex CLI alone.
+    pub ultra: Effort,
     /// The effort that the client's spelling of the model asked for.
     pub effort: Option<Effort>,
     /// Whether it reasons at all.
@@ -123,7 +125,7 @@ pub fn translate<'v>(
         parallel_tool_calls: parallel_tool_calls(chat, &declared),
         tools: declared.tools,
         tool_choice,
-        reasoning: reasoning(chat, model, reasoning_shown, policy.platform),
+        reasoning: reasoning(chat, model, reasoning_shown, policy.platform, &mut notes)?,
         text: (format.is_some() || verbosity.is_some()).then_some(wire::Text { format, verbosity }),
         service_tier,
         public,
@@ -192,9 +194,19 @@ fn reasoning(
     model: &Model,
     shown: Reasoning,
     platform: Platform,
-) -> Option<wire::Reasoning> {
+    notes: &mut Notes,
+) -> Result<Option<wire::Reasoning>, Reject> {
     if !model.reasons {
-        return None;
+        let asked = match chat.reasoning.effort {
+            Some(Wish::Effort(effort)) => Some(effort),
+            // It is what such a model does.
+            Some(Wish::Least) => None,
+            None => model.effort,
+        };
+        if asked.is_some_and(|effort| effort != Effort::None) {
+            notes.drop("reasoning_effort")?;
+        }
+        return Ok(None);
     }
     let effort = match chat.reasoning.effort {
         Some(Wish::Effort(effort)) => Some(effort),
@@ -203,7 +215,10 @@ fn reasoning(
         Some(Wish::Least) => Some(Effort::None),
         None => model.effort,
     };
-    let effort = effort.map(|effort| effort.clamp_to(&model.efforts));
+    let effort = effort.map(|effort| match effort {
+        Effort::Ultra => model.ultra.clamp_to(&model.efforts),
+        effort => effort.clamp_to(&model.efforts),
+    });
     // The public API refuses it to organisations that are not verified: only if asked for.
     let is_wanted = platform == Platform::Codex || chat.reasoning.summary.is_some();
     let summary = (shown != Reasoning::None && model.summaries && is_wanted).then_some(match chat
@@ -214,7 +229,8 @@ fn reasoning(
         Some(Summary::Concise) => "concise",
         Some(Summary::Detailed) => "detailed",
     });
-    (effort.is_some() || summary.is_some()).then_some(wire::Reasoning { effort, summary })
+    let is_said = effort.is_some() || summary.is_some();
+    Ok(is_said.then_some(wire::Reasoning { effort, summary }))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ fn model() -> Model {
     Model {
         slug: "gpt-5.5".to_owned(),
         efforts: vec![Effort::Low, Effort::Medium, Effort::High, Effort::Xhigh],
+        ultra: Effort::Max,
         effort: None,
         reasons: true,
         summaries: true,
@@ -198,7 +199,7 @@ fn models_get_only_what_they_take() {
     assert_eq!(plain.body.get("reasoning"), None);
     assert_eq!(plain.body.get("include"), None);
     assert_eq!(plain.body.get("text"), None);
-    assert_eq!(plain.notes.dropped().as_deref(), Some("verbosity"));
+    assert_eq!(plain.notes.dropped().as_deref(), Some("verbosity,reasoning_effort"));
     let silent = to(Model { summaries: false, ..model() });
     assert_eq!(silent.body["reasoning"], json!({"effort": "high"}));
     let unknown = to(Model { efforts: Vec::new(), ..model() });
@@ -208,6 +209,48 @@ fn models_get_only_what_they_take() {
     assert_eq!(sent.body["reasoning"]["effort"], "xhigh");
     // What the request itself says counts more than the name of the model.
     assert_eq!(to(suffixed).body["reasoning"]["effort"], "high");
+}
+
+#[test]
+fn ultra_is_sent_as_what_it_means_to_the_model() {
+    use Effort::{High, Low, Max, Medium, Ultra, Xhigh};
+    for (efforts, ultra, expected) in [
+        (vec![Low, High, Xhigh, Max, Ultra], Xhigh, "xhigh"),
+        (vec![Low, High, Xhigh, Max, Ultra], Max, "max"),
+        (vec![Low, High, Xhigh, Max], Max, "max"),
+        (vec![Low, Medium], Xhigh, "medium"),
+        (vec![], Max, "max"),
+        (vec![], Xhigh, "xhigh"),
+        // Not as itself, whatever the catalogue says.
+        (vec![Low, Ultra], Ultra, "low"),
+        (vec![], Ultra, "max"),
+    ] {
+        for (fields, effort) in
+            [(json!({"reasoning_effort": "ultra"}), None), (json!({}), Some(Ultra))]
+        {
+            let model = Model { efforts: efforts.clone(), ultra, effort, ..model() };
+            let sent = send_to(&model, Policy::default(), &over(&fields)).unwrap();
+            assert_eq!(sent.body["reasoning"]["effort"], expected, "{efforts:?} {ultra:?}");
+        }
+    }
+}
+
+#[test]
+fn an_effort_that_the_model_does_not_have_is_told_of() {
+    let plain = Model { reasons: false, efforts: Vec::new(), ..model() };
+    for (fields, effort, dropped) in [
+        (json!({"reasoning_effort": "high"}), None, Some("reasoning_effort")),
+        (json!({}), Some(Effort::High), Some("reasoning_effort")),
+        (json!({"reasoning_effort": "none"}), None, None),
+        (json!({}), None, None),
+    ] {
+        let model = Model { effort, ..plain.clone() };
+        let sent = send_to(&model, Policy::default(), &over(&fields)).unwrap();
+        assert_eq!(sent.notes.dropped().as_deref(), dropped, "{fields}");
+        assert_eq!(sent.body.get("reasoning"), None);
+        let strict = Policy { strict: true, ..Policy::default() };
+        assert_eq!(send_to(&model, strict, &over(&fields)).is_err(), dropped.is_some());
+    }
 }
 
 #[test]

@@ -8,13 +8,15 @@ use axum::body::Body as ServerBody;
 use axum::extract::Request as ServerRequest;
 use axum::http::Response as ServerResponse;
 use futures_util::{StreamExt as _, stream};
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::platform::Platform;
 use crate::responses::error::Class;
 
+use super::super::Refusal;
 use super::*;
 
 const CONVERSATION: Uuid = Uuid::from_u128(7);
@@ -80,7 +82,7 @@ fn settings(base: &str) -> config::Upstream {
         max_queued: 256,
         originator: "codex-proxy".to_owned(),
         user_agent: "codex-proxy/1.2.3".to_owned(),
-        client_version: "0.150.0".to_owned(),
+        client_version: config::ClientVersion::Exact("0.150.0".to_owned()),
         session_headers: ["session-id", "thread-id", "x-client-request-id"]
             .map(HeaderName::from_static)
             .into(),
@@ -377,27 +379,147 @@ async fn a_refusal_carries_what_body_and_headers_say() {
 }
 
 #[tokio::test]
-async fn the_edge_is_told_from_the_backend() {
+async fn a_page_keeps_its_status_unless_it_is_a_challenge() {
+    const HTML: (&str, &str) = ("content-type", "text/html; charset=UTF-8");
     for (status, header, body, blocked) in [
-        (403, ("content-type", "text/html; charset=UTF-8"), "<!DOCTYPE html>", true),
+        (403, HTML, "<!DOCTYPE html>", true),
+        (403, ("server", "cloudflare"), "<html>Just a moment...</html>", true),
         (403, ("cf-mitigated", "challenge"), "", true),
-        (502, ("server", "cloudflare"), "<html>502</html>", true),
-        (404, ("server", "cloudflare"), "", true),
+        (503, ("cf-mitigated", "challenge"), "<html>", true),
+        (429, ("cf-mitigated", "challenge"), "{}", true),
+        (403, HTML, "{\"detail\":{\"code\":\"codex_access_restricted\"}}", false),
+        (400, HTML, "<html>", false),
+        (401, HTML, "<html>", false),
+        (404, HTML, "<html>", false),
+        (404, ("server", "cloudflare"), "", false),
         (404, ("content-type", "application/json"), "{\"detail\":\"Not Found\"}", false),
+        (413, HTML, "<html>413 Request Entity Too Large</html>", false),
+        (429, HTML, "<html>", false),
         (500, ("server", "envoy"), "", false),
+        (502, ("server", "cloudflare"), "<html>502</html>", false),
+        (503, HTML, "<html>", false),
         (503, ("server", "envoy"), "upstream connect error", false),
+        (504, HTML, "<html>", false),
     ] {
         let backend = Backend::start(move |_| {
             let answer = ServerResponse::builder().status(status).header("cf-ray", "r");
+            let answer = answer.header("retry-after", "1");
             answer.header(header.0, header.1).body(body.into()).unwrap()
         })
         .await;
         let failure = respond(&client(&backend.base)).await.unwrap_err();
         match failure {
-            Failure::Blocked { ray, .. } => assert!(blocked && ray.as_deref() == Some("r")),
-            Failure::Refused(_) => assert!(!blocked, "{status} {body}"),
+            Failure::Blocked { ray, .. } => {
+                assert!(blocked && ray.as_deref() == Some("r"), "{status} {body}");
+            }
+            Failure::Refused(refusal) => {
+                assert!(!blocked, "{status} {body}");
+                assert_eq!((refusal.status.as_u16(), refusal.ray.as_deref()), (status, Some("r")));
+                assert_eq!(refusal.retry_after, Some(Duration::from_secs(1)));
+            }
             other => panic!("{other:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_refusal_is_read() {
+    use std::io::Write as _;
+    const JSON: &[u8] = br#"{"error":{"code":"unknown_parameter","message":"No."}}"#;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(JSON).unwrap();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    zlib.write_all(JSON).unwrap();
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    bomb.write_all(&vec![b'x'; 64 << 20]).unwrap();
+    for (encoding, body, code) in [
+        ("gzip", gzip.finish().unwrap(), Some("unknown_parameter")),
+        ("deflate", zlib.finish().unwrap(), Some("unknown_parameter")),
+        ("ZSTD", zstd::bulk::compress(JSON, 3).unwrap(), Some("unknown_parameter")),
+        ("identity", JSON.to_vec(), Some("unknown_parameter")),
+        ("gzip", b"not that".to_vec(), None),
+        ("zstd", b"not that".to_vec(), None),
+        ("unknown", vec![1, 2, 3], None),
+        ("gzip", bomb.finish().unwrap(), None),
+    ] {
+        let backend = Backend::start(move |_| {
+            let answer = ServerResponse::builder().status(400);
+            answer.header("content-encoding", encoding).body(body.clone().into()).unwrap()
+        })
+        .await;
+        let refusal = refusal(respond(&client(&backend.base)).await);
+        assert_eq!((refusal.status.as_u16(), refusal.report.code.as_deref()), (400, code));
+        assert!(refusal.report.message.is_none_or(|message| message.len() < 4096));
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_of_another_region_does_not_renew_the_login() {
+    let body = r#"{"detail":"Workspace is not authorized in this region."}"#;
+    let backend = Backend::start(move |_| answer(401, body)).await;
+    let logins = Sequence::of(&["a", "b"]);
+    let client = Client::with_extra_roots(&settings(&backend.base), logins.clone(), None).unwrap();
+    let refusal = refusal(respond(&client).await);
+    assert_eq!(refusal.class(), Class::Region);
+    assert_eq!(backend.seen().len(), 1);
+    assert_eq!(logins.1.load(Ordering::Relaxed), 1, "nobody asked for another login");
+}
+
+/// As the Codex CLI asks it, once; calls then say what the answer says.
+#[tokio::test]
+async fn a_bound_account_is_asked_about_before_its_first_call() {
+    let backend = Backend::start(|number| match number {
+        0 => answer(
+            200,
+            r#"{"accounts":[{"id":"account-1","account_routing_override":"us",
+                "workspace_backend_origin":"https://gov.chatgpt.com"}]}"#,
+        ),
+        _ => answer(200, "data: {}\n\n"),
+    })
+    .await;
+    let base = backend.base.replace("/codex", "/backend-api/codex");
+    let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
+    let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+    for _ in 0..2 {
+        respond(&client).await.unwrap();
+    }
+    client.models().await.unwrap();
+    let seen = backend.seen();
+    let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
+    let call = "POST /backend-api/codex/responses";
+    let models = "GET /backend-api/codex/models?client_version=0.150.0";
+    // The bearer does not leave for another host than the one that was set.
+    assert_eq!(lines, ["GET /backend-api/wham/accounts/check", call, call, models]);
+    let of = |seen: &Seen, name: &str| seen.headers.get(name).cloned();
+    for name in ["authorization", "chatgpt-account-id", "user-agent"] {
+        assert!(of(&seen[0], name).is_some(), "{name}");
+    }
+    assert_eq!(of(&seen[0], "originator"), None);
+    let region = "x-openai-internal-codex-residency";
+    let routing = "x-openai-account-routing-override";
+    let us = || Some("us".to_owned());
+    for (seen, expected) in
+        seen.iter().zip([(None, None), (us(), us()), (us(), us()), (us(), None)])
+    {
+        assert_eq!((of(seen, region), of(seen, routing)), expected, "{}", seen.line);
+    }
+}
+
+#[tokio::test]
+async fn an_account_that_cannot_be_asked_about_is_called_for_all_the_same() {
+    for status in [401, 403, 404, 500, 200] {
+        let backend = Backend::start(move |number| match number {
+            0 => answer(status, "{}"),
+            _ => answer(200, "data: {}\n\n"),
+        })
+        .await;
+        let base = backend.base.replace("/codex", "/backend-api/codex");
+        let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
+        let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+        for _ in 0..2 {
+            respond(&client).await.unwrap();
+        }
+        assert_eq!(backend.seen().len(), 3, "{status}");
     }
 }
 
@@ -546,6 +668,7 @@ async fn a_catalogue_without_end_is_refused() {
 #[test]
 fn nothing_that_is_printed_holds_the_bearer() {
     let client = client("http://127.0.0.1:1/codex");
-    let headers = client.requests.call(&login("fake-token"), CONVERSATION, None).unwrap();
+    let headers =
+        client.requests.call(&login("fake-token"), &Route::default(), CONVERSATION, None).unwrap();
     assert!(!format!("{client:?} {headers:?}").contains("fake-token"));
 }

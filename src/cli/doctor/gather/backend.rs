@@ -103,7 +103,7 @@ async fn call(client: &Client, config: &Config, list: &List) -> Asked<Call> {
         "store": false,
         "stream": true,
     });
-    if let Some(least) = info.efforts.iter().min() {
+    if let Some(least) = info.efforts.known().iter().min() {
         request["reasoning"] = json!({"effort": least.as_str()});
     }
     let begun = Instant::now();

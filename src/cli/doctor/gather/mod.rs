@@ -9,6 +9,7 @@ mod process;
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::facts::{ClientKey, Clients, Facts, Keys, Rest, Settings, State};
@@ -36,12 +37,14 @@ pub(super) async fn facts(options: &Options, scope: Scope) -> Facts {
         file_exists: file.as_deref().is_some_and(Path::exists),
         file_is_open: file.as_deref().and_then(mode).is_some_and(|mode| mode & 0o077 != 0),
         file,
+        now: Timestamp::now(),
         ..Settings::default()
     };
     match options.load() {
         Ok((config, effective)) => {
             let changed = effective.changed();
             settings.changed = changed.map(|(name, origin)| format!("{name} ({origin})")).collect();
+            settings.client_version = client_version(&config.upstream);
             Facts { settings, rest: Some(rest(&config, &effective, scope).await) }
         }
         Err(config::Error::Invalid(problems)) => {
@@ -53,6 +56,15 @@ pub(super) async fn facts(options: &Options, scope: Scope) -> Facts {
             Facts { settings, rest: None }
         }
     }
+}
+
+/// The version that is named to the backend of plans, and a time at which it was the newest one.
+fn client_version(upstream: &config::Upstream) -> Option<(String, Timestamp)> {
+    let config::Named { version, as_of } = match upstream.mode {
+        config::Mode::ChatGpt => upstream.client_version.in_force(),
+        config::Mode::ApiKey { .. } => return None,
+    };
+    Some((version, as_of?))
 }
 
 async fn rest(config: &Config, effective: &Effective, scope: Scope) -> Rest {

@@ -5,6 +5,9 @@ use super::super::finding::{Finding, Topic};
 use crate::cli::exit::Exit;
 
 const TOPIC: Topic = Topic::Settings;
+/// About three months, in days. A version of the Codex CLI comes out every few days, and models that
+/// need a new one every few weeks.
+const OLD: i64 = 92;
 
 pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![file(settings)];
@@ -18,7 +21,20 @@ pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
         let text = format!("not as by default: {}", settings.changed.join(", "));
         findings.push(Finding::note(TOPIC, "settings.changed", text));
     }
+    findings.extend(age(settings));
     findings
+}
+
+/// Whether the version that is named to the backend is so old that models may be missing for it.
+fn age(settings: &Settings) -> Option<Finding> {
+    let (version, as_of) = settings.client_version.as_ref()?;
+    let days = (settings.now.as_second() - as_of.as_second()) / (24 * 60 * 60);
+    let text = format!(
+        "the backend is asked as by version {version} of the Codex CLI, which was the newest one \
+         {days} days ago: newer models may not be offered"
+    );
+    let mend = "update the Codex CLI or codex-proxy, or set `[upstream] client_version`";
+    (days > OLD).then(|| Finding::warning(TOPIC, "settings.old-version", text).mend(mend))
 }
 
 fn file(settings: &Settings) -> Finding {

@@ -143,6 +143,32 @@ fn turn_away(route: &mut Route) {
 const OURS: (&str, &str) = ("OPENAI_BASE_URL", "http://localhost:10455/v1/");
 
 /// The findings of the settings alone.
+fn day(date: &str) -> Timestamp {
+    format!("{date}T00:00:00Z").parse().unwrap()
+}
+
+#[test]
+fn a_version_is_old_after_three_months() {
+    for (now, is_old) in [
+        ("2026-11-20", false),
+        // A clock that is behind makes nothing older.
+        ("2026-01-01", false),
+        ("2027-02-20", false),
+        ("2027-02-21", true),
+        ("2028-01-01", true),
+    ] {
+        let settings = Settings {
+            client_version: Some(("0.171.0".to_owned(), day("2026-11-20"))),
+            now: day(now),
+            ..Settings::default()
+        };
+        let findings = findings(&Facts { settings, rest: None });
+        let old = findings.iter().find(|finding| finding.code == "settings.old-version");
+        assert_eq!(old.is_some(), is_old, "{now}");
+        assert!(old.is_none_or(|finding| finding.text.contains("0.171.0")));
+    }
+}
+
 fn of_settings() -> Vec<(&'static str, Level, Settings)> {
     let file = || Settings { file: Some("/c.toml".into()), ..Settings::default() };
     vec![
@@ -161,6 +187,15 @@ fn of_settings() -> Vec<(&'static str, Level, Settings)> {
             "settings.changed",
             Level::Note,
             Settings { changed: vec!["[server] listen (flag --listen)".to_owned()], ..file() },
+        ),
+        (
+            "settings.old-version",
+            Level::Warning,
+            Settings {
+                client_version: Some(("0.171.0".to_owned(), day("2026-11-20"))),
+                now: day("2027-02-21"),
+                ..file()
+            },
         ),
     ]
 }

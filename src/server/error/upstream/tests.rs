@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use crate::credentials;
+use crate::limits::reached::{self, Reached};
 use crate::responses::error::Body;
 use crate::upstream::{Head, Waiting};
 
@@ -19,7 +20,15 @@ fn refused(status: u16, body: &str) -> Failure {
     let Body::Report(report) = Report::from_body(body.as_bytes()) else { panic!("{body}") };
     let status = StatusCode::from_u16(status).unwrap();
     let head = Head::default();
-    Failure::Refused(Box::new(Refusal { status, report, head, ray: None, retry_after: None }))
+    let reached = Reached::default();
+    Failure::Refused(Box::new(Refusal {
+        status,
+        report,
+        head,
+        ray: None,
+        retry_after: None,
+        reached,
+    }))
 }
 
 fn reported(event: &str) -> Failure {
@@ -82,6 +91,14 @@ fn refusals_of_requests() {
         (400, r#"{"detail":"Input must be a list"}"#, (400, INVALID, None, None)),
         (400, "", (400, INVALID, None, None)),
         (413, "too large", (413, INVALID, None, None)),
+        (413, "", (413, INVALID, None, None)),
+        (404, "", (404, INVALID, None, None)),
+        (
+            400,
+            r#"{"error":{"code":"invalid_value","type":"invalid_request_error",
+                "message":"Invalid value: 'at capacity'. Supported values are: 'a'."}}"#,
+            (400, INVALID, Some("invalid_value"), None),
+        ),
         (
             404,
             r#"{"error":{"message":"Item with id 'rs_abc' not found.","type":"invalid_request_error",
@@ -123,7 +140,13 @@ fn refusals_of_requests() {
 
 #[test]
 fn policies_keep_their_codes() {
-    for code in ["invalid_prompt", "cyber_policy", "bio_policy", "content_policy_violation"] {
+    for code in [
+        "invalid_prompt",
+        "cyber_policy",
+        "bio_policy",
+        "content_policy_violation",
+        "misalignment_policy_violation",
+    ] {
         let body = format!(r#"{{"error":{{"code":"{code}","message":"Request blocked."}}}}"#);
         let error = of(&refused(400, &body));
         assert_eq!(error, of(&reported(&body)));
@@ -243,9 +266,17 @@ fn the_reset_is_worked_out_from_either_figure() {
     for (figures, seconds, time) in [
         (r#""resets_at":1777928400"#, Some(3600), Some("23:00")),
         (r#""resets_in_seconds":60"#, Some(60), Some("22:01")),
-        (r#""resets_at":1"#, Some(0), Some("1970-01-01")),
+        (r#""resets_at":"1777928400""#, Some(3600), Some("23:00")),
+        (r#""resets_at":"2026-05-04T21:00:00Z""#, Some(3600), Some("23:00")),
+        (r#""resets_in_seconds":"60""#, Some(60), Some("22:01")),
+        // What has passed, or is too far away to be meant, is no time.
+        (r#""resets_at":1"#, None, None),
+        (r#""resets_at":0,"resets_in_seconds":0"#, None, None),
+        (r#""resets_at":1,"resets_in_seconds":60"#, Some(60), Some("22:01")),
+        (r#""resets_at":1777924799"#, None, None),
+        (r#""resets_at":1777928400000"#, None, None),
         (r#""resets_at":9223372036854775807"#, None, None),
-        (r#""resets_in_seconds":1e18"#, Some(1_000_000_000_000_000_000), None),
+        (r#""resets_in_seconds":1e18"#, None, None),
         (r#""plan_type":"plus""#, None, None),
     ] {
         let body = format!(r#"{{"error":{{"type":"usage_limit_reached",{figures}}}}}"#);
@@ -259,7 +290,13 @@ fn the_reset_is_worked_out_from_either_figure() {
 
 #[test]
 fn other_quotas_keep_their_names() {
-    for code in ["insufficient_quota", "usage_not_included", "quota_exceeded"] {
+    for code in [
+        "insufficient_quota",
+        "usage_not_included",
+        "quota_exceeded",
+        "organization_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+    ] {
         for body in [
             format!(r#"{{"error":{{"code":"{code}","message":"No."}}}}"#),
             format!(r#"{{"error":{{"type":"{code}","message":"No."}}}}"#),
@@ -318,7 +355,12 @@ fn other_failures_are_the_servers() {
     for (failure, status, code) in [
         (refused(500, ""), 502, "upstream_error"),
         (refused(502, "bad gateway"), 502, "upstream_error"),
-        (refused(503, "no healthy upstream"), 502, "upstream_error"),
+        (refused(503, "no healthy upstream"), 503, "upstream_error"),
+        (refused(503, ""), 503, "upstream_error"),
+        (refused(504, ""), 504, "upstream_error"),
+        (refused(408, ""), 408, "upstream_error"),
+        (refused(409, ""), 409, "upstream_error"),
+        (refused(425, ""), 425, "upstream_error"),
         (refused(500, r#"{"error":{"code":"server_error","message":"m"}}"#), 502, "server_error"),
         (refused(307, ""), 502, "upstream_error"),
         (refused(405, r#"{"detail":"Method Not Allowed"}"#), 502, "upstream_error"),
@@ -489,4 +531,121 @@ fn whoever_finds_the_line_full_may_come_back_soon() {
         assert_eq!((error.retry_after, error.should_retry), (Some(CROWDED_DELAY), None));
         assert!(error.error.message.contains("64"), "{}", error.error.message);
     }
+}
+
+#[test]
+fn a_wait_of_nothing_is_not_told() {
+    for status in [429, 500, 503] {
+        let Failure::Refused(mut refusal) = refused(status, "") else { panic!() };
+        refusal.retry_after = Some(Duration::ZERO);
+        assert_eq!(of(&Failure::Refused(refusal)).retry_after, None, "{status}");
+    }
+    let overload = reported(r#"{"code":"slow_down","message":"Try again in 0s."}"#);
+    assert_eq!(of(&overload).retry_after, Some(OVERLOAD_DELAY));
+}
+
+#[test]
+fn no_capacity_for_what_is_restricted_is_not_asked_for_again() {
+    let body = r#"{"error":{"code":"policy_capacity_unavailable","message":"No capacity."}}"#;
+    for failure in [refused(503, body), refused(400, body), reported(body)] {
+        check(&failure, (503, "server_error", Some("policy_capacity_unavailable"), None));
+        assert_eq!(of(&failure).should_retry, Some(false));
+    }
+}
+
+/// Nothing is wrong with the login: renewing it or signing in again would not help.
+#[test]
+fn a_workspace_of_another_region_is_not_a_login_that_ended() {
+    for (status, body) in [
+        (401, r#"{"detail":"Workspace is not authorized in this region."}"#),
+        (
+            401,
+            r#"{"error":{"message":"Workspace is not authorized in this region.",
+            "type":"invalid_request_error","code":"unauthorized"}}"#,
+        ),
+        (403, r#"{"detail":"Workspace is not authorized in this region."}"#),
+    ] {
+        let failure = refused(status, body);
+        check(&failure, (403, "permission_error", Some("workspace_region"), None));
+        let message = of(&failure).error.message;
+        assert!(message.contains("region") && !message.contains("login`"), "{message}");
+    }
+    let other = refused(403, r#"{"detail":{"code":"invalid_workspace_selected"}}"#);
+    check(&other, (403, "permission_error", Some("invalid_workspace_selected"), None));
+    assert!(of(&other).error.message.contains("workspace"), "{other:?}");
+}
+
+/// What the headers of a refusal with this body make of it.
+fn with_headers(status: u16, body: &str, headers: &[(&str, &str)]) -> Failure {
+    let Failure::Refused(mut refusal) = refused(status, body) else { panic!() };
+    refusal.reached = reached::read(headers.iter().copied(), clock().now.as_second());
+    Failure::Refused(refusal)
+}
+
+#[test]
+fn headers_tell_of_a_used_up_plan_what_the_body_does_not() {
+    const USED_UP: [(&str, &str); 3] = [
+        ("x-codex-primary-used-percent", "100"),
+        ("x-codex-primary-window-minutes", "300"),
+        ("x-codex-primary-reset-after-seconds", "500"),
+    ];
+    const SILENT: &str =
+        r#"{"error":{"type":"usage_limit_reached","message":"The usage limit has been reached"}}"#;
+    const PAST: &str = r#"{"error":{"type":"usage_limit_reached","resets_at":1,
+        "message":"The usage limit has been reached"}}"#;
+    const TOLD: &str = r#"{"error":{"type":"usage_limit_reached","resets_in_seconds":60,
+        "message":"The usage limit has been reached"}}"#;
+    let kind = |kind| ("x-codex-rate-limit-reached-type", kind);
+    for (body, more, seconds, words) in [
+        (SILENT, vec![], Some(500), &["The 5-hour limit is used up.", "2026-05-04 22:08 CEST"][..]),
+        (PAST, vec![], Some(500), &["2026-05-04 22:08 CEST"]),
+        // What the body says goes before it.
+        (TOLD, vec![], Some(60), &["2026-05-04 22:01 CEST"]),
+        (
+            SILENT,
+            vec![kind("workspace_owner_credits_depleted")],
+            Some(500),
+            &["no credits left", "as its owner"],
+        ),
+        (
+            SILENT,
+            vec![kind("workspace_member_credits_depleted")],
+            Some(500),
+            &["credits", "ask its owner"],
+        ),
+        (
+            SILENT,
+            vec![kind("workspace_owner_usage_limit_reached")],
+            Some(500),
+            &["raise", "as its owner"],
+        ),
+        (
+            SILENT,
+            vec![kind("workspace_member_usage_limit_reached")],
+            Some(500),
+            &["raise", "ask its owner"],
+        ),
+        (
+            SILENT,
+            vec![("x-codex-credits-has-credits", "True"), ("x-codex-credits-balance", "12.5")],
+            Some(500),
+            &["Credits left: 12.5."],
+        ),
+        // The body says nothing at all.
+        ("", vec![kind("rate_limit_reached")], Some(500), &["5-hour limit"]),
+        ("", vec![kind("workspace_member_credits_depleted")], Some(500), &["ask its owner"]),
+    ] {
+        let headers: Vec<_> = USED_UP.into_iter().chain(more).collect();
+        let failure = with_headers(429, body, &headers);
+        check(&failure, (429, "insufficient_quota", Some("usage_limit_reached"), None));
+        let error = of(&failure);
+        assert_eq!(error.retry_after.map(|delay| delay.as_secs()), seconds, "{headers:?}");
+        assert_eq!(error.should_retry, Some(false));
+        let message = error.error.message;
+        assert!(words.iter().all(|word| message.contains(word)), "{message}");
+        assert!(!message.contains("1970"), "{message}");
+    }
+    // Too many requests in a short time are no used-up plan, however much of it is used.
+    let burst = with_headers(429, "", &USED_UP);
+    check(&burst, (429, "rate_limit_error", Some("rate_limit_exceeded"), None));
 }

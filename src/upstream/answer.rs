@@ -1,0 +1,160 @@
+//! Whether an answer is what was asked for, and what it says if it is not.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+use jiff::Timestamp;
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
+use reqwest::{Response, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use crate::capture::CallTape;
+use crate::limits::reached;
+use crate::responses::error::{Body, Class, Report};
+use crate::retry_after;
+
+use super::events::text;
+use super::watch::MAX_DOCUMENT;
+use super::{Failure, Head, Refusal};
+
+/// How long the body of a refusal may take. Its status is known by then.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An answer by its status.
+pub(super) enum Accepted {
+    Yes(Response),
+    No(Refused),
+}
+
+/// An answer with another status than success, read to its end.
+pub(super) struct Refused {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    failure: Failure,
+}
+
+impl Refused {
+    /// Whether the login is refused, so that another one may be taken.
+    pub(super) fn is_of_the_login(&self) -> bool {
+        // A workspace that is bound to a region is refused with this status, too, and a token that
+        // is renewed because of it is refused again.
+        let is_of_another_region = matches!(
+            &self.failure,
+            Failure::Refused(refusal) if refusal.class() == Class::Region
+        );
+        self.status == StatusCode::UNAUTHORIZED && !is_of_another_region
+    }
+
+    /// The failure, once the answer is noted on the tape.
+    pub(super) fn noted(self, tape: Option<&CallTape>) -> Failure {
+        if let Some(tape) = tape {
+            tape.head(self.status, &self.headers);
+            tape.body(&self.body);
+        }
+        self.failure
+    }
+}
+
+/// The answer if its status is success, else what it reports.
+pub(super) async fn accepted(response: Response) -> Result<Accepted, Failure> {
+    let status = response.status();
+    if status.is_success() {
+        return readable(response).map(Accepted::Yes);
+    }
+    let headers = response.headers().clone();
+    let body = unpacked(&headers, refusal_body(response).await);
+    let failure = failure(status, &headers, &body);
+    Ok(Accepted::No(Refused { status, headers, body, failure }))
+}
+
+/// What a refusal says. Its status keeps its meaning whatever the body looks like: the edge has
+/// pages of its own for requests that are too large and for a backend that is away.
+fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+    let ray = text(headers, "cf-ray");
+    let report = match Report::from_body(body) {
+        Body::Report(report) => Some(report),
+        Body::Html => None,
+    };
+    let is_page = match &report {
+        Some(report) => is_html(headers) && report.code.is_none() && report.kind.is_none(),
+        None => true,
+    };
+    let is_challenge = headers.contains_key("cf-mitigated");
+    if is_challenge || (status == StatusCode::FORBIDDEN && is_page) {
+        return Failure::Blocked { status, ray };
+    }
+    let now = Timestamp::now();
+    let texts =
+        headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    Failure::Refused(Box::new(Refusal {
+        status,
+        report: report.unwrap_or_default(),
+        head: Head::new(headers),
+        ray,
+        retry_after: retry_after::read(headers, now),
+        reached: reached::read(texts, now.as_second()),
+    }))
+}
+
+/// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
+/// has no limit.
+fn readable(response: Response) -> Result<Response, Failure> {
+    match response.headers().get(CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Failure::Malformed("it is compressed, which was not asked for".to_owned()))
+        }
+        _ => Ok(response),
+    }
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    text(headers, CONTENT_TYPE.as_str())
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
+}
+
+/// The body as it was before it was compressed, as far as that can be told. Nobody asked for it to
+/// be, but what stands in front of the backend may do it all the same.
+fn unpacked(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
+    let encoding = text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default();
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "gzip" | "x-gzip" => beginning(GzDecoder::new(&*body)),
+        "deflate" => beginning(ZlibDecoder::new(&*body)),
+        "zstd" => zstd::Decoder::with_buffer(&*body).map(beginning).unwrap_or_default(),
+        _ => body,
+    }
+}
+
+/// As much as can be read, within the limit of bodies that are not compressed: a few bytes can stand
+/// for any number of them.
+fn beginning(unpacking: impl std::io::Read) -> Vec<u8> {
+    let mut body = Vec::new();
+    // A body that is damaged later on may still say what it is about.
+    let _ = unpacking.take(MAX_DOCUMENT as u64).read_to_end(&mut body);
+    body
+}
+
+/// As much of the body of a refusal as comes in time; nothing if it does not come whole.
+async fn refusal_body(response: Response) -> Vec<u8> {
+    let deadline = Instant::now() + REFUSAL_TIMEOUT;
+    match timeout_at(deadline, read_up_to(response, MAX_DOCUMENT)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) | Err(_) => Vec::new(),
+    }
+}
+
+/// The first `limit` bytes of a body.
+pub(super) async fn read_up_to(
+    mut response: Response,
+    limit: usize,
+) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(read) = response.chunk().await? {
+        body.extend_from_slice(&read[..read.len().min(limit - body.len())]);
+        if body.len() == limit {
+            break;
+        }
+    }
+    Ok(body)
+}
