@@ -120,7 +120,7 @@ pub enum Annotation {
 }
 
 /// A citation of a web page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct UrlCitation {
     /// Where the citation begins in the content, in Unicode code points.
     pub start_index: u64,
@@ -155,6 +155,14 @@ impl ReasoningField {
 pub trait Sink {
     /// The next piece.
     fn delta(&mut self, delta: Delta<'_>);
+
+    /// Whether nothing goes out before the end, so that all pieces can be taken back.
+    fn can_take_back(&self) -> bool {
+        false
+    }
+
+    /// Forgets all pieces so far: the answer is told anew. Not called unless that is possible.
+    fn take_back(&mut self) {}
 }
 
 /// How an answer was processed, told with every piece of it.

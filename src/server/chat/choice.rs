@@ -301,6 +301,10 @@ fn of_fault(fault: Fault) -> Failure {
     match fault {
         Fault::Reported(report) => Failure::Reported(report),
         Fault::Damaged => Failure::Damaged("an event is not valid JSON"),
+        Fault::UnfinishedCall => Failure::Damaged("the arguments of a call are not complete"),
+        Fault::Contradicted => {
+            Failure::Malformed("it does not agree with what came of it before".to_owned())
+        }
         Fault::Endless => Failure::Malformed("there is no end of its parts".to_owned()),
     }
 }

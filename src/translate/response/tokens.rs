@@ -70,6 +70,16 @@ impl Cap {
         }
     }
 
+    /// How many bytes are made into tokens if the next piece is so long.
+    pub(super) fn bytes_to_count(&self, more: usize) -> usize {
+        match &self.passed {
+            // All of it at once, when it is first counted.
+            Passed::Uncounted(passed) if passed.len() + more <= self.max => 0,
+            Passed::Uncounted(passed) => passed.len() + more,
+            Passed::Counted(counter) => counter.tail.len() + more,
+        }
+    }
+
     /// How many tokens have passed, once the cap is reached.
     pub(super) fn max(&self) -> usize {
         self.max
