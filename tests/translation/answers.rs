@@ -245,7 +245,12 @@ fn a_lost_event_costs_at_most_what_it_told() {
         if ["text-disagrees", "tool-wrapper"].contains(&name.as_str()) {
             continue;
         }
-        let whole = read(&fixture.plan, fixture.events()).check(&fixture.plan).unwrap();
+        let whole = read(&fixture.plan, fixture.events());
+        if matches!(whole.end, End::Broken(_)) {
+            // Without the event that contradicts, an answer may well become longer.
+            continue;
+        }
+        let whole = whole.check(&fixture.plan).unwrap();
         for lost in 0..fixture.events.len() {
             let events = fixture.events().take(lost).chain(fixture.events().skip(lost + 1));
             let answer = read(&fixture.plan, events);

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::texts::Text;
+use super::texts::{News, Text};
 use crate::chat::delta::{CallKind, Delta, Sink};
 use crate::responses::event::Item;
 use crate::responses::lax::Few;
@@ -44,6 +44,8 @@ struct Call {
     first: String,
     /// How many bytes of the text the client has got.
     told: usize,
+    /// Where the pieces end that the text came in and that are not told yet.
+    pieces: Vec<usize>,
     /// The client's index, once it knows of the call.
     index: Option<usize>,
     /// Nothing more is expected of it.
@@ -74,6 +76,7 @@ impl Calls {
             text: Text::default(),
             first: String::new(),
             told: 0,
+            pieces: Vec::new(),
             index: None,
             is_complete: false,
             is_whole: false,
@@ -168,6 +171,8 @@ impl Calls {
         if let (Form::Live(kind), Some(index), true) = (call.form, call.index, is_current) {
             sink.delta(Delta::Arguments { index, text: &call.text.as_str()[call.told..], kind });
             call.told = call.text.len();
+        } else {
+            call.pieces.push(call.text.len());
         }
     }
 
@@ -181,7 +186,9 @@ impl Calls {
         call.first.clear();
         call.is_whole = true;
         let agrees = whole.as_bytes().starts_with(&call.text.as_str().as_bytes()[..call.told]);
-        call.text.complete(whole);
+        if call.text.complete(whole) == News::Other {
+            call.pieces.clear();
+        }
         if agrees {
             return Ok(());
         }
@@ -231,10 +238,12 @@ impl Calls {
                         // Clients parse the arguments: no arguments are an empty object.
                         call.text.append("{}");
                     }
-                    let text = &call.text.as_str()[call.told..];
-                    if !text.is_empty() {
-                        sink.delta(Delta::Arguments { index, text, kind });
-                        call.told = call.text.len();
+                    for end in call.pieces.drain(..).chain([call.text.len()]) {
+                        let text = &call.text.as_str()[call.told..end];
+                        if !text.is_empty() {
+                            sink.delta(Delta::Arguments { index, text, kind });
+                            call.told = end;
+                        }
                     }
                 }
                 Form::Several if call.is_complete => call.expand(plan, &mut self.opened, sink),
@@ -291,6 +300,7 @@ impl Calls {
         for (place, call) in self.list.iter_mut().enumerate() {
             call.index = None;
             call.told = 0;
+            call.pieces.clear();
             if plan.legacy_functions {
                 call.form = if place == 0 { Form::Live(CallKind::Legacy) } else { Form::Silent };
             }

@@ -42,6 +42,9 @@ impl HalfTexts {
         text: Cow<'t, str>,
         halves: Halves,
     ) -> (Cow<'t, str>, bool) {
+        if text.is_empty() {
+            return (text, false);
+        }
         let kept = self.0.iter().position(|kept| kept.half == half);
         let kept = kept.map(|at| self.0.swap_remove(at));
         if kept.is_none() && halves.trailing.is_none() {

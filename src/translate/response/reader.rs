@@ -656,6 +656,9 @@ impl Reader {
             let at = known.unwrap_or_else(|| self.create(&place, class_of(item), Some(item)));
             if known.is_none() && is_between {
                 self.between(at, item, sink);
+                if self.fault.is_some() {
+                    return None;
+                }
             }
             if !is_all && !self.items[at].is_done {
                 if is_between { self.turn.forget() } else { self.turn.item(item) }
