@@ -474,6 +474,11 @@ fn leading_type(data: &str) -> Option<&str> {
     Some(&rest[..memchr::memchr(b'"', rest.as_bytes())?])
 }
 
+/// Whether the data is that of a delta, if that can be seen at once.
+pub fn is_delta(data: &str) -> bool {
+    leading_type(data).and_then(TextKind::of_delta).is_some()
+}
+
 fn place(output_index: Option<U64>, item_id: Str<'_>, part: Option<U64>) -> Place<'_> {
     Place {
         output_index: output_index.and_then(|index| index.0),

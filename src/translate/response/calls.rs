@@ -212,6 +212,11 @@ impl Calls {
         !call.name.is_empty() && call.form != Form::Silent
     }
 
+    /// How much text all calls have.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.iter().map(|call| call.text.len()).sum()
+    }
+
     /// How much is known of a call's text.
     pub(super) fn text_len(&self, call: usize) -> usize {
         self.list[call].text.len()

@@ -116,6 +116,17 @@ impl Items {
         self.list.iter_mut()
     }
 
+    /// How much text the messages have, and how many items there are.
+    pub(super) fn bytes(&self) -> usize {
+        let message = |item: &Item| match &item.kind {
+            Kind::Message(message) => {
+                message.parts.iter().map(|part| part.text.len()).sum::<usize>()
+            }
+            _ => 1,
+        };
+        self.list.iter().map(message).sum()
+    }
+
     /// Adds an item that stands at this place, and gives its index.
     pub(super) fn push(&mut self, place: &Place<'_>, id: Option<&str>, kind: Kind) -> usize {
         let at = self.list.len();

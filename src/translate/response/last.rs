@@ -127,7 +127,7 @@ fn once<K: Hash + Eq>(keys: impl Iterator<Item = Option<K>>) -> HashMap<K, usize
 }
 
 /// Whether what is known of an item may be the beginning of this one.
-fn agrees(known: &Item, calls: &Calls, plan: &Plan, item: &event::Item<'_>) -> bool {
+pub(super) fn agrees(known: &Item, calls: &Calls, plan: &Plan, item: &event::Item<'_>) -> bool {
     match &known.kind {
         Kind::Message(message) => message.parts.iter().all(|part| {
             let given = usize::try_from(part.index).ok().and_then(|at| item.content().get(at));

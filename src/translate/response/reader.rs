@@ -8,8 +8,8 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::calls::{Calls, text_of};
 use super::fault::Fault;
 use super::halves::{Half, HalfTexts};
-use super::items::{Audience, Class, Items, Kind, Message, Picture, class_of};
-use super::last::pair;
+use super::items::{Audience, Class, Item, Items, Kind, Message, Picture, class_of};
+use super::last::{agrees, pair};
 use super::recorder::{Recorder, Recording};
 use super::speech::Speech;
 use super::texts::News;
@@ -132,6 +132,27 @@ impl Reader {
         }
     }
 
+    /// About how much work an event with this data is at most, in bytes of plain reading.
+    pub fn work(&self, data: &str) -> usize {
+        let retold = if self.is_retold && !event::is_delta(data) {
+            self.items.bytes() + self.calls.bytes()
+        } else {
+            0
+        };
+        self.speech.work(data.len() + retold)
+    }
+
+    /// A reader that stands in for this one while an event is read elsewhere: it tells the same of
+    /// the answer.
+    #[must_use]
+    pub fn stand_in(&self) -> Self {
+        let mut reader = Self::new(Arc::clone(&self.plan));
+        reader.progress = self.progress;
+        reader.model.clone_from(&self.model);
+        reader.service_tier = self.service_tier;
+        reader
+    }
+
     /// Reads the data of one event.
     ///
     /// Data that is not an event is overlooked.
@@ -246,7 +267,7 @@ impl Reader {
 
     fn added(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.items.find_that(place, class, |known| match known.kind {
+        let known = self.known(place, item, |known| match known.kind {
             // An event may come twice, and a delta before the item it belongs to.
             Kind::Call(call) if item.has_call_id() || !known.is_done => {
                 self.calls.matches(call, item)
@@ -272,7 +293,7 @@ impl Reader {
 
     fn done(&mut self, place: &Place<'_>, item: &event::Item<'_>, sink: &mut impl Sink) {
         let class = class_of(item);
-        let known = self.items.find_that(place, class, |known| match known.kind {
+        let known = self.known(place, item, |known| match known.kind {
             Kind::Call(call) => self.calls.matches(call, item),
             _ => true,
         });
@@ -281,6 +302,31 @@ impl Reader {
             self.turn.item(item);
         }
         self.complete(at, item, sink);
+    }
+
+    /// The known item that this one is, if it is fit. Without a place it is the one of the same id,
+    /// or the latest that is not complete or not another one.
+    fn known(
+        &self,
+        place: &Place<'_>,
+        item: &event::Item<'_>,
+        is_fit: impl Fn(&Item) -> bool,
+    ) -> Option<usize> {
+        let class = class_of(item);
+        if *place != Place::default() {
+            return self.items.find_that(place, class, is_fit);
+        }
+        let may_be = |known: &Item| {
+            is_fit(known) && (!known.is_done || agrees(known, &self.calls, &self.plan, item))
+        };
+        let Some(id) = item.id.as_deref().filter(|id| !id.is_empty()) else {
+            return self.items.find_that(place, class, may_be);
+        };
+        let of_id = Place { item_id: Some(id.into()), ..Place::default() };
+        self.items.find_that(&of_id, class, &is_fit).or_else(|| {
+            let latest = self.items.find(place, class)?;
+            may_be(&self.items[latest]).then_some(latest)
+        })
     }
 
     /// All there is of an item.

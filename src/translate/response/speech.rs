@@ -1,5 +1,7 @@
 //! The visible content: messages joined, cut at stop sequences and at the token limit.
 
+use std::sync::Arc;
+
 use super::stop::{Shown, Stop};
 use super::tokens::{Allowed, Cap};
 use crate::chat::delta::{Delta, FinishReason, Sink};
@@ -30,9 +32,9 @@ struct Display {
 }
 
 impl Speech {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
         Self {
-            stop: Stop::new(&plan.stops),
+            stop: Stop::new(plan),
             display: Display { cap: plan.max_tokens.map(Cap::new), chars: 0, bytes: 0, cut: None },
             speaker: None,
             chars: 0,
@@ -75,10 +77,16 @@ impl Speech {
         }
     }
 
-    /// How many bytes at most are made into tokens when so many more bytes of text come.
-    pub(super) fn bytes_to_count(&self, more: usize) -> usize {
-        let held = self.stop.as_ref().map_or(0, Stop::held_len);
-        self.display.cap.as_ref().map_or(0, |cap| cap.bytes_to_count(held + more))
+    /// How much work so many more bytes of text are at most, in bytes of plain reading.
+    pub(super) fn work(&self, more: usize) -> usize {
+        /// A step of the search for stop sequences, and a byte that is made into tokens.
+        const STEP: usize = 4;
+        const COUNTING: usize = 128;
+        let stop = self.stop.as_ref();
+        let searched = stop.map_or(0, |stop| stop.steps(more));
+        let shown = more + stop.map_or(0, Stop::held_len);
+        let counted = self.display.cap.as_ref().map_or(0, |cap| cap.bytes_to_count(shown));
+        more + STEP.saturating_mul(searched) + COUNTING.saturating_mul(counted)
     }
 
     /// Why nothing more is shown, if so.

@@ -5,13 +5,20 @@
 //! beginning of one is held back, which needs the depth of a state in the trie. (The crate of that
 //! name has the states and does not tell their depth.)
 
+use std::sync::Arc;
+
 use super::steps;
+use crate::translate::plan::Plan;
 
 /// Looks for stop sequences in a text that comes in pieces, holding back what may be the
 /// beginning of one.
 #[derive(Debug)]
 pub(super) struct Stop {
-    matcher: Matcher,
+    plan: Arc<Plan>,
+    /// How long all sequences are.
+    bytes: usize,
+    /// Made when the first text comes.
+    matcher: Option<Matcher>,
     state: u32,
     /// What is held back begins at `start`; what stands before it was shown.
     held: String,
@@ -31,9 +38,11 @@ pub(super) enum Shown<'t> {
 
 impl Stop {
     /// `None` if there are no stop sequences. None of them may be empty.
-    pub(super) fn new(stops: &[String]) -> Option<Self> {
-        (!stops.is_empty()).then(|| Self {
-            matcher: Matcher::new(stops),
+    pub(super) fn new(plan: &Arc<Plan>) -> Option<Self> {
+        (!plan.stops.is_empty()).then(|| Self {
+            plan: Arc::clone(plan),
+            bytes: plan.stops.iter().map(String::len).sum(),
+            matcher: None,
             state: ROOT,
             held: String::new(),
             start: 0,
@@ -44,9 +53,10 @@ impl Stop {
     /// The next piece of the text. The sequence that is complete first ends it; of several that
     /// are complete at once, the longest.
     pub(super) fn push<'t>(&'t mut self, text: &'t str) -> Shown<'t> {
+        let matcher = self.matcher.get_or_insert_with(|| Matcher::new(&self.plan.stops));
         for (at, byte) in text.bytes().enumerate() {
-            self.state = self.matcher.next(self.state, byte);
-            let found = self.matcher.nodes[self.state as usize].found as usize;
+            self.state = matcher.next(self.state, byte);
+            let found = matcher.nodes[self.state as usize].found as usize;
             if found > 0 {
                 let before = self.held_len() + at + 1 - found;
                 self.state = ROOT;
@@ -54,9 +64,14 @@ impl Stop {
             }
         }
         // A beginning of a sequence starts where a character starts, as the sequence does.
-        let keep = self.matcher.nodes[self.state as usize].depth as usize;
+        let keep = matcher.nodes[self.state as usize].depth as usize;
         let free = self.held_len() + text.len() - keep;
         Shown::More(self.take(text, free))
+    }
+
+    /// How many steps are taken when so many more bytes come.
+    pub(super) fn steps(&self, more: usize) -> usize {
+        more + if self.matcher.is_none() { 4 * self.bytes } else { 0 }
     }
 
     /// How much is held back.
@@ -220,9 +235,13 @@ mod tests {
 
     use super::*;
 
+    fn stop(stops: &[String]) -> Stop {
+        Stop::new(&Arc::new(Plan { stops: stops.to_vec(), ..Plan::default() })).unwrap()
+    }
+
     fn run(stops: &[&str], pieces: &[&str]) -> (String, bool) {
         let stops: Vec<String> = stops.iter().map(|&stop| stop.to_owned()).collect();
-        let mut stop = Stop::new(&stops).unwrap();
+        let mut stop = stop(&stops);
         let mut shown = String::new();
         for piece in pieces {
             match stop.push(piece) {
@@ -265,7 +284,7 @@ mod tests {
     /// The steps that it takes to look for these in a text of so many pieces.
     fn steps(stops: &[String], piece: &str, pieces: usize) -> u64 {
         steps::counted(|| {
-            let mut stop = Stop::new(stops).unwrap();
+            let mut stop = stop(stops);
             for _ in 0..pieces {
                 stop.push(piece);
             }
@@ -293,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_is_held_back_is_not_moved_with_every_piece() {
-        let mut stop = Stop::new(&["a".repeat(1000) + "b"]).unwrap();
+        let mut stop = stop(&["a".repeat(1000) + "b"]);
         for _ in 0..100_000 {
             stop.push("a");
             assert!(stop.held.len() <= 3000);
