@@ -54,6 +54,14 @@ impl Sink for Gatherer {
             Delta::Finish(reason) => self.finish = Some(reason),
         }
     }
+
+    fn can_take_back(&self) -> bool {
+        true
+    }
+
+    fn take_back(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// A `chat.completion` object.

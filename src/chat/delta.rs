@@ -120,7 +120,7 @@ pub enum Annotation {
 }
 
 /// A citation of a web page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct UrlCitation {
     /// Where the citation begins in the content, in Unicode code points.
     pub start_index: u64,
@@ -155,6 +155,97 @@ impl ReasoningField {
 pub trait Sink {
     /// The next piece.
     fn delta(&mut self, delta: Delta<'_>);
+
+    /// Whether nothing goes out before the end, so that all pieces can be taken back.
+    fn can_take_back(&self) -> bool {
+        false
+    }
+
+    /// Forgets all pieces so far: the answer is told anew. Not called unless that is possible.
+    fn take_back(&mut self) {}
+}
+
+/// Pieces that are kept for a sink that is not at hand.
+#[derive(Debug, Default)]
+pub struct Kept {
+    pieces: Vec<Piece>,
+    can_take_back: bool,
+    /// What came before these pieces does not count.
+    is_anew: bool,
+}
+
+/// A [`Delta`] of its own.
+#[derive(Debug)]
+enum Piece {
+    Content(String),
+    Reasoning(String),
+    Refusal(String),
+    Call { index: usize, id: String, name: String, kind: CallKind },
+    Arguments { index: usize, text: String, kind: CallKind },
+    Image { index: usize, url: String },
+    ReasoningDetails(Vec<ReasoningDetail>),
+    Annotations(Vec<Annotation>),
+    Finish(FinishReason),
+}
+
+impl Kept {
+    /// Nothing yet, for a sink from which all pieces can be taken back, or not.
+    pub fn new(can_take_back: bool) -> Self {
+        Self { can_take_back, ..Self::default() }
+    }
+
+    /// Gives the pieces to their sink.
+    pub fn give(self, sink: &mut impl Sink) {
+        if self.is_anew {
+            sink.take_back();
+        }
+        for piece in &self.pieces {
+            sink.delta(match piece {
+                Piece::Content(text) => Delta::Content(text),
+                Piece::Reasoning(text) => Delta::Reasoning(text),
+                Piece::Refusal(text) => Delta::Refusal(text),
+                Piece::Call { index, id, name, kind } => {
+                    Delta::Call { index: *index, id, name, kind: *kind }
+                }
+                Piece::Arguments { index, text, kind } => {
+                    Delta::Arguments { index: *index, text, kind: *kind }
+                }
+                Piece::Image { index, url } => Delta::Image { index: *index, url },
+                Piece::ReasoningDetails(details) => Delta::ReasoningDetails(details),
+                Piece::Annotations(annotations) => Delta::Annotations(annotations),
+                Piece::Finish(reason) => Delta::Finish(*reason),
+            });
+        }
+    }
+}
+
+impl Sink for Kept {
+    fn delta(&mut self, delta: Delta<'_>) {
+        self.pieces.push(match delta {
+            Delta::Content(text) => Piece::Content(text.to_owned()),
+            Delta::Reasoning(text) => Piece::Reasoning(text.to_owned()),
+            Delta::Refusal(text) => Piece::Refusal(text.to_owned()),
+            Delta::Call { index, id, name, kind } => {
+                Piece::Call { index, id: id.to_owned(), name: name.to_owned(), kind }
+            }
+            Delta::Arguments { index, text, kind } => {
+                Piece::Arguments { index, text: text.to_owned(), kind }
+            }
+            Delta::Image { index, url } => Piece::Image { index, url: url.to_owned() },
+            Delta::ReasoningDetails(details) => Piece::ReasoningDetails(details.to_vec()),
+            Delta::Annotations(annotations) => Piece::Annotations(annotations.to_vec()),
+            Delta::Finish(reason) => Piece::Finish(reason),
+        });
+    }
+
+    fn can_take_back(&self) -> bool {
+        self.can_take_back
+    }
+
+    fn take_back(&mut self) {
+        self.pieces.clear();
+        self.is_anew = true;
+    }
 }
 
 /// How an answer was processed, told with every piece of it.

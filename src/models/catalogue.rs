@@ -536,8 +536,8 @@ mod tests {
             } else {
                 catalogue.announce();
             }
-            let flight = catalogue.shared.state().flight.clone().unwrap();
-            flight.await;
+            let flight = catalogue.shared.flights.under_way().unwrap();
+            flight.await.unwrap();
             for _ in 0..2 {
                 assert_eq!(catalogue.list().await.source(), Source::Bundled);
             }

@@ -6,6 +6,8 @@ mod text;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 pub use class::Class;
@@ -61,6 +63,24 @@ impl Report {
             return Self::default();
         }
         serde_json::from_str(json).map(|value| Self::from_value(&value)).unwrap_or_default()
+    }
+
+    /// Reads an error body that came with success, where a stream or an event belongs. The layer
+    /// that answers with `detail` checks requests before anything is done: without a status of its
+    /// own such a report is a 400.
+    pub fn from_document(json: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Document {
+            error: Option<IgnoredAny>,
+            detail: Option<IgnoredAny>,
+        }
+        let mut report = Self::from_json(json);
+        let document: Option<Document> = serde_json::from_str(json).ok();
+        let is_detail = document.is_some_and(|it| it.detail.is_some() && it.error.is_none());
+        if is_detail && !report.is_empty() {
+            report.status.get_or_insert(400);
+        }
+        report
     }
 
     /// Reads the body of an HTTP answer: JSON, a page, a line of plain text, nothing, or junk.

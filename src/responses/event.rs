@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use super::error::Report;
 use super::lax::{Few, Str, U64};
 use super::request::Phase;
+use super::surrogates;
 
 /// What happened, so far as a chat client can be told of it.
 #[derive(Debug)]
@@ -27,13 +28,14 @@ pub enum Event<'a> {
     Delta(TextKind, Place<'a>, Cow<'a, str>),
     /// The whole of a text, which deltas may or may not have given already.
     Done(TextKind, Place<'a>, Cow<'a, str>),
-    /// `response.content_part.done`
+    /// `response.content_part.done` and `response.reasoning_summary_part.done`
     PartDone(Place<'a>, Part<'a>),
     /// `response.output_text.annotation.added`
     Annotation(Place<'a>, Annotation<'a>),
     /// `response.completed`, `response.incomplete`, `response.done`
     Ended(Box<Response<'a>>, Ending),
-    /// `response.failed` or `error`
+    /// `response.failed`, `response.cancelled`, `error`, and an end by any name that says of itself
+    /// that it failed or was cancelled
     Failed(Box<Report>),
     /// Everything else: progress of hosted tools, metadata, kinds not known yet.
     Other,
@@ -135,12 +137,12 @@ impl<'a> Item<'a> {
 
     /// A message's parts, or raw reasoning.
     pub fn content(&self) -> &[Part<'a>] {
-        self.content.0.as_ref().map_or(&[], |parts| &parts.0)
+        &self.content.0
     }
 
     /// Summaries of reasoning.
     pub fn summary(&self) -> &[Part<'a>] {
-        self.summary.0.as_ref().map_or(&[], |parts| &parts.0)
+        &self.summary.0
     }
 }
 
@@ -166,6 +168,50 @@ impl<'a> Part<'a> {
     /// Citations.
     pub fn annotations(&self) -> &[Annotation<'a>] {
         self.annotations.0.as_ref().map_or(&[], |annotations| &annotations.0)
+    }
+}
+
+/// The parts of an item. Some hosts give one part, or nothing but its text, where a list belongs.
+#[derive(Debug, Default)]
+struct Parts<'a>(Vec<Part<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Parts<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let raw: &'de RawValue = Deserialize::deserialize(input)?;
+        let parts = if raw.get().starts_with('[') {
+            serde_json::from_str(raw.get())
+                .map(|Few::<LaxPart<'a>>(parts)| parts.into_iter().map(|part| part.0).collect())
+        } else {
+            serde_json::from_str(raw.get()).map(|LaxPart(part)| {
+                if part.kind.0.is_some() || part.text.0.is_some() { vec![part] } else { Vec::new() }
+            })
+        };
+        Ok(Self(parts.unwrap_or_default()))
+    }
+}
+
+/// A part, or a text that stands for one; anything else is a part that says nothing.
+#[derive(Debug, Default)]
+struct LaxPart<'a>(Part<'a>);
+
+impl<'a> LaxPart<'a> {
+    fn of_text(text: Cow<'a, str>) -> Self {
+        let kind = Str(Some(Cow::Borrowed("output_text")));
+        Self(Part { kind, text: Str(Some(text)), ..Part::default() })
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for LaxPart<'a> {
+    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let raw: &'de RawValue = Deserialize::deserialize(input)?;
+        Ok(match raw.get().as_bytes().first() {
+            Some(b'{') => Self(serde_json::from_str(raw.get()).unwrap_or_default()),
+            Some(b'"') => match serde_json::from_str(raw.get()) {
+                Ok(Str(Some(text))) => Self::of_text(text),
+                _ => Self::default(),
+            },
+            _ => Self::default(),
+        })
     }
 }
 
@@ -221,6 +267,18 @@ impl<'a> Response<'a> {
     /// Why it was cut short, if it was.
     pub fn incomplete_reason(&self) -> Option<&str> {
         self.incomplete_details.0.as_ref()?.reason.as_deref()
+    }
+
+    /// What went wrong, if the response says itself that it failed or was cancelled.
+    fn failure(&self) -> Option<Report> {
+        let report =
+            self.error.map_or_else(Report::default, |error| Report::from_json(error.get()));
+        match self.status.as_deref() {
+            _ if !report.is_empty() => Some(report),
+            Some("failed") => Some(report),
+            Some("cancelled" | "canceled") => Some(cancelled()),
+            _ => None,
+        }
     }
 
     /// Whether the response says itself that it was cut short.
@@ -279,7 +337,6 @@ macro_rules! lax_field {
     };
 }
 
-lax_field!(Parts, Few<Part<'a>>);
 lax_field!(Annotations, Few<Annotation<'a>>);
 lax_field!(Items, Few<Item<'a>>);
 lax_field!(Details, Incomplete<'a>);
@@ -363,12 +420,63 @@ struct Wire<'a> {
     annotation: Option<&'a RawValue>,
     #[serde(borrow)]
     response: Option<&'a RawValue>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+    #[serde(borrow)]
+    detail: Option<&'a RawValue>,
+}
+
+/// The halves of characters, as escapes of surrogates, that the text of a delta begins and ends
+/// with: an answer may be cut between them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Halves {
+    /// The second half of a character whose first half ended the delta before.
+    pub leading: Option<u16>,
+    /// The first half of a character.
+    pub trailing: Option<u16>,
+}
+
+impl Halves {
+    /// Reads the data of a delta as it came, before [`repair_surrogates`].
+    ///
+    /// [`repair_surrogates`]: super::surrogates::repair_surrogates
+    pub fn of(data: &str) -> Self {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            #[serde(borrow)]
+            delta: Option<&'a RawValue>,
+        }
+        let Ok(Wire { delta: Some(delta) }) = serde_json::from_str(data) else {
+            return Self::default();
+        };
+        let text = delta.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+        text.map_or_else(Self::default, |text| Self {
+            leading: surrogates::leading_half(text),
+            trailing: surrogates::trailing_half(text),
+        })
+    }
+}
+
+/// What is told of a response that was cancelled. The backend gives no error with it. The status is
+/// that of a request whose client has gone: sending it again is not asked for.
+fn cancelled() -> Report {
+    Report {
+        code: Some("response_cancelled".to_owned()),
+        message: Some("The response was cancelled before it was complete.".to_owned()),
+        status: Some(499),
+        ..Report::default()
+    }
 }
 
 /// The `type` of an event whose data begins with it, as that of the backend does.
 fn leading_type(data: &str) -> Option<&str> {
     let rest = data.strip_prefix("{\"type\":\"")?;
     Some(&rest[..memchr::memchr(b'"', rest.as_bytes())?])
+}
+
+/// Whether the data is that of a delta, if that can be seen at once.
+pub fn is_delta(data: &str) -> bool {
+    leading_type(data).and_then(TextKind::of_delta).is_some()
 }
 
 fn place(output_index: Option<U64>, item_id: Str<'_>, part: Option<U64>) -> Place<'_> {
@@ -395,6 +503,14 @@ impl TextKind {
 }
 
 impl<'a> Event<'a> {
+    /// The end of a response: what it says of itself counts, and not the name of the event.
+    fn ended(response: Response<'a>, ending: Ending) -> Self {
+        match response.failure() {
+            Some(report) => Self::Failed(Box::new(report)),
+            None => Self::Ended(Box::new(response), ending),
+        }
+    }
+
     /// Reads the data of an event with a piece of a text.
     fn delta(kind: TextKind, data: &'a str) -> Option<Self> {
         let wire: DeltaWire<'a> = serde_json::from_str(data).ok()?;
@@ -417,7 +533,15 @@ impl<'a> Event<'a> {
             return Self::delta(kind, data);
         }
         let wire: Wire<'a> = serde_json::from_str(data).ok()?;
-        let Some(kind) = wire.kind.0 else { return Some(Self::Other) };
+        let Some(kind) = wire.kind.0 else {
+            // An error body that came where an event belongs.
+            let report = match (wire.error, wire.detail) {
+                (None, None) => Report::default(),
+                _ => Report::from_document(data),
+            };
+            let is_said = !report.is_empty();
+            return Some(if is_said { Self::Failed(Box::new(report)) } else { Self::Other });
+        };
         if let Some(kind) = TextKind::of_delta(&kind) {
             return Self::delta(kind, data);
         }
@@ -439,6 +563,11 @@ impl<'a> Event<'a> {
             "response.output_item.added" => Self::ItemAdded(place, Box::new(nested(wire.item))),
             "response.output_item.done" => Self::ItemDone(place, Box::new(nested(wire.item))),
             "response.content_part.done" => Self::PartDone(place, nested(wire.part)),
+            "response.reasoning_summary_part.done" => {
+                let mut part: Part<'a> = nested(wire.part);
+                part.kind = Str(Some(Cow::Borrowed("summary_text")));
+                Self::PartDone(place, part)
+            }
             "response.output_text.annotation.added" => {
                 Self::Annotation(place, nested(wire.annotation))
             }
@@ -446,18 +575,16 @@ impl<'a> Event<'a> {
                 Self::Begun(Box::new(nested(wire.response)))
             }
             "response.completed" | "response.done" => {
-                Self::Ended(Box::new(nested(wire.response)), Ending::Complete)
+                Self::ended(nested(wire.response), Ending::Complete)
             }
-            "response.incomplete" => {
-                Self::Ended(Box::new(nested(wire.response)), Ending::Incomplete)
-            }
+            "response.incomplete" => Self::ended(nested(wire.response), Ending::Incomplete),
             "response.failed" => {
                 let response: Response<'a> = nested(wire.response);
-                Self::Failed(Box::new(
-                    response
-                        .error
-                        .map_or_else(Report::default, |error| Report::from_json(error.get())),
-                ))
+                Self::Failed(Box::new(response.failure().unwrap_or_default()))
+            }
+            "response.cancelled" | "response.canceled" => {
+                let response: Response<'a> = nested(wire.response);
+                Self::Failed(Box::new(response.failure().unwrap_or_else(cancelled)))
             }
             "error" => Self::Failed(Box::new(Report::from_json(data))),
             _ => Self::Other,
@@ -517,6 +644,107 @@ mod tests {
         assert_eq!((usage.input, usage.output, usage.total), (3, 2, None));
         assert!(response.output().is_empty());
         assert!(!response.is_incomplete());
+    }
+
+    #[test]
+    fn a_text_or_one_part_in_place_of_a_list_is_the_list() {
+        let part = r#"{"type":"output_text","text":"Hi"}"#;
+        for (given, wanted) in [
+            (r#""Hi""#.to_owned(), &["Hi"] as &[_]),
+            (r#""""#.to_owned(), &[""]),
+            (part.to_owned(), &["Hi"]),
+            (format!("[{part}]"), &["Hi"]),
+            (format!(r#"["Hi",{part}]"#), &["Hi", "Hi"]),
+            (format!("[7,{part},null]"), &["", "Hi", ""]),
+            ("null".to_owned(), &[]),
+            ("7".to_owned(), &[]),
+            ("{}".to_owned(), &[]),
+        ] {
+            for field in ["content", "summary"] {
+                let item = format!(r#"{{"type":"message","{field}":{given}}}"#);
+                let data = format!(r#"{{"type":"response.output_item.done","item":{item}}}"#);
+                let Some(Event::ItemDone(_, item)) = Event::parse(&data) else { panic!("{data}") };
+                let parts = if field == "content" { item.content() } else { item.summary() };
+                let texts: Vec<_> =
+                    parts.iter().map(|part| part.text.as_deref().unwrap_or_default()).collect();
+                assert_eq!(texts, wanted, "{data}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_response_that_failed_is_a_failure_by_any_name() {
+        let error = r#""error":{"code":"server_error","message":"No."}"#;
+        for (response, code) in [
+            (format!(r#"{{"status":"failed",{error}}}"#), Some("server_error")),
+            (format!(r#"{{"status":"completed",{error}}}"#), Some("server_error")),
+            (format!("{{{error}}}"), Some("server_error")),
+            (r#"{"status":"completed","error":"It broke."}"#.to_owned(), None),
+            (r#"{"status":"failed","error":null}"#.to_owned(), None),
+            (r#"{"status":"failed"}"#.to_owned(), None),
+            (r#"{"status":"cancelled"}"#.to_owned(), Some("response_cancelled")),
+            (r#"{"status":"canceled","error":{}}"#.to_owned(), Some("response_cancelled")),
+            (format!(r#"{{"status":"cancelled",{error}}}"#), Some("server_error")),
+        ] {
+            for name in ["completed", "done", "incomplete", "failed", "cancelled"] {
+                let data = format!(r#"{{"type":"response.{name}","response":{response}}}"#);
+                let Some(Event::Failed(report)) = Event::parse(&data) else { panic!("{data}") };
+                assert_eq!(report.code.as_deref(), code, "{data}");
+            }
+        }
+        for data in
+            [r#"{"type":"response.cancelled"}"#, r#"{"type":"response.canceled","response":null}"#]
+        {
+            let Some(Event::Failed(report)) = Event::parse(data) else { panic!("{data}") };
+            assert_eq!(report.code.as_deref(), Some("response_cancelled"));
+        }
+        for response in [
+            r#"{"status":"completed","error":null}"#,
+            r#"{"status":"completed","error":{}}"#,
+            r#"{"status":"in_progress"}"#,
+            "{}",
+        ] {
+            let data = format!(r#"{{"type":"response.completed","response":{response}}}"#);
+            assert!(matches!(Event::parse(&data), Some(Event::Ended(..))), "{data}");
+        }
+    }
+
+    #[test]
+    fn an_error_body_in_place_of_an_event_is_a_failure() {
+        for (data, message, status) in [
+            (r#"{"error":{"message":"No."}}"#, "No.", None),
+            (r#"{"error":"No."}"#, "No.", None),
+            (r#"{"detail":"Unsupported parameter: foo"}"#, "Unsupported parameter: foo", Some(400)),
+            (r#"{"detail":"Gone","status":500}"#, "Gone", Some(500)),
+        ] {
+            let Some(Event::Failed(report)) = Event::parse(data) else { panic!("{data}") };
+            assert_eq!((report.message.as_deref(), report.status), (Some(message), status));
+        }
+        for data in [r#"{"error":null}"#, r#"{"detail":null,"error":{}}"#] {
+            assert!(matches!(Event::parse(data), Some(Event::Other)), "{data}");
+        }
+    }
+
+    #[test]
+    fn halves_of_characters_at_the_ends_of_a_delta_are_found() {
+        for (text, leading, trailing) in [
+            (r"\ud83d", None, Some(0xD83D)),
+            (r"a\uD83D", None, Some(0xD83D)),
+            (r"\ude00b", Some(0xDE00), None),
+            (r"\ude00\ud83d", Some(0xDE00), Some(0xD83D)),
+            (r"\ud83d\ude00", None, None),
+            (r"\ud83d\ude00\ud83d", None, Some(0xD83D)),
+            (r"\ud83dx\ude00", None, None),
+            (r"\\ud83d", None, None),
+            (r"\\\ud83d", None, Some(0xD83D)),
+            ("", None, None),
+        ] {
+            let data = format!(r#"{{"type":"response.output_text.delta","delta":"{text}"}}"#);
+            assert_eq!(Halves::of(&data), Halves { leading, trailing }, "{text}");
+        }
+        for data in ["", "{", r#"{"delta":7}"#, "{}"] {
+            assert_eq!(Halves::of(data), Halves::default());
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Str<'_> {
     }
 }
 
-/// A whole number; floats without a fraction pass, anything else is nothing.
+/// A whole number, also as a text or a float without a fraction; anything else is nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct U64(pub Option<u64>);
 
@@ -125,7 +125,10 @@ impl<'de> Deserialize<'de> for U64 {
                 let whole = number.fract() == 0.0 && (0.0..9e15).contains(&number);
                 Ok(U64(whole.then_some(number as u64)))
             }
-            overlook!(visit_bool: bool, visit_i64: i64, visit_str: &str);
+            fn visit_str<E>(self, number: &str) -> Result<Self::Value, E> {
+                Ok(U64(number.trim().parse().ok()))
+            }
+            overlook!(visit_bool: bool, visit_i64: i64);
             overlook_nested!();
         }
         deserializer.deserialize_any(Read)
@@ -162,9 +165,11 @@ mod tests {
         for json in ["null", "true", "1", "-1", "1.5", "[1,[2]]", r#"{"a":{"b":1}}"#] {
             assert_eq!(serde_json::from_str::<Str<'_>>(json).unwrap(), Str(None), "{json}");
         }
-        for json in ["null", "true", "-1", "1.5", r#""1""#, "[1]", "{}"] {
+        for json in ["null", "true", "-1", "1.5", r#""one""#, r#""""#, "[1]", "{}"] {
             assert_eq!(serde_json::from_str::<U64>(json).unwrap(), U64(None), "{json}");
         }
-        assert_eq!(serde_json::from_str::<U64>("3.0").unwrap(), U64(Some(3)));
+        for json in ["3", "3.0", r#""3""#, r#"" 3 ""#] {
+            assert_eq!(serde_json::from_str::<U64>(json).unwrap(), U64(Some(3)), "{json}");
+        }
     }
 }

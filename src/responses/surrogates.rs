@@ -38,6 +38,29 @@ pub fn repair_surrogates(data: &str) -> Option<String> {
     Some(out)
 }
 
+/// The second half of a character that the JSON text of a string begins with.
+pub(super) fn leading_half(text: &str) -> Option<u16> {
+    unit(text).filter(|unit| (0xDC00..0xE000).contains(unit))
+}
+
+/// The first half of a character that the JSON text of a string ends with.
+pub(super) fn trailing_half(text: &str) -> Option<u16> {
+    let (before, last) = text.split_at_checked(text.len().checked_sub(6)?)?;
+    // A backslash that is escaped itself begins nothing.
+    let is_escaped = before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1;
+    unit(last).filter(|unit| !is_escaped && (0xD800..0xDC00).contains(unit))
+}
+
+/// The character of two halves.
+pub fn join_halves(first: u16, second: u16) -> Option<char> {
+    char::decode_utf16([first, second]).next()?.ok()
+}
+
+/// The escape that this begins with.
+fn unit(text: &str) -> Option<u16> {
+    u16::from_str_radix(text.strip_prefix("\\u")?.get(..4)?, 16).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

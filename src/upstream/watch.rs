@@ -103,7 +103,12 @@ fn said(document: &[u8]) -> Failure {
         Body::Report(report) if report.is_empty() => Failure::Malformed(
             "it is a JSON document where a stream of events was asked for".into(),
         ),
-        Body::Report(report) => Failure::Reported(Box::new(report)),
+        Body::Report(report) => {
+            let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
+            let status = std::str::from_utf8(text)
+                .map_or(report.status, |text| Report::from_document(text).status);
+            Failure::Reported(Box::new(Report { status, ..report }))
+        }
     }
 }
 

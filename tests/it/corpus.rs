@@ -85,6 +85,26 @@ async fn every_recorded_stream_gives_the_expected_completion() {
     assert!(cases.len() > 100);
 }
 
+/// Streams that were made up or shortened by hand, so that their deltas are not what the events
+/// behind them say was told. Their expected completions have the deltas; what is said at last counts.
+const CONTRADICTORY: [&str; 2] = [
+    "synthetic/tool-arguments-done-disagrees-with-deltas.sse",
+    "vercel-ai/openai-shell-container.1.sse",
+];
+
+/// The text or the arguments of the last item that is done and has any.
+fn last_word(bytes: &[u8]) -> Option<String> {
+    let lines = std::str::from_utf8(bytes).unwrap().lines();
+    let events = lines.filter_map(|line| serde_json::from_str(line.strip_prefix("data:")?).ok());
+    let done = events.filter(|event: &Value| event["type"] == "response.output_item.done");
+    let word = |event: Value| {
+        let item = &event["item"];
+        let word = item["arguments"].as_str().or(item["content"][0]["text"].as_str());
+        word.map(str::to_owned)
+    };
+    done.filter_map(word).last()
+}
+
 fn as_crlf(bytes: &[u8]) -> Vec<u8> {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     text.replace("\r\n", "\n").replace('\n', "\r\n").into_bytes()
@@ -106,6 +126,21 @@ async fn check(
         Err(format!("{} ({how}): {what}\n  got    {got:?}\n  wanted {wanted}", case.file))
     };
     let wanted = &case.expected["completion"];
+    if CONTRADICTORY.contains(&&*case.file) {
+        let message = &whole["choices"][0]["message"];
+        let call = &message["tool_calls"][0]["function"]["arguments"];
+        let told = call.as_str().or(message["content"].as_str());
+        let word = last_word(&case.bytes);
+        if status != 200 || told.is_none() || told != word.as_deref() {
+            return fail("the last word", &whole, &json!(word));
+        }
+        if chunks.last().unwrap().get("error").is_none()
+            || super::daemon::finish(&chunks, 0).is_some()
+        {
+            return fail("the error line", &chunks, &Value::Null);
+        }
+        return Ok(());
+    }
     if wanted.get("error").is_some() {
         if whole["error"] != wanted["error"] || status < 400 {
             return fail("the error", &(status, &whole), wanted);

@@ -19,6 +19,7 @@ mod continuity;
 mod corpus;
 mod daemon;
 mod figures;
+mod last_events;
 mod layers;
 mod logs;
 mod program;

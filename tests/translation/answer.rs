@@ -60,10 +60,7 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
         model: plan.model.clone(),
         service_tier: reader.service_tier(),
     };
-    let field = match plan.reasoning {
-        Reasoning::Reasoning => ReasoningField::Reasoning,
-        _ => ReasoningField::ReasoningContent,
-    };
+    let field = field(plan);
     let mut both = Both {
         writer: ChunkWriter::new(&heading, 1, plan.include_usage, field),
         chunks: Vec::new(),
@@ -101,6 +98,43 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
         usage: completion["usage"].take(),
         chunks: both.chunks,
         end,
+    }
+}
+
+/// Reads events as the server does for an answer in one piece, of which nothing goes out before the
+/// end. Gives the choice and how it ended.
+pub(crate) fn read_whole<'e>(
+    plan: &Arc<Plan>,
+    events: impl IntoIterator<Item = &'e str>,
+) -> (Value, End) {
+    let mut reader = Reader::new(Arc::clone(plan));
+    let mut gatherer = Gatherer::default();
+    let mut end = End::Cut;
+    for event in events {
+        match reader.event(event, &mut gatherer) {
+            Ok(Progress::Ended) => end = End::Finished,
+            Ok(_) => continue,
+            Err(Fault::Reported(report)) => end = End::Failed(report, reader.has_begun()),
+            Err(fault) => end = End::Broken(fault),
+        }
+        break;
+    }
+    let heading = Heading {
+        id: "chatcmpl-1".to_owned(),
+        created: 1,
+        model: plan.model.clone(),
+        service_tier: reader.service_tier(),
+    };
+    let choices = [gatherer];
+    let completion = Completion::new(&heading, &choices, reader.usage(4000), field(plan));
+    let mut completion = serde_json::to_value(&completion).unwrap_or_default();
+    (completion["choices"][0].take(), end)
+}
+
+fn field(plan: &Plan) -> ReasoningField {
+    match plan.reasoning {
+        Reasoning::Reasoning => ReasoningField::Reasoning,
+        _ => ReasoningField::ReasoningContent,
     }
 }
 

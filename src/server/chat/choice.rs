@@ -1,6 +1,7 @@
 //! One choice of an answer: a call to the backend, read as it comes, and sent again if it fails
 //! before anything of it was shown.
 
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
 use crate::capture::Tape;
-use crate::chat::delta::Sink;
+use crate::chat::delta::{Kept, Sink};
 use crate::continuity::Memory;
 use crate::credentials::Login;
 use crate::server::figures::Figures;
@@ -93,6 +95,8 @@ pub(super) struct Choice {
     head: Head,
     /// The right to make the call; nothing before it begins and after it is over.
     turn: Option<Turn>,
+    /// How much work was done since others had their turn.
+    work: usize,
 }
 
 enum Call {
@@ -102,8 +106,17 @@ enum Call {
     Open(Box<Events>),
     /// The request is made anew without remembered turns, after this failure.
     Remaking(BoxFuture<'static, (Option<Payload>, Failure)>),
+    /// An event is read elsewhere, since that takes long.
+    Reading(JoinHandle<Read>, Box<Events>),
     Closed,
 }
+
+/// An event that was read elsewhere: what reads the next one, what came of it, and how it went.
+type Read = (Reader, Kept, Result<Progress, Fault>);
+
+/// How much work, as [`Reader::work`] has it, is done at a time. It takes a few milliseconds, in
+/// which everything else on the thread waits.
+const WORK: usize = 1 << 20;
 
 /// What one step brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +149,7 @@ impl Choice {
             reader: Reader::new(Arc::clone(&order.plan)),
             tries: order.client.tries(),
             head: Head::default(),
+            work: 0,
             turn,
             order: Arc::clone(order),
         }
@@ -188,15 +202,52 @@ impl Choice {
                 }
                 Err(failure) => Err(failure),
             },
-            Call::Open(events) => match ready!(events.poll_event(cx)) {
-                Some(Ok(data)) => self.reader.event(data, sink).map_err(of_fault),
-                Some(Err(failure)) => Err(failure),
-                // The last event of a complete answer would have ended the reading.
-                None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
+            Call::Open(_) | Call::Reading(..) if self.work > WORK => {
+                self.work = 0;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Call::Open(events) => match events.poll_event(cx) {
+                Poll::Pending => {
+                    self.work = 0;
+                    return Poll::Pending;
+                }
+                Poll::Ready(event) => match event {
+                    Some(Ok(data)) => {
+                        let work = self.reader.work(data);
+                        if work > WORK {
+                            let data = data.to_owned();
+                            return self.read_elsewhere(data, cx, shown, sink);
+                        }
+                        self.work += work;
+                        self.reader.event(data, sink).map_err(of_fault)
+                    }
+                    Some(Err(failure)) => Err(failure),
+                    // The last event of a complete answer would have ended the reading.
+                    None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
+                },
             },
             Call::Remaking(remaking) => {
                 let (body, failure) = ready!(remaking.poll_unpin(cx));
                 return Poll::Ready(self.send_remade(body, failure));
+            }
+            Call::Reading(reading, _) => {
+                let read = ready!(reading.poll_unpin(cx));
+                let Call::Reading(_, events) = std::mem::replace(&mut self.call, Call::Closed)
+                else {
+                    return Poll::Ready(Ok(Step::Read(self.reader.progress())));
+                };
+                self.call = Call::Open(events);
+                match read {
+                    Ok((reader, kept, outcome)) => {
+                        self.reader = reader;
+                        kept.give(sink);
+                        outcome.map_err(of_fault)
+                    }
+                    Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+                    // The runtime is about to end.
+                    Err(_) => Err(Failure::Disconnected { cause: "the daemon ends".to_owned() }),
+                }
             }
             Call::Closed => Ok(Progress::Ended),
         };
@@ -218,6 +269,28 @@ impl Choice {
                 outcome
             }
         })
+    }
+
+    /// Reads an event that takes long where nobody waits for the thread.
+    fn read_elsewhere(
+        &mut self,
+        data: String,
+        cx: &mut Context<'_>,
+        shown: Shown,
+        sink: &mut impl Sink,
+    ) -> Poll<Result<Step, Failed>> {
+        let stand_in = self.reader.stand_in();
+        let mut reader = std::mem::replace(&mut self.reader, stand_in);
+        let mut kept = Kept::new(sink.can_take_back());
+        let reading = spawn_blocking(move || {
+            let outcome = reader.event(&data, &mut kept);
+            (reader, kept, outcome)
+        });
+        self.call = match std::mem::replace(&mut self.call, Call::Closed) {
+            Call::Open(events) => Call::Reading(reading, events),
+            call => call,
+        };
+        self.poll_step(cx, shown, sink)
     }
 
     /// Sends the call again if that may help and is still possible.
@@ -324,6 +397,10 @@ fn of_fault(fault: Fault) -> Failure {
     match fault {
         Fault::Reported(report) => Failure::Reported(report),
         Fault::Damaged => Failure::Damaged("an event is not valid JSON"),
+        Fault::UnfinishedCall => Failure::Damaged("the arguments of a call are not complete"),
+        Fault::Contradicted => {
+            Failure::Malformed("it does not agree with what came of it before".to_owned())
+        }
         Fault::Endless => Failure::Malformed("there is no end of its parts".to_owned()),
     }
 }

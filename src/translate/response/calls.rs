@@ -4,9 +4,10 @@
 //! is kept until that is complete, since some clients mix up calls that are told in turns.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::texts::Text;
+use super::texts::{News, Text};
 use crate::chat::delta::{CallKind, Delta, Sink};
 use crate::responses::event::Item;
 use crate::responses::lax::Few;
@@ -22,6 +23,14 @@ pub(super) struct Calls {
     opened: usize,
 }
 
+/// The client has got something else.
+#[derive(Debug)]
+pub(super) struct Contradiction;
+
+/// The answer is said to be complete, and the text of a call is not.
+#[derive(Debug)]
+pub(super) struct Unfinished;
+
 #[derive(Debug)]
 struct Call {
     id: String,
@@ -31,11 +40,18 @@ struct Call {
     name: String,
     form: Form,
     text: Text,
-    /// Pieces that are not told yet.
-    pending: Vec<String>,
+    /// What the call began with. It may be all, the beginning, or a mere placeholder.
+    first: String,
+    /// How many bytes of the text the client has got.
+    told: usize,
+    /// Where the pieces end that the text came in and that are not told yet.
+    pieces: Vec<usize>,
     /// The client's index, once it knows of the call.
     index: Option<usize>,
+    /// Nothing more is expected of it.
     is_complete: bool,
+    /// The backend has given the whole text.
+    is_whole: bool,
 }
 
 /// How a call is told to the client.
@@ -58,9 +74,12 @@ impl Calls {
             name: String::new(),
             form: Form::Live(CallKind::Function),
             text: Text::default(),
-            pending: Vec::new(),
+            first: String::new(),
+            told: 0,
+            pieces: Vec::new(),
             index: None,
             is_complete: false,
+            is_whole: false,
         });
         self.list.len() - 1
     }
@@ -71,21 +90,47 @@ impl Calls {
         known.is_empty() || item.call_id.as_deref().is_none_or(|id| id.is_empty() || id == known)
     }
 
-    /// What the backend says of the call: its id, its name and its kind.
-    pub(super) fn describe(&mut self, call: usize, item: &Item<'_>, plan: &Plan) {
+    /// Whether the call may be the one that `item` tells of at last.
+    pub(super) fn agrees(&self, call: usize, item: &Item<'_>, plan: &Plan) -> bool {
+        let known = &self.list[call];
+        let name = item.name.as_deref().unwrap_or_default();
+        self.matches(call, item)
+            && (name.is_empty() || known.name.is_empty() || known.name == plan.originals.of(name))
+            && known.text.agrees_with(text_of(item).unwrap_or_default())
+    }
+
+    /// The call's id, as the backend told it.
+    pub(super) fn told_id(&self, call: usize) -> &str {
+        &self.list[call].told_id
+    }
+
+    /// What the backend says of the call: its id, its name and its kind. What it says at last
+    /// counts.
+    pub(super) fn describe(
+        &mut self,
+        call: usize,
+        item: &Item<'_>,
+        plan: &Plan,
+    ) -> Result<(), Contradiction> {
         let is_first = call == 0;
         let number = call;
         let call = &mut self.list[call];
-        if !call.name.is_empty() {
-            return;
-        }
-        let Some(name) = item.name.as_deref().filter(|name| !name.is_empty()) else { return };
-        plan.originals.of(name).clone_into(&mut call.name);
-        item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.told_id);
-        call.id = match call.told_id.as_str() {
-            "" => format!("call_{number}"),
-            told => told.to_owned(),
+        let Some(name) = item.name.as_deref().filter(|name| !name.is_empty()) else {
+            return Ok(());
         };
+        let original = plan.originals.of(name);
+        if call.told_id.is_empty() && call.index.is_none() {
+            item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.told_id);
+            call.id = match call.told_id.as_str() {
+                "" => format!("call_{number}"),
+                told => told.to_owned(),
+            };
+        }
+        if call.name == original {
+            return Ok(());
+        }
+        let is_known = call.index.is_some();
+        original.clone_into(&mut call.name);
         let is_custom = item.kind.as_deref() == Some("custom_tool_call");
         let is_declared = plan.functions.contains(&call.name);
         call.form = if plan.legacy_functions {
@@ -97,6 +142,16 @@ impl Calls {
         } else {
             Form::Live(CallKind::Function)
         };
+        if is_known { Err(Contradiction) } else { Ok(()) }
+    }
+
+    /// The text that a call begins with. Usually there is none. A JSON text that is whole is a
+    /// placeholder if anything follows it.
+    pub(super) fn begin_text(&mut self, call: usize, text: &str) {
+        let call = &mut self.list[call];
+        if call.text.is_empty() && !call.is_complete {
+            text.clone_into(&mut call.first);
+        }
     }
 
     /// More of a call's arguments.
@@ -106,34 +161,72 @@ impl Calls {
         }
         let is_current = call == self.current;
         let call = &mut self.list[call];
-        call.text.append(delta);
-        match (call.form, call.index) {
-            (Form::Live(kind), Some(index)) if is_current => {
-                sink.delta(Delta::Arguments { index, text: delta, kind });
+        if !call.first.is_empty() {
+            let first = std::mem::take(&mut call.first);
+            if !is_json(&first) {
+                call.text.append(&first);
             }
-            _ => call.pending.push(delta.to_owned()),
+        }
+        call.text.append(delta);
+        if let (Form::Live(kind), Some(index), true) = (call.form, call.index, is_current) {
+            sink.delta(Delta::Arguments { index, text: &call.text.as_str()[call.told..], kind });
+            call.told = call.text.len();
+        } else {
+            call.pieces.push(call.text.len());
         }
     }
 
     /// All of a call's arguments.
-    pub(super) fn complete_text(&mut self, call: usize, whole: &str) {
+    pub(super) fn complete_text(&mut self, call: usize, whole: &str) -> Result<(), Contradiction> {
         let call = &mut self.list[call];
-        let missing = call.text.complete(whole);
-        if !missing.is_empty() {
-            call.pending.push(missing.to_owned());
+        if whole.is_empty() {
+            call.is_whole |= call.text.is_empty() && call.first.is_empty();
+            return Ok(());
         }
+        call.first.clear();
+        call.is_whole = true;
+        let agrees = whole.as_bytes().starts_with(&call.text.as_str().as_bytes()[..call.told]);
+        if call.text.complete(whole) == News::Other {
+            call.pieces.clear();
+        }
+        if agrees {
+            return Ok(());
+        }
+        // Nothing can follow what the client has got.
+        call.told = call.text.len();
+        Err(Contradiction)
     }
 
     /// Nothing more comes of the call.
     pub(super) fn complete(&mut self, call: usize) {
-        self.list[call].is_complete = true;
+        let call = &mut self.list[call];
+        call.is_complete = true;
+        call.take_first();
+        // Nothing was said of arguments: there are none.
+        call.is_whole |= call.text.is_empty();
+    }
+
+    /// Whether the client is to know of the call.
+    pub(super) fn is_made(&self, call: usize) -> bool {
+        let call = &self.list[call];
+        !call.name.is_empty() && call.form != Form::Silent
+    }
+
+    /// How much text all calls have.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.iter().map(|call| call.text.len()).sum()
+    }
+
+    /// How much is known of a call's text.
+    pub(super) fn text_len(&self, call: usize) -> usize {
+        self.list[call].text.len()
     }
 
     /// Whether there is anything to tell.
     pub(super) fn has_news(&self) -> bool {
         self.list.get(self.current).is_some_and(|call| {
             !call.name.is_empty()
-                && (call.index.is_none() || !call.pending.is_empty() || call.is_complete)
+                && (call.index.is_none() || call.told < call.text.len() || call.is_complete)
         })
     }
 
@@ -146,13 +239,16 @@ impl Calls {
             match call.form {
                 Form::Live(kind) => {
                     let index = call.open(kind, &mut self.opened, sink);
-                    if call.is_complete && call.text.as_str().is_empty() {
+                    if call.is_complete && call.text.is_empty() && kind != CallKind::Custom {
                         // Clients parse the arguments: no arguments are an empty object.
                         call.text.append("{}");
-                        call.pending.push("{}".to_owned());
                     }
-                    for text in call.pending.drain(..) {
-                        sink.delta(Delta::Arguments { index, text: &text, kind });
+                    for end in call.pieces.drain(..).chain([call.text.len()]) {
+                        let text = &call.text.as_str()[call.told..end];
+                        if !text.is_empty() {
+                            sink.delta(Delta::Arguments { index, text, kind });
+                            call.told = end;
+                        }
                     }
                 }
                 Form::Several if call.is_complete => call.expand(plan, &mut self.opened, sink),
@@ -165,17 +261,55 @@ impl Calls {
         }
     }
 
-    /// The answer is over. `is_whole` tells whether calls may be taken for complete: arguments
-    /// that were cut short stay as they are.
-    pub(super) fn finish(&mut self, is_whole: bool, plan: &Plan, sink: &mut impl Sink) {
-        // A call without a name cannot be made.
-        self.list.retain(|call| !call.name.is_empty() || call.index.is_some());
-        self.current = self.current.min(self.list.len());
-        for call in &mut self.list[self.current..] {
-            let has_text = !call.text.as_str().is_empty();
-            call.is_complete |= is_whole || has_text;
+    /// The answer is over. If `is_whole`, it is said to be complete: then the text of every call
+    /// has to be. Otherwise what was cut short stays as it is.
+    pub(super) fn finish(
+        &mut self,
+        is_whole: bool,
+        plan: &Plan,
+        sink: &mut impl Sink,
+    ) -> Result<(), Unfinished> {
+        for call in &mut self.list {
+            if !call.is_complete {
+                call.take_first();
+                call.is_complete = is_whole || !call.text.is_empty();
+            }
         }
-        self.tell(plan, sink);
+        let is_made = |call: &Call| !call.name.is_empty() && call.form != Form::Silent;
+        if is_whole && self.list.iter().any(|call| is_made(call) && !call.is_finished()) {
+            return Err(Unfinished);
+        }
+        // A call without a name cannot be made.
+        while self.current < self.list.len() {
+            self.tell(plan, sink);
+            let Some(call) = self.list.get(self.current) else { break };
+            if !call.name.is_empty() && !call.is_complete {
+                break;
+            }
+            self.current += 1;
+        }
+        Ok(())
+    }
+
+    /// Tells all calls anew, in this order.
+    pub(super) fn tell_again(&mut self, order: &[usize], plan: &Plan) {
+        let mut places = vec![usize::MAX; self.list.len()];
+        for (place, &call) in order.iter().enumerate() {
+            places[call] = place;
+        }
+        let mut list: Vec<_> = places.into_iter().zip(std::mem::take(&mut self.list)).collect();
+        list.sort_by_key(|(place, _)| *place);
+        self.list = list.into_iter().map(|(_, call)| call).collect();
+        self.current = 0;
+        self.opened = 0;
+        for (place, call) in self.list.iter_mut().enumerate() {
+            call.index = None;
+            call.told = 0;
+            call.pieces.clear();
+            if plan.legacy_functions {
+                call.form = if place == 0 { Form::Live(CallKind::Legacy) } else { Form::Silent };
+            }
+        }
     }
 
     /// Whether the client knows of any call.
@@ -185,6 +319,19 @@ impl Calls {
 }
 
 impl Call {
+    /// What the call began with is its text, if nothing followed.
+    fn take_first(&mut self) {
+        let first = std::mem::take(&mut self.first);
+        if self.text.is_empty() {
+            self.text.append(&first);
+        }
+    }
+
+    /// Whether the text is whole: the backend said so, or it can be seen.
+    fn is_finished(&self) -> bool {
+        self.is_whole || self.form == Form::Live(CallKind::Custom) || is_json(self.text.as_str())
+    }
+
     /// Tells the client of the call, once, and gives its index.
     fn open(&mut self, kind: CallKind, opened: &mut usize, sink: &mut impl Sink) -> usize {
         if let Some(index) = self.index {
@@ -222,6 +369,7 @@ impl Call {
             }
         }
         let text = std::mem::take(&mut self.text);
+        self.told = text.len();
         let is_useful = |uses: &[Use<'_>]| {
             !uses.is_empty() && uses.iter().all(|inner| !inner.name().is_empty())
         };
@@ -239,5 +387,15 @@ impl Call {
             }
             _ => self.tell_whole(text.as_str(), opened, sink),
         }
+        self.text = text;
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
+}
+
+/// The arguments or the input of a call.
+pub(super) fn text_of<'i>(item: &'i Item<'_>) -> Option<&'i str> {
+    item.arguments.as_deref().or(item.input.as_deref())
 }

@@ -11,4 +11,8 @@ pub enum Fault {
     Damaged,
     /// There are more items, or parts of one, than any answer has.
     Endless,
+    /// The backend calls the answer complete, and the arguments of a call are not.
+    UnfinishedCall,
+    /// What the backend says at last is something else than what the client has already got.
+    Contradicted,
 }

@@ -1,23 +1,34 @@
 //! Output items, and which of them an event belongs to.
 
-use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::{Index, IndexMut};
 
+use super::citations::Citations;
+use super::steps;
 use super::texts::Text;
 use super::thought::ReasoningItem;
 use crate::responses::event::{self, Place};
+use crate::responses::request::Phase;
 
 /// The items of an answer, in the order in which they were first heard of.
 #[derive(Debug, Default)]
-pub(super) struct Items(Vec<Item>);
+pub(super) struct Items {
+    list: Vec<Item>,
+    /// The latest item of each position and of each id.
+    by_index: BTreeMap<u64, usize>,
+    by_id: HashMap<String, usize>,
+}
 
 /// An output item.
 #[derive(Debug)]
 pub(super) struct Item {
-    output_index: Option<u64>,
-    item_id: Option<String>,
+    pub(super) output_index: Option<u64>,
+    pub(super) item_id: Option<String>,
     pub(super) kind: Kind,
     pub(super) is_done: bool,
+    /// The item before this one that has the same position, and the same id.
+    before_at_index: Option<usize>,
+    before_of_id: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -26,13 +37,13 @@ pub(super) enum Kind {
     Reasoning(ReasoningItem),
     /// The place among the calls.
     Call(usize),
-    Image,
+    Image(Picture),
     /// Work of the backend, and kinds not known yet.
     Other,
 }
 
 /// What an event needs an item to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Class {
     Message,
     Reasoning,
@@ -45,7 +56,18 @@ pub(super) enum Class {
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) audience: Audience,
-    parts: Vec<MessagePart>,
+    pub(super) phase: Option<Phase>,
+    pub(super) parts: Vec<MessagePart>,
+}
+
+/// A generated picture.
+#[derive(Debug, Default)]
+pub(super) struct Picture {
+    /// Of the picture that came last, if one did.
+    pub(super) digest: Option<u128>,
+    /// Its address, until it is told.
+    pub(super) url: Option<String>,
+    pub(super) is_told: bool,
 }
 
 /// Where a message goes.
@@ -59,45 +81,67 @@ pub(super) enum Audience {
 
 #[derive(Debug)]
 pub(super) struct MessagePart {
-    index: u64,
-    is_refusal: bool,
+    pub(super) index: u64,
+    pub(super) is_refusal: bool,
     pub(super) text: Text,
     /// Where its text begins in the content, in code points.
     pub(super) offset: u64,
+    pub(super) citations: Citations,
 }
 
 impl Index<usize> for Items {
     type Output = Item;
 
     fn index(&self, at: usize) -> &Item {
-        &self.0[at]
+        &self.list[at]
     }
 }
 
 impl IndexMut<usize> for Items {
     fn index_mut(&mut self, at: usize) -> &mut Item {
-        &mut self.0[at]
+        &mut self.list[at]
     }
 }
 
 impl Items {
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.list.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Item> {
-        self.0.iter()
+        self.list.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Item> {
+        self.list.iter_mut()
+    }
+
+    /// How much text the messages have, and how many items there are.
+    pub(super) fn bytes(&self) -> usize {
+        let message = |item: &Item| match &item.kind {
+            Kind::Message(message) => {
+                message.parts.iter().map(|part| part.text.len()).sum::<usize>()
+            }
+            _ => 1,
+        };
+        self.list.iter().map(message).sum()
     }
 
     /// Adds an item that stands at this place, and gives its index.
-    pub(super) fn push(&mut self, place: &Place<'_>, kind: Kind) -> usize {
-        self.0.push(Item {
+    pub(super) fn push(&mut self, place: &Place<'_>, id: Option<&str>, kind: Kind) -> usize {
+        let at = self.list.len();
+        let item_id = place.item_id.as_deref().or(id).filter(|id| !id.is_empty());
+        let before_at_index = place.output_index.and_then(|index| self.by_index.insert(index, at));
+        let before_of_id = item_id.and_then(|id| self.by_id.insert(id.to_owned(), at));
+        self.list.push(Item {
             output_index: place.output_index,
-            item_id: place.item_id.clone().map(Cow::into_owned),
+            item_id: item_id.map(str::to_owned),
             kind,
             is_done: false,
+            before_at_index,
+            before_of_id,
         });
-        self.0.len() - 1
+        at
     }
 
     /// The latest item at this place.
@@ -113,47 +157,89 @@ impl Items {
         class: Class,
         is_fit: impl Fn(&Item) -> bool,
     ) -> Option<usize> {
-        let fits = |item: &Item| item.kind.class() == class && is_fit(item);
-        let latest =
-            |test: &dyn Fn(&Item) -> bool| self.0.iter().rposition(|item| fits(item) && test(item));
-        match (place.output_index, &place.item_id) {
-            (Some(index), Some(id)) => {
-                latest(&|item| item.output_index == Some(index)).or_else(|| {
-                    latest(&|item| {
-                        item.output_index.is_none() && item.item_id.as_deref() == Some(id)
-                    })
-                })
-            }
-            (Some(index), None) => latest(&|item| item.output_index == Some(index)),
-            (None, Some(id)) => latest(&|item| item.item_id.as_deref() == Some(id)),
-            (None, None) => latest(&|_| true),
+        let fits = |item: &Item| {
+            steps::note(1);
+            item.kind.class() == class && is_fit(item)
+        };
+        let Some(index) = place.output_index else {
+            return match &place.item_id {
+                Some(id) => self.chain(self.by_id.get(&**id), |item| item.before_of_id, fits),
+                None => self.list.iter().rposition(fits),
+            };
+        };
+        // Nearly all events are about the latest item.
+        if let Some(last) = self.list.last()
+            && last.output_index == Some(index)
+            && fits(last)
+        {
+            return Some(self.list.len() - 1);
         }
+        self.chain(self.by_index.get(&index), |item| item.before_at_index, &fits).or_else(|| {
+            let latest = self.by_id.get(place.item_id.as_deref()?);
+            let is_unplaced = |item: &Item| item.output_index.is_none() && fits(item);
+            self.chain(latest, |item| item.before_of_id, is_unplaced)
+        })
+    }
+
+    /// The first item that is fit, from one to the one before it.
+    fn chain(
+        &self,
+        latest: Option<&usize>,
+        before: impl Fn(&Item) -> Option<usize>,
+        is_fit: impl Fn(&Item) -> bool,
+    ) -> Option<usize> {
+        let mut at = *latest?;
+        while !is_fit(&self.list[at]) {
+            at = before(&self.list[at])?;
+        }
+        Some(at)
+    }
+
+    /// All of them by their positions; those without one behind what came before them.
+    pub(super) fn in_order(&self) -> Vec<usize> {
+        let mut last = 0;
+        let mut order: Vec<_> = (0..self.list.len())
+            .map(|at| {
+                last = self.list[at].output_index.unwrap_or(last);
+                (last, at)
+            })
+            .collect();
+        order.sort_unstable();
+        order.into_iter().map(|(_, at)| at).collect()
     }
 }
 
 impl Kind {
-    fn class(&self) -> Class {
+    pub(super) fn class(&self) -> Class {
         match self {
             Self::Message(_) => Class::Message,
             Self::Reasoning(_) => Class::Reasoning,
             Self::Call(_) => Class::Call,
-            Self::Image => Class::Image,
+            Self::Image(_) => Class::Image,
             Self::Other => Class::Other,
         }
     }
 }
 
 impl Message {
-    pub(super) fn new(audience: Audience) -> Self {
-        Self { audience, parts: Vec::new() }
+    pub(super) fn new(audience: Audience, phase: Option<Phase>) -> Self {
+        Self { audience, phase, parts: Vec::new() }
     }
 
     /// The part of this index, a new one if it is not known yet.
     pub(super) fn part(&mut self, index: u64, is_refusal: bool) -> &mut MessagePart {
-        let known =
-            self.parts.iter().position(|part| part.index == index && part.is_refusal == is_refusal);
+        let is_it = |part: &MessagePart| {
+            steps::note(1);
+            part.index == index && part.is_refusal == is_refusal
+        };
+        // Mostly it is the latest; and the parts of an item are told in order.
+        let known = usize::try_from(index)
+            .ok()
+            .filter(|&at| self.parts.get(at).is_some_and(is_it))
+            .or_else(|| self.parts.iter().rposition(is_it));
         let at = known.unwrap_or_else(|| {
-            self.parts.push(MessagePart { index, is_refusal, text: Text::default(), offset: 0 });
+            let (text, citations) = (Text::default(), Citations::default());
+            self.parts.push(MessagePart { index, is_refusal, text, offset: 0, citations });
             self.parts.len() - 1
         });
         &mut self.parts[at]

@@ -6,10 +6,13 @@
 mod calls;
 mod citations;
 mod fault;
+mod halves;
 mod items;
+mod last;
 mod reader;
 mod recorder;
 mod speech;
+mod steps;
 mod stop;
 mod texts;
 mod thought;

@@ -39,6 +39,15 @@ impl<S: Sink> Sink for Recording<'_, S> {
         }
         self.sink.delta(delta);
     }
+
+    fn can_take_back(&self) -> bool {
+        self.sink.can_take_back()
+    }
+
+    fn take_back(&mut self) {
+        self.told = Told::default();
+        self.sink.take_back();
+    }
 }
 
 impl Recorder {
@@ -49,6 +58,17 @@ impl Recorder {
 
     pub(super) fn put(&mut self, told: Told) {
         self.told = told;
+    }
+
+    /// Forgets the items: the last event tells all of them.
+    pub(super) fn restart(&mut self) {
+        self.items.clear();
+        self.is_partial = false;
+    }
+
+    /// The items are not all there are, or not in their order.
+    pub(super) fn forget(&mut self) {
+        self.is_partial = true;
     }
 
     /// One more item that is done.

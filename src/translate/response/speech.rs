@@ -1,5 +1,7 @@
 //! The visible content: messages joined, cut at stop sequences and at the token limit.
 
+use std::sync::Arc;
+
 use super::stop::{Shown, Stop};
 use super::tokens::{Allowed, Cap};
 use crate::chat::delta::{Delta, FinishReason, Sink};
@@ -12,33 +14,31 @@ const SEPARATOR: &str = "\n\n";
 #[derive(Debug)]
 pub(super) struct Speech {
     stop: Option<Stop>,
-    cap: Option<Cap>,
+    display: Display,
     /// The message that spoke last.
     speaker: Option<usize>,
     /// The joined text so far, shown or held back: how many code points and how it ends.
     chars: u64,
     ends_line: bool,
-    /// What was shown of it.
-    shown: Size,
+}
+
+/// What is shown of the text that no stop sequence holds back.
+#[derive(Debug)]
+struct Display {
+    cap: Option<Cap>,
+    chars: u64,
+    bytes: u64,
     cut: Option<FinishReason>,
 }
 
-#[derive(Debug, Default)]
-struct Size {
-    chars: u64,
-    bytes: u64,
-}
-
 impl Speech {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Arc<Plan>) -> Self {
         Self {
-            stop: Stop::new(&plan.stops),
-            cap: plan.max_tokens.map(Cap::new),
+            stop: Stop::new(plan),
+            display: Display { cap: plan.max_tokens.map(Cap::new), chars: 0, bytes: 0, cut: None },
             speaker: None,
             chars: 0,
             ends_line: false,
-            shown: Size::default(),
-            cut: None,
         }
     }
 
@@ -52,17 +52,17 @@ impl Speech {
 
     /// More text. Nothing is shown once the answer is cut.
     pub(super) fn say(&mut self, text: &str, sink: &mut impl Sink) {
-        if text.is_empty() || self.cut.is_some() {
+        if text.is_empty() || self.display.cut.is_some() {
             return;
         }
         self.chars += text.chars().count() as u64;
         self.ends_line = text.ends_with('\n');
-        let Some(stop) = &mut self.stop else { return self.show(text, sink) };
+        let Some(stop) = &mut self.stop else { return self.display.show(text, sink) };
         match stop.push(text) {
-            Shown::More(text) => self.show(&text, sink),
+            Shown::More(text) => self.display.show(text, sink),
             Shown::Last(text) => {
-                self.show(&text, sink);
-                self.cut.get_or_insert(FinishReason::Stop);
+                self.display.show(text, sink);
+                self.display.cut.get_or_insert(FinishReason::Stop);
             }
         }
     }
@@ -70,14 +70,45 @@ impl Speech {
     /// Shows what is held back: nothing can follow it any more that would make it a stop
     /// sequence.
     pub(super) fn flush(&mut self, sink: &mut impl Sink) {
-        if self.cut.is_none()
+        if self.display.cut.is_none()
             && let Some(stop) = &mut self.stop
         {
-            let held = stop.release();
-            self.show(&held, sink);
+            self.display.show(stop.release(), sink);
         }
     }
 
+    /// How much work so many more bytes of text are at most, in bytes of plain reading.
+    pub(super) fn work(&self, more: usize) -> usize {
+        /// A step of the search for stop sequences, and a byte that is made into tokens.
+        const STEP: usize = 4;
+        const COUNTING: usize = 128;
+        let stop = self.stop.as_ref();
+        let searched = stop.map_or(0, |stop| stop.steps(more));
+        let shown = more + stop.map_or(0, Stop::held_len);
+        let counted = self.display.cap.as_ref().map_or(0, |cap| cap.bytes_to_count(shown));
+        more + STEP.saturating_mul(searched) + COUNTING.saturating_mul(counted)
+    }
+
+    /// Why nothing more is shown, if so.
+    pub(super) fn cut(&self) -> Option<FinishReason> {
+        self.display.cut
+    }
+
+    /// How many code points were shown.
+    pub(super) fn shown_chars(&self) -> u64 {
+        self.display.chars
+    }
+
+    /// How many tokens the shown text has, about.
+    pub(super) fn estimated_tokens(&self) -> u64 {
+        match (&self.display.cap, self.display.cut) {
+            (Some(cap), Some(FinishReason::Length)) => cap.max() as u64,
+            _ => (self.display.bytes / 4).max(1),
+        }
+    }
+}
+
+impl Display {
     fn show(&mut self, text: &str, sink: &mut impl Sink) {
         let text = match self.cap.as_mut().map(|cap| cap.push(text)) {
             None | Some(Allowed::All) => text,
@@ -87,27 +118,9 @@ impl Speech {
             }
         };
         if !text.is_empty() {
-            self.shown.chars += text.chars().count() as u64;
-            self.shown.bytes += text.len() as u64;
+            self.chars += text.chars().count() as u64;
+            self.bytes += text.len() as u64;
             sink.delta(Delta::Content(text));
-        }
-    }
-
-    /// Why nothing more is shown, if so.
-    pub(super) fn cut(&self) -> Option<FinishReason> {
-        self.cut
-    }
-
-    /// How many code points were shown.
-    pub(super) fn shown_chars(&self) -> u64 {
-        self.shown.chars
-    }
-
-    /// How many tokens the shown text has, about.
-    pub(super) fn estimated_tokens(&self) -> u64 {
-        match (&self.cap, self.cut) {
-            (Some(cap), Some(FinishReason::Length)) => cap.max() as u64,
-            _ => (self.shown.bytes / 4).max(1),
         }
     }
 }

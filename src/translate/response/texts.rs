@@ -1,11 +1,18 @@
-//! Texts that come in up to three ways: as deltas, as a whole, and within their item.
+//! Texts that come in up to four ways: as deltas, as a whole, within their item, and within the last
+//! event.
 
 /// What is known of a text so far.
-///
-/// What is missing is appended and nothing is repeated: a fuller text gives its rest if it begins
-/// with what is there. If it does not, what was streamed stands.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
+
+/// What a piece of a text, or the whole of it, brings.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum News<'t> {
+    /// This follows what was known.
+    More(&'t str),
+    /// The whole text is another one than what was known begins with. It counts.
+    Other,
+}
 
 impl Text {
     /// More of the text.
@@ -13,24 +20,43 @@ impl Text {
         self.0.push_str(delta);
     }
 
-    /// What the whole text has beyond what is known, which is then known too.
-    pub(super) fn complete<'t>(&mut self, whole: &'t str) -> &'t str {
-        let missing = whole.strip_prefix(self.0.as_str()).unwrap_or("");
-        self.0.push_str(missing);
-        missing
+    /// The whole text. An empty one says nothing: hosts leave texts out that deltas have told.
+    pub(super) fn complete<'t>(&mut self, whole: &'t str) -> News<'t> {
+        if whole.is_empty() {
+            return News::More("");
+        }
+        if let Some(missing) = whole.strip_prefix(self.0.as_str()) {
+            self.0.push_str(missing);
+            return News::More(missing);
+        }
+        whole.clone_into(&mut self.0);
+        News::Other
     }
 
-    /// What is new in a piece of the text, or in the whole of it.
-    pub(super) fn take<'t>(&mut self, text: &'t str, is_whole: bool) -> &'t str {
+    /// What a piece of the text brings, or the whole of it.
+    pub(super) fn take<'t>(&mut self, text: &'t str, is_whole: bool) -> News<'t> {
         if is_whole {
             return self.complete(text);
         }
         self.append(text);
-        text
+        News::More(text)
+    }
+
+    /// Whether this may be the whole of what is known.
+    pub(super) fn agrees_with(&self, whole: &str) -> bool {
+        whole.is_empty() || whole.starts_with(self.as_str())
     }
 
     pub(super) fn as_str(&self) -> &str {
         &self.0
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -39,12 +65,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_missing_is_given() {
+    fn what_is_missing_is_given_and_the_whole_text_counts() {
         let mut text = Text::default();
         text.append("Hel");
-        assert_eq!(text.complete("Hello"), "lo");
-        assert_eq!(text.complete("Hello"), "");
-        assert_eq!(text.complete("Other"), "");
+        assert_eq!(text.complete("Hello"), News::More("lo"));
+        assert_eq!(text.complete("Hello"), News::More(""));
+        assert_eq!(text.complete(""), News::More(""));
         assert_eq!(text.as_str(), "Hello");
+        for other in ["Other", "Oth"] {
+            assert_eq!(text.complete(other), News::Other);
+            assert_eq!(text.as_str(), other);
+        }
     }
 }

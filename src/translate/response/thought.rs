@@ -1,6 +1,7 @@
 //! Reasoning, shown where the owner of the daemon wants it.
 
-use super::texts::Text;
+use super::steps;
+use super::texts::{News, Text};
 use crate::chat::delta::{Delta, Sink};
 use crate::translate::plan::Plan;
 use crate::translate::policy::Reasoning;
@@ -66,6 +67,11 @@ impl Thought {
         }
     }
 
+    /// Whether the client sees any reasoning.
+    pub(super) fn is_shown(&self) -> bool {
+        self.place != Reasoning::None
+    }
+
     /// Ends the reasoning that stands within the content, before anything else comes.
     pub(super) fn close(&mut self, sink: &mut impl Sink) {
         if std::mem::take(&mut self.is_open) {
@@ -105,16 +111,42 @@ impl ReasoningItem {
         part: u64,
         text: &'t str,
         is_whole: bool,
-    ) -> &'t str {
+    ) -> News<'t> {
         self.has_summary |= source == Source::Summary && !text.is_empty();
         if source == Source::Raw && self.has_summary {
-            return "";
+            return News::More("");
         }
-        let known = self.texts.iter().position(|(s, p, _)| (*s, *p) == (source, part));
-        let at = known.unwrap_or_else(|| {
+        let at = self.position(source, part).unwrap_or_else(|| {
             self.texts.push((source, part, Text::default()));
             self.texts.len() - 1
         });
         self.texts[at].2.take(text, is_whole)
+    }
+
+    /// What is known of a text.
+    pub(super) fn text(&self, source: Source, part: u64) -> Option<&Text> {
+        self.position(source, part).map(|at| &self.texts[at].2)
+    }
+
+    /// All that is to be shown, in order.
+    pub(super) fn texts(&self) -> Vec<(Source, u64, &str)> {
+        let shown = if self.has_summary { Source::Summary } else { Source::Raw };
+        let texts = self.texts.iter().filter(|(source, ..)| *source == shown);
+        let mut texts: Vec<_> =
+            texts.map(|(source, part, text)| (*source, *part, text.as_str())).collect();
+        texts.sort_by_key(|(_, part, _)| *part);
+        texts
+    }
+
+    fn position(&self, source: Source, part: u64) -> Option<usize> {
+        let is_it = |(s, p, _): &(Source, u64, Text)| {
+            steps::note(1);
+            (*s, *p) == (source, part)
+        };
+        // Mostly it is the latest; and the texts of an item are told in order.
+        usize::try_from(part)
+            .ok()
+            .filter(|&at| self.texts.get(at).is_some_and(is_it))
+            .or_else(|| self.texts.iter().rposition(is_it))
     }
 }

@@ -4,6 +4,8 @@ mod table;
 
 use tiktoken_rs::CoreBPE;
 
+use super::steps;
+
 /// A text longer than this without any word boundary is counted in parts, so that no text costs
 /// more than linear time. The count may then be off by a token per part.
 const MAX_TAIL: usize = 512;
@@ -70,6 +72,16 @@ impl Cap {
         }
     }
 
+    /// How many bytes are made into tokens if the next piece is so long.
+    pub(super) fn bytes_to_count(&self, more: usize) -> usize {
+        match &self.passed {
+            // All of it at once, when it is first counted.
+            Passed::Uncounted(passed) if passed.len() + more <= self.max => 0,
+            Passed::Uncounted(passed) => passed.len() + more,
+            Passed::Counted(counter) => counter.tail.len() + more,
+        }
+    }
+
     /// How many tokens have passed, once the cap is reached.
     pub(super) fn max(&self) -> usize {
         self.max
@@ -109,6 +121,7 @@ impl Counter {
     fn push_part(&mut self, part: &str, max: usize) -> Allowed {
         let before = self.tail.len();
         self.tail.push_str(part);
+        steps::note(self.tail.len() as u64);
         let tokens = self.tokenizer.encode_ordinary(&self.tail);
         if self.settled + tokens.len() <= max {
             self.settle();
@@ -145,6 +158,7 @@ impl Counter {
             None if self.tail.len() > MAX_TAIL => self.tail.len(),
             None => return,
         };
+        steps::note(end as u64);
         self.settled += self.tokenizer.count_ordinary(&self.tail[..end]);
         self.tail.drain(..end);
     }
@@ -198,6 +212,27 @@ mod tests {
         for odd in ["\u{20ac}", " ", "\n \u{3000}", "^", "\u{b95}", "a"] {
             let (out, _) = run(MAX_PART, &[&odd.repeat(40 * MAX_PART)]);
             assert!(!out.is_empty() && odd.repeat(40 * MAX_PART).starts_with(&out));
+        }
+    }
+
+    #[test]
+    fn twice_as_much_text_takes_twice_the_steps() {
+        let steps = |piece: &str, pieces: usize| {
+            steps::counted(|| {
+                let mut counter = Counter::new();
+                for _ in 0..pieces {
+                    assert_eq!(counter.push(piece, usize::MAX), Allowed::All);
+                }
+            })
+        };
+        for piece in
+            ["word ", "wordword", "\u{20ac}\u{20ac}", &"no end ".repeat(30), &"x".repeat(900)]
+        {
+            let (once, twice) = (steps(piece, 300), steps(piece, 600));
+            assert!(twice <= once * 21 / 10 + 2000, "{}: {once}, {twice}", piece.len());
+            // A tail is counted anew with each piece, and it has an end.
+            let most = 300 * (2 * piece.len() as u64 + 3 * MAX_TAIL as u64);
+            assert!(once <= most, "{}: {once} above {most}", piece.len());
         }
     }
 

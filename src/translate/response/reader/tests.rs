@@ -311,3 +311,120 @@ fn forms_of_calls_follow_the_request() {
     let legacy = Plan { legacy_functions: true, ..Plan::default() };
     assert_eq!(kinds(legacy), format!("{:?} 0 call_1 run", CallKind::Legacy));
 }
+
+/// The steps that it takes to read these events.
+fn steps_of(plan: &Plan, events: &[Value], sink: &mut impl Sink) -> u64 {
+    let events: Vec<String> = events.iter().map(Value::to_string).collect();
+    let mut reader = reader(plan.clone());
+    super::super::steps::counted(|| {
+        for event in &events {
+            reader.event(event, sink).unwrap();
+        }
+        assert_eq!(reader.progress(), Progress::Ended);
+    })
+}
+
+#[test]
+fn twice_as_many_items_and_calls_take_twice_the_steps() {
+    let message = |n: usize, id: &str| json!({"type": "message", "id": id, "content": [{"type": "output_text", "text": n.to_string()}]});
+    let call = |n: usize, with_id: bool| {
+        let id = if with_id { format!("call_{n}") } else { String::new() };
+        json!({"type": "function_call", "call_id": id, "name": "f", "arguments": format!("[{n}]")})
+    };
+    let end =
+        |output: Vec<Value>| json!({"type": "response.completed", "response": {"output": output}});
+    let done = |at: Option<usize>, item: Value| json!({"type": "response.output_item.done", "output_index": at, "item": item});
+    let added = |at: usize, item: &Value| json!({"type": "response.output_item.added", "output_index": at, "item": item});
+    type Make<'m> = &'m dyn Fn(usize) -> Vec<Value>;
+    let kinds: [(&str, Make<'_>); 8] = [
+        ("items in the last event alone", &|n| vec![end((0..n).map(|i| message(i, "")).collect())]),
+        ("items of one id", &|n| {
+            let mut events: Vec<_> = (0..n).map(|i| done(Some(i), message(i, "m"))).collect();
+            events.push(end((0..n).map(|i| message(i, "m")).collect()));
+            events
+        }),
+        ("items without a place", &|n| {
+            let mut events: Vec<_> =
+                (0..n).map(|i| done(None, message(i, &format!("m{i}")))).collect();
+            events.push(end((0..n).map(|i| message(i, "")).collect()));
+            events
+        }),
+        ("items that have moved", &|n| {
+            let mut events: Vec<_> =
+                (0..n).map(|i| done(Some(2 * i + 1), message(i, ""))).collect();
+            events.push(end((0..n).map(|i| message(i, "")).collect()));
+            events
+        }),
+        ("calls", &|n| {
+            let mut events: Vec<_> = (0..n).map(|i| done(Some(i), call(i, true))).collect();
+            events.push(end((0..n).map(|i| call(i, true)).collect()));
+            events
+        }),
+        ("calls without ids", &|n| {
+            let mut events: Vec<_> = (0..n).map(|i| done(Some(i), call(i, false))).collect();
+            events.push(end(Vec::new()));
+            events
+        }),
+        ("calls in turns", &|n| {
+            let mut events: Vec<_> = (0..n).map(|i| added(i, &call(i, true))).collect();
+            events.extend((0..n).map(|i| given::arguments(i as u64, &format!("[{i}]"))));
+            events.extend((0..n).map(|i| done(Some(i), call(i, true))));
+            events.push(end(Vec::new()));
+            events
+        }),
+        ("deltas", &|n| {
+            let mut events: Vec<_> = (0..n).map(|_| given::text(0, "a ")).collect();
+            events.push(given::completed());
+            events
+        }),
+    ];
+    for (kind, make) in kinds {
+        let work = |n: usize| {
+            let whole = steps_of(
+                &Plan::default(),
+                &make(n),
+                &mut crate::chat::completion::Gatherer::default(),
+            );
+            whole + steps_of(&Plan::default(), &make(n), &mut Script::default())
+        };
+        let (once, twice) = (work(400), work(800));
+        assert!(twice <= once * 21 / 10, "{kind}: {once}, {twice}");
+        assert!(once <= 400 * 40, "{kind}: {once}");
+    }
+}
+
+#[test]
+fn what_takes_long_is_seen_before() {
+    const LONG: usize = 1 << 20;
+    let text = "word ".repeat(20_000);
+    let large = given::text(0, &text).to_string();
+    let small = r#"{"type":"response.output_text.delta","output_index":0,"delta":"word"}"#;
+    let plain = reader(Plan::default());
+    assert!(plain.work(&large) < LONG && plain.work(small) < 1000);
+    let capped = || reader(Plan { max_tokens: Some(50_000), ..Plan::default() });
+    assert!(capped().work(&large) > LONG, "large texts are counted");
+    let mut reader = capped();
+    assert!(reader.work(small) < 1000, "small ones need not be before there are enough");
+    for _ in 0..12_499 {
+        reader.event(small, &mut Script::default()).unwrap();
+    }
+    assert!(reader.work(small) > LONG, "and then all are counted at once");
+    reader.event(small, &mut Script::default()).unwrap();
+    reader.event(&given::text(0, " word").to_string(), &mut Script::default()).unwrap();
+    assert!(reader.work(small) < LONG / 4, "once");
+    let long = Plan { stops: vec!["x".repeat(200_000)], ..Plan::default() };
+    let mut reader = self::reader(long);
+    assert!(reader.work(small) > LONG, "long sequences are made ready first");
+    reader.event(small, &mut Script::default()).unwrap();
+    assert!(reader.work(small) < 10_000);
+    // What is to be told anew is told at the end.
+    let mut reader = self::reader(Plan::default());
+    let mut whole = crate::chat::completion::Gatherer::default();
+    for event in [given::text(0, &text.repeat(11)), given::text(0, "x")] {
+        reader.event(&event.to_string(), &mut whole).unwrap();
+    }
+    let done =
+        json!({"type": "response.output_text.done", "output_index": 0, "text": text.repeat(12)});
+    reader.event(&done.to_string(), &mut whole).unwrap();
+    assert!(reader.work(small) < 1000 && reader.work(&given::completed().to_string()) > LONG);
+}
