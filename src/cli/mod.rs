@@ -76,8 +76,9 @@ Exit codes:
   0 fine, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
   69 backend or sign-in service not available, 70 internal error, 71 sign-in port taken,
   73 login or file cannot be written, 75 sign-in timed out, 76 answer to another sign-in,
-  77 not signed in, 78 wrong settings; of `run`: 126 command cannot be run, 127 command not found,
-  128 and more ended by a signal, else the command's own";
+  77 not signed in, 78 wrong settings, 130 ended by a signal while asking;
+  of `run`: 126 command cannot be run, 127 command not found, 128 and more ended by a signal,
+  else the command's own";
 
 /// Turns your own ChatGPT plan into a local OpenAI API.
 #[derive(Debug, Parser)]

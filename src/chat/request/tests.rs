@@ -280,12 +280,6 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "function",
         ),
         (
-            call(json!({"id": 1, "function": {"name": "f"}})),
-            "messages[0].tool_calls[0].id",
-            "invalid_type",
-            "a string",
-        ),
-        (
             call(json!({"type": "mcp"})),
             "messages[0].tool_calls[0].type",
             "invalid_value",

@@ -230,6 +230,14 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
         ("login.no-end", Note, login(|login| login.state = plan(None, true))),
         ("login.due", Note, login(|login| login.state = plan(Some(0), true))),
         ("login.ended", out, login(|login| login.state = plan(Some(0), false))),
+        (
+            "login.clock",
+            Warning,
+            login(|login| {
+                let State::Plan { clock_skew, .. } = &mut login.state else { panic!("a plan") };
+                *clock_skew = Some(7200);
+            }),
+        ),
         ("login.ends", Note, login(|login| login.state = plan(Some(864_000), false))),
         ("login.ends", Warning, login(|login| login.state = plan(Some(3600), false))),
         ("login.read-only", Warning, login(|login| login.writable = Writable::Nothing)),
@@ -249,6 +257,13 @@ fn of_the_rest() -> Vec<(&'static str, Level, Change)> {
         ("address.other-version", Warning, found(health("0.0.1", true, false))),
         ("address.simulated", Note, found(health("0.0.1", true, true))),
         ("address.not-signed-in", Warning, found(health("0.0.1", false, false))),
+        ("address.login-ended", out, {
+            let mut answer = health("0.0.1", false, false);
+            if let Found::Daemon(Health { details: Some(details), .. }) = &mut answer {
+                details.login_error = Some("it has ended".to_owned());
+            }
+            found(answer)
+        }),
         (
             "address.other-key",
             Warning,
