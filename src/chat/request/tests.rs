@@ -285,24 +285,6 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "invalid_value",
             "'function' and 'custom'",
         ),
-        (
-            call(json!({"function": {}})),
-            "messages[0].tool_calls[0].function.name",
-            "missing_required_parameter",
-            "name",
-        ),
-        (
-            call(json!({"custom": {"name": "c", "input": 1}})),
-            "messages[0].tool_calls[0].custom.input",
-            "invalid_type",
-            "a string",
-        ),
-        (
-            message(&json!({"role": "assistant", "function_call": {}})),
-            "messages[0].function_call.name",
-            "missing_required_parameter",
-            "name",
-        ),
         // Parts
         (part(&json!({})), "messages[0].content[0].type", "missing_required_parameter", "type"),
         (
@@ -384,7 +366,7 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             ),
             "messages[0].content[0].image_url.detail",
             "invalid_value",
-            "'auto', 'low', and 'high'",
+            "'auto', 'low', 'high', and 'original'",
         ),
         (
             file(&json!({})),

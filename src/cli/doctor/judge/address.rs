@@ -68,7 +68,8 @@ fn daemon(place: &str, health: &crate::cli::daemon::Health, by: &str) -> Vec<Fin
         findings.push(Finding::note(TOPIC, "address.simulated", text).mend(mend));
     } else if let Some(error) = &details.login_error {
         let text = format!("the daemon cannot use its login: {error}");
-        findings.push(Finding::problem(TOPIC, Exit::NotSignedIn, "address.login-ended", text));
+        let finding = Finding::problem(TOPIC, Exit::NotSignedIn, "address.login-ended", text);
+        findings.push(finding.mend("run `codex-proxy login` as the user of the daemon"));
     } else if !details.credentials {
         let text = "the daemon finds no login";
         let mend = "run `codex-proxy login` as the user of the daemon, with its settings";
