@@ -13,6 +13,12 @@ use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
 use crate::models::UnknownModel;
 
+pub(super) use self::upstream::is_printable;
+
+/// The backend's id of a request, on answers and on errors.
+pub(super) const UPSTREAM_REQUEST_ID: HeaderName =
+    HeaderName::from_static("x-codex-proxy-upstream-request-id");
+
 /// How long starting again takes, if it is done at once.
 const RESTART: Duration = Duration::from_secs(5);
 
@@ -30,13 +36,32 @@ pub struct ApiError {
     pub should_retry: Option<bool>,
     /// What the public API tells of its limits, as it came.
     pub rate_limits: Option<Box<HeaderMap>>,
+    /// Where the failure comes from, if it is one of the backend's.
+    pub cause: Option<Box<Cause>>,
+}
+
+/// Where a failure comes from: for the log, and for those who ask OpenAI about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cause {
+    /// The failure in a few words. None of them are those of the backend's message, which may quote
+    /// the conversation.
+    pub reason: String,
+    /// The backend's id of the request.
+    pub upstream_request_id: Option<String>,
 }
 
 impl ApiError {
     /// A failure of the class `kind`, without a code.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let error = ErrorObject { message: message.into(), kind, param: None, code: None };
-        Self { status, error, retry_after: None, should_retry: None, rate_limits: None }
+        Self {
+            status,
+            error,
+            retry_after: None,
+            should_retry: None,
+            rate_limits: None,
+            cause: None,
+        }
     }
 
     /// 400: the request is wrong.
@@ -117,6 +142,10 @@ impl ApiError {
 
         let mut headers = self.rate_limits.as_deref().cloned().unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let id = self.cause.as_ref().and_then(|cause| cause.upstream_request_id.as_ref());
+        if let Some(id) = id.and_then(|id| HeaderValue::from_str(id).ok()) {
+            headers.insert(UPSTREAM_REQUEST_ID, id);
+        }
         if let Some(delay) = self.retry_after {
             let fraction = delay.subsec_nanos() > 0;
             headers.insert(RETRY_AFTER, (delay.as_secs() + u64::from(fraction)).into());

@@ -15,7 +15,7 @@ pub(super) struct Record {
     visit: Visit,
     at: SystemTime,
     started: Instant,
-    first_chunk: Option<Duration>,
+    first_token: Option<Duration>,
     upstream_request_id: Option<String>,
     usage: Usage,
     end: End,
@@ -42,6 +42,8 @@ enum End {
     Failed {
         status: u16,
         code: String,
+        /// In the log's words; nothing if the code says it all.
+        reason: Option<String>,
     },
 }
 
@@ -54,7 +56,7 @@ impl Record {
             visit,
             at: SystemTime::now(),
             started: Instant::now(),
-            first_chunk: None,
+            first_token: None,
             upstream_request_id: None,
             usage: Usage::default(),
             end: End::Open,
@@ -67,13 +69,17 @@ impl Record {
         self.started.elapsed()
     }
 
-    /// The first piece of the answer has come.
-    pub(super) fn begun(&mut self, upstream_request_id: Option<&str>) {
-        if self.first_chunk.is_none() {
-            self.first_chunk = Some(self.started.elapsed());
+    /// The first piece of the answer goes out to the client. A head or a comment is none.
+    pub(super) fn first_token(&mut self) {
+        if self.first_token.is_none() {
+            self.first_token = Some(self.started.elapsed());
         }
+    }
+
+    /// The backend's id of the request, once it is known.
+    pub(super) fn upstream_request_id(&mut self, id: Option<&str>) {
         if self.upstream_request_id.is_none() {
-            self.upstream_request_id = upstream_request_id.map(str::to_owned);
+            self.upstream_request_id = id.map(str::to_owned);
         }
     }
 
@@ -84,16 +90,17 @@ impl Record {
     }
 
     /// The request failed, with what the client got or would have got.
-    pub(super) fn failed(&mut self, error: &ApiError, upstream_request_id: Option<&str>) {
+    pub(super) fn failed(&mut self, error: &ApiError) {
         let code = error.error.code.as_deref().unwrap_or(error.error.kind).to_owned();
-        self.end = End::Failed { status: error.status.as_u16(), code };
-        if self.upstream_request_id.is_none() {
-            self.upstream_request_id = upstream_request_id.map(str::to_owned);
-        }
+        let reason = error.cause.as_ref().map(|cause| cause.reason.clone());
+        self.end = End::Failed { status: error.status.as_u16(), code, reason };
+        let cause = error.cause.as_deref();
+        self.upstream_request_id(cause.and_then(|cause| cause.upstream_request_id.as_deref()));
     }
 
     /// All that is to be told of it.
     fn ended(&mut self) -> Ended {
+        let mut why = None;
         let (outcome, status, error) = match std::mem::replace(&mut self.end, End::Open) {
             End::Open if std::thread::panicking() => {
                 (Outcome::Failed, 500, Some("internal_error".to_owned()))
@@ -103,7 +110,10 @@ impl Record {
             }
             End::Open => (Outcome::Cancelled, 499, None),
             End::Answered => (Outcome::Answered, 200, None),
-            End::Failed { status, code } => (Outcome::Failed, status, Some(code)),
+            End::Failed { status, code, reason } => {
+                why = reason;
+                (Outcome::Failed, status, Some(code))
+            }
         };
         let Asked { model, slug, stream, recalled } = std::mem::take(&mut self.asked);
         Ended {
@@ -115,7 +125,8 @@ impl Record {
             status,
             outcome,
             error,
-            first_chunk: self.first_chunk,
+            reason: why,
+            first_token: self.first_token,
             total: self.started.elapsed(),
             usage: self.usage,
             continuity: match recalled {
@@ -138,7 +149,9 @@ impl Drop for Record {
             model = ended.asked,
             stream = ended.stream,
             status = ended.status,
-            first_chunk_ms = ended.first_chunk.map(millis),
+            code = ended.error,
+            reason = ended.reason,
+            first_chunk_ms = ended.first_token.map(millis),
             total_ms = millis(ended.total),
             tokens_in = usage.prompt_tokens,
             tokens_cached = cached,

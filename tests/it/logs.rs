@@ -132,3 +132,90 @@ async fn every_retry_has_its_line_and_nothing_of_what_the_backend_says() {
     }
     assert!(!log.contains("canary-words-4711"), "{log}");
 }
+
+/// Support asks for the id in every report, and the person for the reason.
+#[tokio::test]
+async fn a_failure_says_why_and_under_which_id_the_backend_knows_it() {
+    for is_streamed in [false, true] {
+        let errors = [
+            (400, "invalid_value", "HTTP 400 invalid_value"),
+            (404, "not_found_canary", "HTTP 404 not_found_canary"),
+            (429, "rate_limit_exceeded", "HTTP 429 rate_limit_exceeded"),
+            (502, "bad_gateway_canary", "HTTP 502 bad_gateway_canary"),
+        ];
+        for (status, code, reason) in errors {
+            let backend = Backend::start(&["gpt-5.5"], move |_, _| {
+                let body = format!(r#"{{"error":{{"code":"{code}","message":"canary-words"}}}}"#);
+                let mut answer = Answer::error(status, &body);
+                answer.headers.push(("x-oai-request-id", "REQ-77".to_owned()));
+                answer
+            })
+            .await;
+            let retries = [("CODEX_PROXY_UPSTREAM_MAX_RETRIES", "0")];
+            let program = Program::start(&backend.base_url, &[], &retries);
+            let body = json!({"model": "gpt-5.5", "stream": is_streamed,
+                "messages": [{"role": "user", "content": "hi"}]});
+            let request = reqwest::Client::new().post(program.chat()).body(body.to_string());
+            let response = request.send().await.unwrap();
+            let id = response.headers().get("x-codex-proxy-upstream-request-id").cloned();
+            assert_eq!(id.unwrap_or_else(|| panic!("{status} {is_streamed} {response:?}")), "REQ-77");
+            let log = program.stop();
+            let line = log.lines().find(|line| line.contains(" failed ")).unwrap();
+            for piece in
+                [&*format!("reason=\"{reason}\""), "code=\"", "upstream_request_id=\"REQ-77\""]
+            {
+                assert!(line.contains(piece), "{piece} is not in {line}");
+            }
+            assert!(!log.contains("canary-words"), "{log}");
+        }
+    }
+    // Within a stream.
+    let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error",
+        "message": "canary-words"}}});
+    let events: Vec<_> = text(&["Hi"]).into_iter().chain([failed]).collect();
+    let backend = Backend::start(&["gpt-5.5"], move |_, _| {
+        let mut answer = Answer::stream(sse(&events));
+        answer.headers.push(("x-oai-request-id", "REQ-77".to_owned()));
+        answer
+    })
+    .await;
+    let program = Program::start(&backend.base_url, &[], &[]);
+    ask(&program, true).await;
+    let log = program.stop();
+    let line = log.lines().find(|line| line.contains(" failed ")).unwrap();
+    for piece in ["reason=\"reported server_error\"", "code=\"server_error\"", "=\"REQ-77\""] {
+        assert!(line.contains(piece), "{piece} is not in {line}");
+    }
+    assert!(!log.contains("canary-words"), "{log}");
+}
+
+/// The status of a streamed answer waits ten seconds for the answer; what is told of it is when the
+/// first word came, and the id that came with it.
+#[tokio::test]
+async fn a_slow_answer_has_its_time_and_its_id() {
+    let (gate, _) = tokio::sync::watch::channel(false);
+    let opening = gate.clone();
+    let backend = Backend::start(&["gpt-5.5"], move |_, _| {
+        let mut answer = Answer::stream(answer(&[ANSWER])).behind(&opening);
+        answer.headers.push(("x-oai-request-id", "REQ-77".to_owned()));
+        answer
+    })
+    .await;
+    let program = Program::start(&backend.base_url, &[], &[]);
+    let body = json!({"model": "gpt-5.5", "stream": true,
+        "messages": [{"role": "user", "content": "hi"}]});
+    let request = reqwest::Client::new().post(program.chat()).body(body.to_string());
+    // The head has come, and nothing of the answer.
+    let response = request.send().await.unwrap();
+    let head_ms = std::time::Instant::now();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    gate.send(true).unwrap();
+    assert!(response.text().await.unwrap().contains(ANSWER));
+    let late = head_ms.elapsed().as_millis();
+    assert!(late >= 300);
+    let log = program.stop();
+    let line = log.lines().find(|line| line.contains(" answered ")).unwrap();
+    assert!(line.contains("upstream_request_id=\"REQ-77\""), "{line}");
+    let first = line.split("first_chunk_ms=").nth(1).unwrap().split(' ').next().unwrap();
+    assert!(first.parse::<u64>().unwrap() >= 10_300, "{line}");
+}

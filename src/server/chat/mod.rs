@@ -28,7 +28,7 @@ use uuid::Uuid;
 use self::choice::{Choice, Continuation, Draft, Order, Plainly};
 use super::body::Whole;
 use super::capture::Taped;
-use super::error::ApiError;
+use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
 use super::figures::Visit;
 use super::listen::Closing;
 use super::models::Announced;
@@ -48,14 +48,11 @@ use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
 use crate::translate::response::{Reader, add_usage, get_ready_to_count, is_ready_to_count};
-use crate::upstream::{Failed, Failure, Places};
+use crate::upstream::Places;
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
 /// can still be told with a status of its own.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
-
-/// The longest name or id of the backend's that is told in a header.
-const MAX_NAME: usize = 256;
 
 /// What ids of requests begin with.
 const REQUEST_ID: &str = "req_";
@@ -111,7 +108,7 @@ async fn respond(
     match prepared {
         Ok((ordered, places)) => answer(app, ordered, places, record, closing).await,
         Err(error) => {
-            record.failed(&error, None);
+            record.failed(&error);
             Err(error)
         }
     }
@@ -338,14 +335,13 @@ async fn streamed(
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
-        let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
-        answer.record().failed(&error, upstream_request_id.as_deref());
+        answer.record().failed(&error);
         return Err(error);
     }
     let upstream_request_id =
         answer.choices().first().and_then(|choice| choice.head().request_id.clone());
-    answer.record().begun(upstream_request_id.as_deref());
+    answer.record().upstream_request_id(upstream_request_id.as_deref());
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -363,9 +359,8 @@ async fn whole(
     mut record: Record,
 ) -> Result<Response, ApiError> {
     let answers = whole::gather(order, draft, places).await.map_err(|failure| {
-        let upstream_request_id = request_id_of(&failure);
         let error = ApiError::from(failure);
-        record.failed(&error, upstream_request_id.as_deref());
+        record.failed(&error);
         error
     })?;
     let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
@@ -379,7 +374,9 @@ async fn whole(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     insert(&mut headers, "openai-processing-ms", &record.elapsed().as_millis().to_string());
     describe(app, choices.first(), &mut headers);
-    record.begun(choices.first().and_then(|choice| choice.head().request_id.as_deref()));
+    let head = choices.first().map(Choice::head);
+    record.upstream_request_id(head.and_then(|head| head.request_id.as_deref()));
+    record.first_token();
     record.answered(usage);
     Ok((headers, json).into_response())
 }
@@ -391,14 +388,14 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     if let Some(etag) = &head.models_etag {
         app.0.catalogue.observe_etag(etag);
     }
-    let is_name =
-        |text: &&str| text.len() <= MAX_NAME && text.bytes().all(|b| b.is_ascii_graphic());
     let model = head.model.as_deref().or(choice.reader().upstream_model());
-    if let Some(model) = model.filter(is_name) {
+    if let Some(model) = model.filter(|model| is_printable(model)) {
         insert(headers, "x-codex-proxy-upstream-model", model);
     }
-    if let Some(id) = head.request_id.as_deref().filter(is_name) {
-        insert(headers, "x-codex-proxy-upstream-request-id", id);
+    if let Some(id) = head.request_id.as_deref().filter(|id| is_printable(id)) {
+        if let Ok(id) = HeaderValue::from_str(id) {
+            headers.insert(UPSTREAM_REQUEST_ID, id);
+        }
     }
     // The public API's own. Of a plan nothing can be told by these: they count requests and tokens,
     // and a plan has only percentages, which `GET /v1/usage` tells.
@@ -408,13 +405,6 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
 fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(HeaderName::from_static(name), value);
-    }
-}
-
-fn request_id_of(failed: &Failed) -> Option<String> {
-    match &failed.failure {
-        Failure::Refused(refusal) => refusal.head.request_id.clone(),
-        _ => None,
     }
 }
 

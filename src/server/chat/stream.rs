@@ -180,6 +180,7 @@ impl Answer {
         {
             writer.usage(&usage, &mut self.out.buffer);
         }
+        self.note_upstream_request_id();
         self.record.answered(usage);
         self.close();
     }
@@ -191,7 +192,8 @@ impl Answer {
             let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
             self.choices[index].abandon(&mut chunks);
         }
-        self.record.failed(error, None);
+        self.note_upstream_request_id();
+        self.record.failed(error);
         if let Some(tape) = &self.order.tape {
             tape.error(error.json());
         }
@@ -205,6 +207,13 @@ impl Answer {
         let is_first = self.pace.wrote_at().is_none();
         let has_room = self.out.buffer.len() < FULL;
         !self.is_over && !is_first && has_room && self.pace.waits(is_news, now)
+    }
+
+    /// Where the head of the backend's answer has come after that of this one, its id is only for the
+    /// log.
+    fn note_upstream_request_id(&mut self) {
+        let id = self.choices.first().and_then(|choice| choice.head().request_id.as_deref());
+        self.record.upstream_request_id(id);
     }
 
     fn close(&mut self) {
@@ -244,7 +253,11 @@ impl Stream for Answer {
                 return Poll::Pending;
             }
             this.pace.wrote(now);
-            this.record.begun(None);
+            // Without a writer there is nothing but an error.
+            if this.out.writer.is_some() {
+                this.record.first_token();
+                this.note_upstream_request_id();
+            }
             let bytes = std::mem::take(&mut this.out.buffer);
             this.out.size = bytes.len();
             return Poll::Ready(Some(Ok(bytes.into())));

@@ -15,7 +15,7 @@ use crate::limits::reached::Reason;
 use crate::responses::error::{Class, Report};
 use crate::upstream::{Crowded, Failed, Failure, Refusal};
 
-use super::ApiError;
+use super::{ApiError, Cause};
 
 /// What to wait when the backend is overloaded and does not say how long.
 const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
@@ -37,7 +37,16 @@ const NO_DETAILS: &str = "The upstream reported an error without details.";
 
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
-        Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() })
+        let error = Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() });
+        let upstream_request_id = match &failure {
+            Failure::Refused(refusal) => refusal.head.request_id.clone(),
+            _ => None,
+        };
+        let cause = Cause {
+            reason: failure.reason(),
+            upstream_request_id: upstream_request_id.filter(|id| is_printable(id)),
+        };
+        Self { cause: Some(Box::new(cause)), ..error }
     }
 }
 
@@ -331,6 +340,14 @@ fn clients_name(field: &str) -> &str {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     });
     known.map_or(field, |(_, name)| name)
+}
+
+/// The longest name or id of the backend's that is told, in bytes.
+const MAX_NAME: usize = 256;
+
+/// Whether a name or an id of the backend's may be told in a header and in the log.
+pub(in crate::server) fn is_printable(text: &str) -> bool {
+    text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The text with the full stop that another sentence needs in front of it.

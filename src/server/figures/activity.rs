@@ -127,7 +127,7 @@ impl Entry {
             status: ended.status,
             outcome: ended.outcome.as_str(),
             error: ended.error.as_deref().map(clipped),
-            first_chunk_ms: ended.first_chunk.map(millis),
+            first_chunk_ms: ended.first_token.map(millis),
             total_ms: millis(ended.total),
             tokens_in: usage.prompt_tokens,
             tokens_cached: usage.prompt_tokens_details.cached_tokens,
@@ -175,7 +175,8 @@ mod tests {
             status: 200,
             outcome: Outcome::Answered,
             error: None,
-            first_chunk: Some(Duration::from_millis(312)),
+            reason: None,
+            first_token: Some(Duration::from_millis(312)),
             total: Duration::from_millis(2210),
             usage: Usage {
                 prompt_tokens: 10,

@@ -119,7 +119,7 @@ impl Metrics {
 
     /// A request to a model has ended.
     pub(super) fn ended(&self, ended: &Ended, model: &str) {
-        if let Some(first_chunk) = ended.first_chunk.filter(|_| ended.stream) {
+        if let Some(first_chunk) = ended.first_token.filter(|_| ended.stream) {
             self.first_chunks.with_label_values(&[model]).observe(first_chunk.as_secs_f64());
         }
         let usage = &ended.usage;

@@ -56,7 +56,9 @@ pub(super) struct Ended {
     pub(super) outcome: Outcome,
     /// What programs match on.
     pub(super) error: Option<String>,
-    pub(super) first_chunk: Option<Duration>,
+    /// The failure in a few words, of which none are the backend's message.
+    pub(super) reason: Option<String>,
+    pub(super) first_token: Option<Duration>,
     pub(super) total: Duration,
     pub(super) usage: Usage,
     pub(super) continuity: Continuity,
