@@ -47,7 +47,7 @@ async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
         (json!({"n": 9}), "n"),
         (json!({"temperature": 3}), "temperature"),
         (json!({"top_p": -1}), "top_p"),
-        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"max_tokens": -3}), "max_tokens"),
         (json!({"max_completion_tokens": 1.5}), "max_completion_tokens"),
         (json!({"logprobs": true}), "logprobs"),
         (json!({"stop": [1]}), "stop[0]"),
@@ -64,7 +64,11 @@ async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
                 "tool_choice": {"type": "function", "function": {"name": "b"}}}),
             "tool_choice",
         ),
-        (json!({"functions": [{"name": "a"}], "tools": []}), "functions"),
+        (
+            json!({"functions": [{"name": "a"}],
+                "tools": [{"type": "function", "function": {"name": "a"}}]}),
+            "functions",
+        ),
     ];
     for (more, param) in cases {
         let (status, body) = daemon.ask(&with(hello(), more.clone())).await;

@@ -323,7 +323,7 @@ async fn streamed(
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
         let upstream_request_id = request_id_of(&failure);
-        let error = ApiError::from(failure);
+        let error = ApiError::of_call(failure, answer.paths());
         answer.record().failed(&error, upstream_request_id.as_deref());
         return Err(error);
     }
@@ -348,7 +348,7 @@ async fn whole(
 ) -> Result<Response, ApiError> {
     let answers = whole::gather(order, draft, places).await.map_err(|failure| {
         let upstream_request_id = request_id_of(&failure);
-        let error = ApiError::from(failure);
+        let error = ApiError::of_call(failure, &order.plan.paths);
         record.failed(&error, upstream_request_id.as_deref());
         error
     })?;

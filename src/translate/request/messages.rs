@@ -18,6 +18,8 @@ pub(super) struct Converted<'v> {
     pub(super) leading: Vec<Item<'v>>,
     /// All that follows, calls and outcomes paired.
     pub(super) items: Vec<Item<'v>>,
+    /// For every one of `leading` and then of `items`, the index of the message it comes from.
+    pub(super) sources: Vec<Option<usize>>,
     /// What was found in the memory of turns.
     pub(super) recollection: Recollection,
 }
@@ -45,6 +47,7 @@ pub(super) fn convert<'v>(
         names,
         past,
         leading: Vec::new(),
+        sources: Vec::new(),
         items: Vec::new(),
         turns: Vec::new(),
         legacy: Vec::new(),
@@ -60,20 +63,24 @@ pub(super) fn convert<'v>(
             converter.message(index, message);
         }
     }
-    let Converter { leading, items, turns, history, mut recollection, .. } = converter;
-    let mut items = pairing::normalise(items, &turns);
+    let Converter { leading, mut sources, items, turns, history, mut recollection, .. } = converter;
+    let (mut items, of_items) = pairing::normalise(items, &turns);
+    sources.extend(of_items.into_iter().map(Some));
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
+        sources.push(None);
     }
     recollection.history = history.digest();
-    Converted { leading, items, recollection }
+    Converted { leading, items, sources, recollection }
 }
 
 struct Converter<'n, 'v> {
     names: &'n mut Names<'v>,
     past: &'n Past<'n>,
     leading: Vec<Item<'v>>,
+    /// For every one of `leading`, the message it comes from.
+    sources: Vec<Option<usize>>,
     items: Vec<Item<'v>>,
     /// For every item, the message it comes from.
     turns: Vec<usize>,
@@ -100,6 +107,7 @@ impl<'v> Converter<'_, 'v> {
         if is_leading {
             self.history.add(&item);
             self.leading.push(item);
+            self.sources.push(Some(index));
         } else {
             self.push(index, item);
         }

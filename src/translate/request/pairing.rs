@@ -34,10 +34,11 @@ struct Call {
 /// Binds calls and outcomes. `turns` tells for every item to which turn it belongs: outcomes go
 /// behind the last item of the turn that has their calls.
 ///
+/// The turns of the items that come out come with them: for outcomes, those that they stood in.
 /// Doing it twice changes nothing more.
-pub(super) fn normalise<'v>(items: Vec<Item<'v>>, turns: &[usize]) -> Vec<Item<'v>> {
+pub(super) fn normalise<'v>(items: Vec<Item<'v>>, turns: &[usize]) -> (Vec<Item<'v>>, Vec<usize>) {
     if !items.iter().any(|item| call_id(item).is_some()) {
-        return items;
+        return (items, turns.to_owned());
     }
     let mut calls = find_calls(&items, turns);
     let orphans = bind(&items, &mut calls);
@@ -129,18 +130,21 @@ fn rebuild<'v>(
     turns: &[usize],
     calls: &[Call],
     orphans: &BTreeSet<usize>,
-) -> Vec<Item<'v>> {
+) -> (Vec<Item<'v>>, Vec<usize>) {
     let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(slots.len() + calls.len());
+    let mut sources = Vec::with_capacity(slots.len() + calls.len());
     let mut ids = Ids::new();
     let mut next_call = calls.iter().peekable();
     let mut outcomes = Vec::new();
+    let mut outcome_sources = Vec::new();
     for position in 0..slots.len() {
         if let Some(call) = next_call.next_if(|call| call.position == position) {
             let id = unique_id(&call.id, &mut ids);
             if let Some(item) = slots[position].take() {
                 let outcome = call.outcome.and_then(|outcome| slots[outcome].take());
                 outcomes.push(outcome_of(&item, &id, outcome));
+                outcome_sources.push(turns[call.outcome.unwrap_or(position)]);
                 out.push(with_id(item, id));
             }
         } else if orphans.contains(&position) {
@@ -148,12 +152,14 @@ fn rebuild<'v>(
         } else if slots[position].as_ref().is_some_and(|item| outcome_id(item).is_none()) {
             out.extend(slots[position].take());
         }
+        sources.resize(out.len(), turns[position]);
         // An outcome that is bound is written behind the turn of its call, wherever it stood.
         if turns.get(position + 1) != Some(&turns[position]) {
             out.append(&mut outcomes);
+            sources.append(&mut outcome_sources);
         }
     }
-    out
+    (out, sources)
 }
 
 fn call_id<'i>(item: &'i Item<'_>) -> Option<&'i str> {

@@ -22,8 +22,8 @@ pub(super) struct Declared<'v> {
 /// Where a tool stands in the client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In `tools`, at this index.
-    Tool(usize, Form),
+    /// In `tools`, at this index, with its fields in this object; in none if the name is empty.
+    Tool(usize, &'static str),
     /// In the deprecated `functions`, at this index.
     Function(usize),
     /// In `web_search_options`.
@@ -70,9 +70,10 @@ pub(super) fn translate<'v>(
         if name_of(tool).is_some_and(|name| last.get(name) != Some(&index)) {
             continue;
         }
-        let place = |form| match request.legacy_functions {
-            true => Place::Function(index),
-            false => Place::Tool(index, form),
+        let place = |form, inner| match form {
+            _ if request.legacy_functions => Place::Function(index),
+            Form::Nested => Place::Tool(index, inner),
+            Form::Flat => Place::Tool(index, ""),
         };
         match tool {
             Tool::Function(function) => {
@@ -94,7 +95,7 @@ pub(super) fn translate<'v>(
                     parameters,
                     strict,
                 };
-                declared.push(place(function.form), tool);
+                declared.push(place(function.form, "function"), tool);
             }
             Tool::Custom(custom) => {
                 declared.custom.insert(custom.name);
@@ -108,7 +109,7 @@ pub(super) fn translate<'v>(
                         }
                     }),
                 };
-                declared.push(place(custom.form), tool);
+                declared.push(place(custom.form, "custom"), tool);
             }
             Tool::Hosted(tool) => {
                 // Two of one kind are rare, and several different ones make no sense.
@@ -124,7 +125,7 @@ pub(super) fn translate<'v>(
                         wire::Tool::ImageGeneration { options: wire::Options(options.clone()) }
                     }
                 };
-                declared.push(place(Form::Flat), tool);
+                declared.push(place(Form::Flat, ""), tool);
             }
         }
     }

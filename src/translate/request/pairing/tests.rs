@@ -13,7 +13,7 @@ fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {
         let follows = position > 0 && is_call(item) && is_call(&items[position - 1]);
         turns.push(if follows { turns[position - 1] } else { position });
     }
-    super::normalise(items, &turns)
+    super::normalise(items, &turns).0
 }
 
 /// Items in a short notation: `f:ID` and `c:ID` are calls of a function and a custom tool,
