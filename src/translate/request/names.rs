@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::steps;
+
 /// The longest name that chat completions allow.
 const MAX: usize = 64;
 
@@ -43,7 +45,10 @@ impl<'v> Names<'v> {
             return Cow::Borrowed(name);
         }
         let plain: String = name.chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
-        let free = |alias: &str| self.taken.get(alias).is_none_or(|&owner| owner == name);
+        let free = |alias: &str| {
+            steps::count(1);
+            self.taken.get(alias).is_none_or(|&owner| owner == name)
+        };
         let alias = if !plain.is_empty() && plain.len() <= MAX && free(&plain) {
             plain
         } else {

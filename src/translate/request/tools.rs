@@ -9,6 +9,7 @@ use crate::chat::reject::{Code, Reject, repeated};
 use crate::chat::request as chat;
 use crate::chat::request::{AllowedMode, Form, HostedTool, Tool, WebSearch};
 use crate::responses::request as wire;
+use crate::steps;
 
 /// The tools of a request and, by kind, the client's names of them.
 pub(super) struct Declared<'v> {
@@ -39,10 +40,12 @@ impl<'v> Declared<'v> {
     }
 
     fn searches(&self) -> bool {
+        steps::count(self.tools.len());
         self.tools.iter().any(|tool| matches!(tool, wire::Tool::WebSearch { .. }))
     }
 
     fn draws(&self) -> bool {
+        steps::count(self.tools.len());
         self.tools.iter().any(|tool| matches!(tool, wire::Tool::ImageGeneration { .. }))
     }
 }
@@ -154,6 +157,7 @@ fn name_of<'v>(tool: &Tool<'v>) -> Option<&'v str> {
 fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usize>, Reject> {
     let mut last = HashMap::with_capacity(request.tools.len());
     for (index, tool) in request.tools.iter().enumerate() {
+        steps::count(1);
         let Some(name) = name_of(tool) else { continue };
         let Some(before) = last.insert(name, index) else { continue };
         if is_same(&request.tools[before], tool) {
