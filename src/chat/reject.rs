@@ -120,7 +120,9 @@ impl Reject {
 
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
-        let message = format!("Unsupported parameter: '{param}'. {why}");
+        let shown = param.to_string();
+        let shown = cut(&shown, MOST_OF_PATH);
+        let message = format!("Unsupported parameter: '{shown}'. {why}");
         Self::new(param, Code::UnsupportedParameter, message)
     }
 }

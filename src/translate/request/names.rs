@@ -127,6 +127,21 @@ mod tests {
     }
 
     #[test]
+    fn equal_digests_do_not_make_equal_aliases() {
+        let mut names = Names::default();
+        names.reserve("a_b");
+        let short = names.upstream("a.b").into_owned();
+        // As if another name had the same digest.
+        let mut names = Names::default();
+        names.reserve("a_b");
+        names.reserve(short.clone().leak());
+        let longer = names.upstream("a.b").into_owned();
+        assert!(longer.starts_with(&short) && longer.len() > short.len(), "{longer}");
+        assert_eq!(names.upstream("a.b"), longer, "always the same");
+        assert_eq!(names.into_originals().of(&longer), "a.b");
+    }
+
+    #[test]
     fn long_and_foreign_names_are_cut_to_64_with_a_digest() {
         let mut names = Names::default();
         let long = "x".repeat(200);
