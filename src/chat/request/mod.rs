@@ -380,7 +380,7 @@ fn read_verbosity(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Option<Ver
 }
 
 /// `reasoning_effort` and the spellings of OpenRouter (`reasoning`), Anthropic (`thinking`), Qwen
-/// (`enable_thinking`) and of vLLM and SGLang (`chat_template_kwargs`). The first of these counts.
+/// (`enable_thinking`) and of `vLLM` and `SGLang` (`chat_template_kwargs`). The first of these counts.
 fn read_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning, Reject> {
     let mut wish = Reasoning::default();
     let mut effort = read_template_arguments(root, unused)?;

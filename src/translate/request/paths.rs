@@ -92,7 +92,7 @@ impl ClientPaths {
                         Output::Text(_) => false,
                     },
                 },
-                _ => Kind::Other,
+                Item::Reasoning { .. } => Kind::Other,
             };
             paths.items.push(Origin { message: short(source), kind });
         }
@@ -103,9 +103,10 @@ impl ClientPaths {
     /// clear.
     fn match_parts(&mut self, message: &Message<'_>, count: usize) -> bool {
         let parts = match message {
-            Message::System(parts) | Message::User(parts) => parts,
             Message::Assistant(assistant) => &assistant.content,
-            Message::Tool { content: ToolContent::Parts(parts), .. }
+            Message::System(parts)
+            | Message::User(parts)
+            | Message::Tool { content: ToolContent::Parts(parts), .. }
             | Message::Function { content: ToolContent::Parts(parts), .. } => parts,
             _ => return false,
         };

@@ -57,8 +57,8 @@ pub(super) fn translate<'v>(
     names: &mut Names<'v>,
     notes: &mut Notes,
 ) -> Result<Declared<'v>, Reject> {
-    let last = last_of_each(request)?;
-    for name in last.keys() {
+    let indexes = last_of_each(request)?;
+    for name in indexes.keys() {
         names.reserve(name);
     }
     let mut declared = Declared {
@@ -70,7 +70,7 @@ pub(super) fn translate<'v>(
     let mut hosted: Vec<&HostedTool<'_>> = Vec::new();
     let list = if request.legacy_functions { "functions" } else { "tools" };
     for (index, tool) in request.tools.iter().enumerate() {
-        if name_of(tool).is_some_and(|name| last.get(name) != Some(&index)) {
+        if name_of(tool).is_some_and(|name| indexes.get(name) != Some(&index)) {
             continue;
         }
         let place = |form, inner| match form {
@@ -155,11 +155,11 @@ fn name_of<'v>(tool: &Tool<'v>) -> Option<&'v str> {
 /// Where the last tool of each name stands: of equal tools the last one counts. Two different tools
 /// of one name are refused, since the model could not tell them apart.
 fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usize>, Reject> {
-    let mut last = HashMap::with_capacity(request.tools.len());
+    let mut indexes = HashMap::with_capacity(request.tools.len());
     for (index, tool) in request.tools.iter().enumerate() {
         steps::count(1);
         let Some(name) = name_of(tool) else { continue };
-        let Some(before) = last.insert(name, index) else { continue };
+        let Some(before) = indexes.insert(name, index) else { continue };
         if is_same(&request.tools[before], tool) {
             continue;
         }
@@ -176,7 +176,7 @@ fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usiz
         let at = format_args!("{list}[{index}].{field}");
         return Err(Reject::new(at, Code::InvalidValue, message));
     }
-    Ok(last)
+    Ok(indexes)
 }
 
 /// Whether two tools are the same, however they are written.

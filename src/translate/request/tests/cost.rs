@@ -27,6 +27,8 @@ fn list(count: usize, item: impl Fn(usize) -> Value) -> Value {
     Value::Array((0..count).map(item).collect())
 }
 
+type Dimension<'a> = (&'a str, Box<dyn Fn(usize) -> Value + 'a>);
+
 #[test]
 fn twice_as_much_takes_twice_as_many_steps() {
     let schema = json!({"type": "object", "properties": {"a": {"type": "string"}}});
@@ -36,7 +38,6 @@ fn twice_as_much_takes_twice_as_many_steps() {
         json!({"type": "object", "properties": {"kind": {"const": number}, name: {"type": "string"}}})
     };
     let over_tools = |tools: Value| json!({ "tools": tools });
-    type Dimension<'a> = (&'a str, Box<dyn Fn(usize) -> Value + 'a>);
     let dimensions: Vec<Dimension<'_>> = vec![
         ("unknown fields", Box::new(|n| object(n, |i| (format!("x{i}"), json!(i))))),
         (
