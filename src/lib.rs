@@ -49,6 +49,7 @@ pub mod server;
 pub mod simulator;
 pub mod single_flight;
 pub mod sse;
+mod steps;
 pub mod telemetry;
 pub mod translate;
 pub mod upstream;

@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json_borrow::Value;
 
 use super::reject::{Code, Reject};
+use crate::steps;
 
 /// A value in a client's request and where it stands.
 #[derive(Clone, Copy)]
@@ -55,6 +56,7 @@ impl<'p, 'v> Node<'p, 'v> {
         'p: 'n,
     {
         let Value::Object(object) = self.value else { return None };
+        steps::count(object.len());
         let (_, value) = object.iter().filter(|(key, _)| *key == name).last()?;
         if value.is_null() {
             return None;
@@ -84,6 +86,7 @@ impl<'p, 'v> Node<'p, 'v> {
         'p: 'n,
     {
         let Value::Array(values) = self.value else { return Err(self.wrong_type("an array")) };
+        steps::count(values.len());
         Ok(values.iter().enumerate().map(move |(index, value)| Node {
             value,
             parent: Some(self),
@@ -97,6 +100,7 @@ impl<'p, 'v> Node<'p, 'v> {
         'p: 'n,
     {
         let Value::Object(object) = self.value else { return Err(self.wrong_type("an object")) };
+        steps::count(object.len());
         Ok(object.iter().filter(|(_, value)| !value.is_null()).map(move |(key, value)| Node {
             value,
             parent: Some(self),

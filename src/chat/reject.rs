@@ -120,7 +120,9 @@ impl Reject {
 
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
-        let message = format!("Unsupported parameter: '{param}'. {why}");
+        let shown = param.to_string();
+        let shown = cut(&shown, MOST_OF_PATH);
+        let message = format!("Unsupported parameter: '{shown}'. {why}");
         Self::new(param, Code::UnsupportedParameter, message)
     }
 }
@@ -135,7 +137,8 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(most)]))
+        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
+        Cow::Owned(format!("{}…", &text[..end]))
     }
 }
 

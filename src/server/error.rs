@@ -1,5 +1,6 @@
 //! The one place where failures become OpenAI error objects.
 
+mod paths;
 mod upstream;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::policy::{Commentary, Reasoning};
-use super::request::Originals;
+use super::request::{ClientPaths, Originals};
 
 /// What an answer has to look like.
 #[derive(Debug, Clone)]
@@ -36,6 +36,8 @@ pub struct Plan {
     pub functions: BTreeSet<String>,
     /// Whether the client gets the sealed reasoning, to send it back.
     pub reasoning_details: bool,
+    /// What the client calls the fields that errors of the backend name.
+    pub paths: ClientPaths,
 }
 
 impl Default for Plan {
@@ -55,6 +57,7 @@ impl Default for Plan {
             custom_tools: BTreeSet::new(),
             functions: BTreeSet::new(),
             reasoning_details: false,
+            paths: ClientPaths::default(),
         }
     }
 }

@@ -235,6 +235,43 @@ async fn a_token_limit_cuts_the_text_and_the_call() {
 }
 
 #[tokio::test]
+async fn stops_and_limits_hold_for_every_choice_whole_and_streamed() {
+    let backend =
+        Backend::streaming(&answer(&["One", " two", " STO", "RE ", "STOP", " six"])).await;
+    let daemon = Daemon::start(&backend.base_url).await;
+    for (fields, expected, reason) in [
+        (json!({"n": 2, "stop": "STOP"}), "One two STORE ", "stop"),
+        (json!({"n": 2, "stop": ["One"]}), "", "stop"),
+        (json!({"stop": ["two", "o STO", " STORE"]}), "One ", "stop"),
+        (json!({"stop": "SORE"}), "One two STORE STOP six", "stop"),
+        (json!({"n": 3, "max_tokens": 1}), "One", "length"),
+        (json!({"n": 3, "max_tokens": 2}), "One two", "length"),
+        // The stop comes first, or with the same token.
+        (json!({"max_tokens": 2, "stop": " two"}), "One", "stop"),
+        (json!({"max_tokens": 100, "stop": " two"}), "One", "stop"),
+        // No limit at all
+        (json!({"max_tokens": -1, "stop": [null]}), "One two STORE STOP six", "stop"),
+    ] {
+        let choices = fields["n"].as_u64().unwrap_or(1);
+        let (status, whole) = daemon.ask(&with(hello(), fields.clone())).await;
+        assert_eq!(status, 200, "{fields}: {whole}");
+        let (_, chunks) = daemon.stream(&with(hello(), fields.clone())).await;
+        assert!(chunks.iter().all(|chunk| chunk["usage"].is_null()), "{fields}: nobody asked");
+        for choice in 0..choices {
+            let told = &whole["choices"][usize::try_from(choice).unwrap()];
+            assert_eq!(told["message"]["content"], expected, "{fields}");
+            assert_eq!(told["finish_reason"], reason, "{fields}");
+            assert_eq!(content(&chunks, choice), expected, "{fields}");
+            assert_eq!(finish(&chunks, choice).as_deref(), Some(reason), "{fields}");
+        }
+        let asked = with(fields.clone(), json!({"stream_options": {"include_usage": true}}));
+        let (_, chunks) = daemon.stream(&with(hello(), asked)).await;
+        let told = chunks.iter().filter(|chunk| chunk["usage"].is_object()).count();
+        assert_eq!(told, 1, "{fields}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_limit_can_be_ignored() {
     let backend = Backend::streaming(&answer(&["One", " two"])).await;
     let daemon =

@@ -158,7 +158,10 @@ async fn a_failure_says_why_and_under_which_id_the_backend_knows_it() {
             let request = reqwest::Client::new().post(program.chat()).body(body.to_string());
             let response = request.send().await.unwrap();
             let id = response.headers().get("x-codex-proxy-upstream-request-id").cloned();
-            assert_eq!(id.unwrap_or_else(|| panic!("{status} {is_streamed} {response:?}")), "REQ-77");
+            assert_eq!(
+                id.unwrap_or_else(|| panic!("{status} {is_streamed} {response:?}")),
+                "REQ-77"
+            );
             let log = program.stop();
             let line = log.lines().find(|line| line.contains(" failed ")).unwrap();
             for piece in

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::backend::{Backend, answer};
+use super::backend::{Answer, Backend, answer, sse, text};
 use super::daemon::{Daemon, hello, with};
 
 async fn setup() -> (Backend, Daemon) {
@@ -47,7 +47,7 @@ async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
         (json!({"n": 9}), "n"),
         (json!({"temperature": 3}), "temperature"),
         (json!({"top_p": -1}), "top_p"),
-        (json!({"max_tokens": 0}), "max_tokens"),
+        (json!({"max_tokens": -3}), "max_tokens"),
         (json!({"max_completion_tokens": 1.5}), "max_completion_tokens"),
         (json!({"logprobs": true}), "logprobs"),
         (json!({"stop": [1]}), "stop[0]"),
@@ -64,7 +64,11 @@ async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
                 "tool_choice": {"type": "function", "function": {"name": "b"}}}),
             "tool_choice",
         ),
-        (json!({"functions": [{"name": "a"}], "tools": []}), "functions"),
+        (
+            json!({"functions": [{"name": "a"}],
+                "tools": [{"type": "function", "function": {"name": "a"}}]}),
+            "functions",
+        ),
     ];
     for (more, param) in cases {
         let (status, body) = daemon.ask(&with(hello(), more.clone())).await;
@@ -84,6 +88,76 @@ async fn bad_requests_are_refused_by_name_and_never_reach_the_backend() {
     assert_eq!((status, &body["error"]["code"]), (404, &json!("model_not_found")));
     assert!(body["error"]["message"].as_str().unwrap().contains("gpt-5.5"), "names what there is");
     assert!(backend.seen().is_empty());
+}
+
+#[tokio::test]
+async fn errors_of_the_backend_name_the_clients_fields() {
+    let refusal = |field: &str| {
+        json!({"error": {"message": format!("Invalid '{field}': no."), "type": "invalid_request_error",
+            "param": field, "code": "invalid_value"}})
+    };
+    let fields = [
+        ("tools[0].parameters", "tools[1].function.parameters"),
+        ("input[0].content[1].file_data", "messages[1].content[2].file.file_data"),
+        ("text.format.schema", "response_format.json_schema.schema"),
+    ];
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name}});
+    let request = with(
+        hello(),
+        json!({
+        "messages": [{"role": "system", "content": "S"}, {"role": "user", "content": [
+            {"type": "text", "text": ""}, {"type": "text", "text": "Hi"},
+            {"type": "file", "file": {"file_data": "AAAA"}}]}],
+        "tools": [tool("f"), tool("f")],
+        "response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}}),
+    );
+    for (upstream, expected) in fields {
+        let check = |body: &Value| {
+            assert_eq!(body["error"]["param"], expected, "{body}");
+            let message = body["error"]["message"].as_str().unwrap();
+            assert!(message.contains(expected) && !message.contains(upstream), "{message}");
+        };
+        // As an HTTP answer, at the beginning of a stream, and in the middle of one
+        let refused = refusal(upstream).to_string();
+        let backend = Backend::start(&["gpt-5.5"], move |_, _| Answer::error(400, &refused)).await;
+        let daemon = Daemon::start(&backend.base_url).await;
+        let (status, body) = daemon.ask(&request).await;
+        assert_eq!(status, 400, "{body}");
+        check(&body);
+        let (status, chunks) = daemon.stream(&request).await;
+        assert_eq!(status, 400);
+        check(&chunks[0]);
+
+        let mut events = text(&["Hi"]);
+        events.push(with(refusal(upstream), json!({"type": "error"})));
+        let backend = Backend::streaming(&sse(&events)).await;
+        let daemon = Daemon::start(&backend.base_url).await;
+        let (status, chunks) = daemon.stream(&request).await;
+        assert_eq!(status, 200);
+        check(chunks.last().unwrap());
+        let (_, body) = daemon.ask(&request).await;
+        check(&body);
+    }
+}
+
+#[tokio::test]
+async fn what_a_tool_asks_for_in_vain_is_named_and_refused_by_strict_mode() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let tools = json!({"tools": [{"type": "image_generation", "input_image_mask": {}},
+        {"type": "web_search", "external_web_access": false}]});
+    for (settings, status) in [("", 200), ("[compat]\nstrict = true", 400)] {
+        let daemon = Daemon::with_settings(&backend.base_url, settings).await;
+        let response = daemon.post(with(hello(), tools.clone()).to_string()).await;
+        assert_eq!(response.status(), status);
+        if status == 200 {
+            assert_eq!(response.headers()["x-codex-proxy-dropped"], "tools[0].input_image_mask");
+            let sent = backend.seen().last().unwrap().json();
+            assert_eq!(sent["tools"][1]["external_web_access"], false);
+        } else {
+            let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+            assert_eq!(body["error"]["param"], "tools[0].input_image_mask");
+        }
+    }
 }
 
 #[tokio::test]

@@ -5,11 +5,14 @@
 //! images and schemas stay borrowed from the client's body.
 
 mod call;
+mod choice;
 mod content;
 mod format;
 mod media;
 mod message;
 mod public;
+mod reasoning;
+mod search;
 mod tool;
 mod unused;
 
@@ -18,18 +21,17 @@ use serde_json_borrow::Value;
 use self::unused::Unused;
 use super::json::Node;
 use super::reject::{Code, Reject};
-use crate::effort::Effort;
 
 pub use call::{Call, CallKind, LegacyCall};
+pub use choice::{AllowedMode, ToolChoice, ToolName};
 pub use content::Part;
 pub use format::{JsonSchema, ResponseFormat};
 pub use media::{Detail, File, FileSource, Image};
 pub use message::{Assistant, Message, ReasoningDetail, Said, ToolContent, ToolResult};
 pub use public::PublicOnly;
-pub use tool::{
-    AllowedMode, Custom, CustomFormat, Form, Function, HostedTool, Tool, ToolChoice, ToolName,
-    UserLocation, WebSearch,
-};
+pub use reasoning::{Reasoning, Summary, Wish};
+pub use search::{UserLocation, WebSearch};
+pub use tool::{Custom, CustomFormat, Form, Function, HostedTool, Tool};
 
 /// A `POST /v1/chat/completions` body.
 #[derive(Debug)]
@@ -101,37 +103,6 @@ pub enum Verbosity {
     Medium,
     /// `high`
     High,
-}
-
-/// How much to think and whether to show it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Reasoning {
-    /// `reasoning_effort` or one of its other spellings.
-    pub effort: Option<Wish>,
-    /// How the summaries are written.
-    pub summary: Option<Summary>,
-    /// Whether the client asked not to see any reasoning.
-    pub hidden: bool,
-}
-
-/// An effort as wished for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
-    /// This one.
-    Effort(Effort),
-    /// As little as the model offers.
-    Least,
-}
-
-/// How reasoning summaries are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Summary {
-    /// `auto`
-    Auto,
-    /// `concise`
-    Concise,
-    /// `detailed`
-    Detailed,
 }
 
 /// A `service_tier` other than `auto`.
@@ -211,7 +182,7 @@ impl<'v> Request<'v> {
         refuse_logprobs(&root)?;
         let given = read_rest(&root, &mut unused)?;
         let (tools, legacy_functions) = tool::read_tools(&root, &mut unused)?;
-        let choice = tool::read_choice(&root, legacy_functions, &mut unused)?;
+        let choice = choice::read_choice(&root, legacy_functions, &mut unused)?;
         let (tool_choice, tool_choice_field) = match choice {
             Some((choice, field)) => (Some(choice), field),
             None => (None, "tool_choice"),
@@ -226,7 +197,7 @@ impl<'v> Request<'v> {
             stop: read_stop(&root)?,
             response_format: format::read(&root, &mut unused)?,
             verbosity: read_verbosity(&root, &mut unused)?,
-            reasoning: read_reasoning(&root, &mut unused)?,
+            reasoning: reasoning::read(&root, &mut unused)?,
             tools,
             legacy_functions,
             tool_choice,
@@ -381,99 +352,6 @@ fn read_verbosity(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Option<Ver
     // Some clients send the Responses spelling, `text.verbosity`.
     let Some(text) = text else { return Ok(None) };
     text.get("verbosity").map(|node| node.choice(VERBOSITIES)).transpose()
-}
-
-/// `reasoning_effort` and the spellings of OpenRouter (`reasoning`), Anthropic (`thinking`), Qwen
-/// (`enable_thinking`) and of vLLM and SGLang (`chat_template_kwargs`). The first of these counts.
-fn read_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning, Reject> {
-    let mut wish = Reasoning::default();
-    let mut effort = read_template_arguments(root, unused)?;
-    if let Some(node) = root.get("enable_thinking") {
-        effort = read_switch(&node, unused).or(effort);
-    }
-    if let Some(node) = root.get("thinking") {
-        if let Some(kind) = node.get("type") {
-            unused.add_others(&node, &["type"]);
-            if kind.value().as_str() == Some("disabled") {
-                effort = Some(Wish::Least);
-            }
-        } else {
-            effort = read_switch(&node, unused).or(effort);
-        }
-    }
-    if flag(root, "include_reasoning")? == Some(false) {
-        wish.hidden = true;
-    }
-    if let Some(node) = root.get("reasoning") {
-        let node = node.object()?;
-        unused.add_others(&node, &["effort", "enabled", "summary", "exclude"]);
-        let enabled = flag(&node, "enabled")?;
-        if let Some(wanted) = node.get("effort") {
-            effort = read_effort(&wanted)?.or(effort);
-        } else if enabled == Some(false) {
-            effort = Some(Wish::Least);
-        }
-        if let Some(summary) = node.get("summary").filter(|summary| !summary.is_blank()) {
-            wish.summary = Some(summary.choice(&[
-                ("auto", Summary::Auto),
-                ("concise", Summary::Concise),
-                ("detailed", Summary::Detailed),
-            ])?);
-        }
-        wish.hidden |= flag(&node, "exclude")? == Some(true);
-    }
-    if let Some(node) = root.get("reasoning_effort") {
-        effort = read_effort(&node)?.or(effort);
-    }
-    wish.effort = effort;
-    Ok(wish)
-}
-
-/// What a chat template would be told of thinking.
-fn read_template_arguments(
-    root: &Node<'_, '_>,
-    unused: &mut Unused,
-) -> Result<Option<Wish>, Reject> {
-    let Some(node) = root.get("chat_template_kwargs") else { return Ok(None) };
-    let node = node.object()?;
-    unused.add_others(&node, &["enable_thinking", "thinking", "reasoning_effort"]);
-    let mut wish = None;
-    for name in ["enable_thinking", "thinking"] {
-        if let Some(switch) = node.get(name) {
-            wish = read_switch(&switch, unused).or(wish);
-        }
-    }
-    if let Some(effort) = node.get("reasoning_effort") {
-        wish = read_effort(&effort)?.or(wish);
-    }
-    Ok(wish)
-}
-
-/// A switch that turns thinking off. On is what happens anyway.
-fn read_switch(node: &Node<'_, '_>, unused: &mut Unused) -> Option<Wish> {
-    match node.value().as_bool() {
-        Some(true) => None,
-        Some(false) => Some(Wish::Least),
-        None => {
-            unused.add(node);
-            None
-        }
-    }
-}
-
-/// An effort; nothing for words that leave it to the model.
-fn read_effort(node: &Node<'_, '_>) -> Result<Option<Wish>, Reject> {
-    let got = node.str()?;
-    let word = got.trim().to_ascii_lowercase();
-    match &*word {
-        "" | "auto" | "default" => return Ok(None),
-        "off" | "disabled" => return Ok(Some(Wish::Least)),
-        _ => {}
-    }
-    Effort::parse(&word).map(|effort| Some(Wish::Effort(effort))).ok_or_else(|| {
-        let names: Vec<&str> = Effort::ALL.iter().map(|effort| effort.as_str()).collect();
-        Reject::one_of(node, got, &names)
-    })
 }
 
 fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject> {

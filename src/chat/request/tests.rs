@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::effort::Effort;
 
 /// The refusal of a request with these fields over a plain question.
 fn refusal(fields: &serde_json::Value) -> Reject {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::super::json::Node;
 use super::super::reject::cut;
+use crate::steps;
 
 /// More than the header of an answer lists.
 const MOST: usize = 64;
@@ -22,6 +23,7 @@ impl Unused {
         if self.0.len() == MOST {
             return;
         }
+        steps::count(self.0.len());
         let path = cut(&path.to_string(), LONGEST).into_owned();
         if !self.0.contains(&path) {
             self.0.push(path);

@@ -335,7 +335,7 @@ async fn streamed(
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
-        let error = ApiError::from(failure);
+        let error = ApiError::of_call(failure, answer.paths());
         answer.record().failed(&error);
         return Err(error);
     }
@@ -359,7 +359,7 @@ async fn whole(
     mut record: Record,
 ) -> Result<Response, ApiError> {
     let answers = whole::gather(order, draft, places).await.map_err(|failure| {
-        let error = ApiError::from(failure);
+        let error = ApiError::of_call(failure, &order.plan.paths);
         record.failed(&error);
         error
     })?;

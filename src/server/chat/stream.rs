@@ -23,6 +23,7 @@ use crate::server::error::ApiError;
 use crate::server::listen::Closing;
 use crate::server::record::Record;
 use crate::sse::encode::{DONE, KEEPALIVE};
+use crate::translate::request::ClientPaths;
 use crate::translate::response::Progress;
 use crate::upstream::{Failed, Places};
 
@@ -142,6 +143,11 @@ impl Answer {
         &self.choices
     }
 
+    /// What the client calls the fields of its request.
+    pub(super) fn paths(&self) -> &ClientPaths {
+        &self.order.plan.paths
+    }
+
     pub(super) fn record(&mut self) -> &mut Record {
         &mut self.record
     }
@@ -236,7 +242,8 @@ impl Stream for Answer {
                     let request_id = &this.record.request_id;
                     let reason = failure.failure.reason();
                     tracing::warn!(request_id, reason, "the answer was cut off");
-                    this.fail(&failure.into());
+                    let error = ApiError::of_call(failure, this.paths());
+                    this.fail(&error);
                 }
                 Ok(_) if this.choices.iter().all(Choice::has_ended) => this.finish(),
                 // Asked when there is nothing to say, which is so after every write.

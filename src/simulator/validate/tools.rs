@@ -115,6 +115,11 @@ fn check_function(tool: &Object, path: &str) -> Checked {
              'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level.",
         ));
     }
+    if let Some(properties) = parameters.get("properties")
+        && !properties.is_object()
+    {
+        return Err(refuse(&format!("{properties} is not of type 'object'.")));
+    }
     if is_strict {
         strict::check(parameters).map_err(|fault| refuse(&fault))?;
     }

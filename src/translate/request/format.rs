@@ -34,6 +34,17 @@ pub(super) fn translate<'v>(format: Option<&ResponseFormat<'v>>) -> Option<Forma
     })
 }
 
+/// A conversation in the places that it has upstream.
+pub(super) struct Placed<'v> {
+    pub(super) instructions: Cow<'v, str>,
+    /// The hint, leading system messages, then all others.
+    pub(super) input: Vec<Item<'v>>,
+    /// Whether the first item asks for JSON on this program's own account.
+    pub(super) has_hint: bool,
+    /// How many leading system messages are part of the input.
+    pub(super) leading: usize,
+}
+
 /// Puts the leading system text into `instructions`, or keeps it in the input where it must
 /// stand there: when there is nothing else, when it holds more than text, and when it has the word
 /// "json" that `json_object` demands of the input (instructions do not count for the backend's
@@ -46,7 +57,7 @@ pub(super) fn place_system<'v>(
     mut items: Vec<Item<'v>>,
     format: Option<&ResponseFormat<'v>>,
     notes: &mut Notes,
-) -> Result<(Cow<'v, str>, Vec<Item<'v>>), Reject> {
+) -> Result<Placed<'v>, Reject> {
     let wants_word = matches!(format, Some(ResponseFormat::JsonObject));
     let leading_has_word = has_json_word(&leading);
     let lacks_word = wants_word && !leading_has_word && !first_user_has_json_word(&items);
@@ -56,9 +67,11 @@ pub(super) fn place_system<'v>(
     } else {
         texts_of(&leading)
     };
+    let mut before = 0;
     let instructions = if let Some(texts) = texts {
         join(&texts)
     } else {
+        before = leading.len();
         items.splice(0..0, leading);
         Cow::Borrowed("")
     };
@@ -74,7 +87,7 @@ pub(super) fn place_system<'v>(
     }
     let instructions =
         if instructions.is_empty() { Cow::Borrowed(DEFAULT_INSTRUCTIONS) } else { instructions };
-    Ok((instructions, items))
+    Ok(Placed { instructions, input: items, has_hint: lacks_word, leading: before })
 }
 
 /// The texts of messages that hold nothing else.

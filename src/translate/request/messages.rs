@@ -21,6 +21,8 @@ pub(super) struct Converted<'v> {
     pub(super) items: Vec<Item<'v>>,
     /// Whether somebody's name was put in front of what they said.
     pub(super) has_names: bool,
+    /// For every one of `leading` and then of `items`, the index of the message it comes from.
+    pub(super) sources: Vec<Option<usize>>,
     /// What was found in the memory of turns.
     pub(super) recollection: Recollection,
 }
@@ -48,6 +50,7 @@ pub(super) fn convert<'v>(
         names,
         past,
         leading: Vec::new(),
+        sources: Vec::new(),
         items: Vec::new(),
         origins: Vec::new(),
         has_names: false,
@@ -64,20 +67,33 @@ pub(super) fn convert<'v>(
             converter.message(index, message);
         }
     }
-    let Converter { leading, items, origins, history, has_names, mut recollection, .. } = converter;
-    let mut items = pairing::normalise(items, &origins);
+    let Converter {
+        leading,
+        mut sources,
+        items,
+        origins,
+        history,
+        has_names,
+        mut recollection,
+        ..
+    } = converter;
+    let (mut items, of_items) = pairing::normalise(items, &origins);
+    sources.extend(of_items.into_iter().map(Some));
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
         items.push(user(vec![text("")]));
+        sources.push(None);
     }
     recollection.history = history.digest();
-    Converted { leading, items, has_names, recollection }
+    Converted { leading, items, has_names, sources, recollection }
 }
 
 struct Converter<'n, 'v> {
     names: &'n mut Names<'v>,
     past: &'n Past<'n>,
     leading: Vec<Item<'v>>,
+    /// For every one of `leading`, the message it comes from.
+    sources: Vec<Option<usize>>,
     items: Vec<Item<'v>>,
     /// For every item, where it comes from and what it is called there.
     origins: Vec<Origin<'v>>,
@@ -106,6 +122,7 @@ impl<'v> Converter<'_, 'v> {
         if is_leading {
             self.history.add(&item);
             self.leading.push(item);
+            self.sources.push(Some(index));
         } else {
             self.push(index, "", item);
         }

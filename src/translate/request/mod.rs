@@ -9,6 +9,7 @@ mod messages;
 mod names;
 mod notes;
 mod pairing;
+mod paths;
 mod public;
 mod schema;
 mod tools;
@@ -32,6 +33,7 @@ use crate::responses::request as wire;
 pub use messages::Recollection;
 pub use names::Originals;
 pub use notes::Notes;
+pub use paths::ClientPaths;
 
 /// The most choices one request may ask for; each is a call of its own and uses the plan.
 pub const MAX_CHOICES: u32 = 8;
@@ -101,12 +103,16 @@ pub fn translate<'v>(
     let declared = tools::translate(chat, &mut names, &mut notes)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
     let converted = messages::convert(&chat.messages, &mut names, past);
-    let Converted { leading, items, has_names, recollection } = converted;
+    let Converted { leading, items, has_names, sources, recollection } = converted;
     if has_names {
         notes.emulate("messages.name");
     }
-    let (instructions, input) =
-        format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
+    let leading_count = leading.len();
+    let placed = format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
+    let mut origins = Vec::with_capacity(placed.input.len());
+    origins.extend(placed.has_hint.then_some(None));
+    origins.extend_from_slice(&sources[leading_count - placed.leading..]);
+    let paths = ClientPaths::new(chat, declared.places, &placed.input, &origins);
 
     let service_tier = public::service_tier(chat.service_tier, policy.platform, &mut notes)?;
     let verbosity = match chat.verbosity {
@@ -121,8 +127,8 @@ pub fn translate<'v>(
 
     let mut request = wire::Request {
         model: Cow::Owned(model.slug.clone()),
-        instructions,
-        parallel_tool_calls: parallel_tool_calls(chat, &declared),
+        instructions: placed.instructions,
+        parallel_tool_calls: parallel_tool_calls(chat, &declared.tools),
         tools: declared.tools,
         tool_choice,
         reasoning: reasoning(chat, model, reasoning_shown, policy.platform, &mut notes)?,
@@ -133,7 +139,7 @@ pub fn translate<'v>(
         include: if model.reasons { &[wire::Include::EncryptedReasoning] } else { &[] },
         store: wire::False,
         stream: wire::True,
-        input,
+        input: placed.input,
     };
     let key = cache_key::derive(&request, chat.prompt_cache_key, chat.user);
     request.prompt_cache_key = key.prompt_cache_key;
@@ -153,6 +159,7 @@ pub fn translate<'v>(
         custom_tools: owned(declared.custom),
         functions: owned(declared.functions),
         reasoning_details: policy.reasoning_details || chat.include_encrypted_reasoning,
+        paths,
     };
     Ok(Translated { request, conversation: key.conversation, plan, notes, recollection })
 }
@@ -178,9 +185,9 @@ fn check_choices(n: u32, notes: &mut Notes) -> Result<u32, Reject> {
 /// The deprecated form can carry one call only.
 fn parallel_tool_calls(
     chat: &chat::request::Request<'_>,
-    declared: &tools::Declared<'_>,
+    tools: &[wire::Tool<'_>],
 ) -> Option<bool> {
-    if declared.tools.is_empty() {
+    if tools.is_empty() {
         None
     } else if chat.legacy_functions {
         Some(false)

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use crate::steps;
+
 /// The longest name that chat completions allow.
 const MAX: usize = 64;
 
@@ -43,7 +45,10 @@ impl<'v> Names<'v> {
             return Cow::Borrowed(name);
         }
         let plain: String = name.chars().map(|c| if is_allowed(c) { c } else { '_' }).collect();
-        let free = |alias: &str| self.taken.get(alias).is_none_or(|&owner| owner == name);
+        let free = |alias: &str| {
+            steps::count(1);
+            self.taken.get(alias).is_none_or(|&owner| owner == name)
+        };
         let alias = if !plain.is_empty() && plain.len() <= MAX && free(&plain) {
             plain
         } else {
@@ -119,6 +124,21 @@ mod tests {
         assert_eq!(originals.of(&collided), "a.b");
         assert_eq!(originals.of(&second), "mcp/read");
         assert_eq!(originals.of("get_weather"), "get_weather");
+    }
+
+    #[test]
+    fn equal_digests_do_not_make_equal_aliases() {
+        let mut names = Names::default();
+        names.reserve("a_b");
+        let short = names.upstream("a.b").into_owned();
+        // As if another name had the same digest.
+        let mut names = Names::default();
+        names.reserve("a_b");
+        names.reserve(short.clone().leak());
+        let longer = names.upstream("a.b").into_owned();
+        assert!(longer.starts_with(&short) && longer.len() > short.len(), "{longer}");
+        assert_eq!(names.upstream("a.b"), longer, "always the same");
+        assert_eq!(names.into_originals().of(&longer), "a.b");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What was dropped and what is emulated, for the response headers.
 
 use crate::chat::reject::Reject;
+use crate::steps;
 
 /// How many names a header lists at most: a client may send any number of unknown fields.
 const MOST: usize = 32;
@@ -36,6 +37,7 @@ impl Notes {
         if self.dropped.len() > MOST {
             return Ok(());
         }
+        steps::count(self.dropped.len());
         let name = if self.dropped.len() == MOST { MORE.to_owned() } else { printable(field) };
         if !self.dropped.contains(&name) {
             self.dropped.push(name);

@@ -51,10 +51,14 @@ struct Call<'v> {
 /// Binds calls and outcomes. Outcomes go behind the last item of the message that has their calls,
 /// as `origins` tell.
 ///
+/// The messages of the items that come out come with them: for outcomes, those that they stood in.
 /// Doing it twice changes nothing more.
-pub(super) fn normalise<'v>(items: Vec<Item<'v>>, origins: &[Origin<'_>]) -> Vec<Item<'v>> {
+pub(super) fn normalise<'v>(
+    items: Vec<Item<'v>>,
+    origins: &[Origin<'_>],
+) -> (Vec<Item<'v>>, Vec<usize>) {
     if !items.iter().any(|item| call_id(item).is_some()) {
-        return items;
+        return (items, origins.iter().map(|origin| origin.message).collect());
     }
     let mut calls = find_calls(&items, origins);
     let orphans = bind(&items, origins, &mut calls);
@@ -232,18 +236,21 @@ fn rebuild<'v>(
     origins: &[Origin<'_>],
     calls: &[Call<'_>],
     orphans: &BTreeSet<usize>,
-) -> Vec<Item<'v>> {
+) -> (Vec<Item<'v>>, Vec<usize>) {
     let mut slots: Vec<Option<Item<'v>>> = items.into_iter().map(Some).collect();
     let mut out = Vec::with_capacity(slots.len() + calls.len());
+    let mut sources = Vec::with_capacity(slots.len() + calls.len());
     let mut ids = Ids::default();
     let mut next_call = calls.iter().peekable();
     let mut outcomes = Vec::new();
+    let mut outcome_sources = Vec::new();
     for position in 0..slots.len() {
         if let Some(call) = next_call.next_if(|call| call.position == position) {
             let id = unique_id(&call.id, &mut ids);
             if let Some(item) = slots[position].take() {
                 let outcome = call.outcome.and_then(|outcome| slots[outcome].take());
                 outcomes.push(outcome_of(&item, &id, outcome));
+                outcome_sources.push(origins[call.outcome.unwrap_or(position)].message);
                 out.push(with_id(item, id));
             }
         } else if orphans.contains(&position) {
@@ -251,13 +258,15 @@ fn rebuild<'v>(
         } else if slots[position].as_ref().is_some_and(|item| outcome_id(item).is_none()) {
             out.extend(slots[position].take());
         }
+        sources.resize(out.len(), origins[position].message);
         // An outcome that is bound is written behind the turn of its call, wherever it stood.
         let message = |position: usize| origins.get(position).map(|origin| origin.message);
         if message(position + 1) != message(position) {
             out.append(&mut outcomes);
+            sources.append(&mut outcome_sources);
         }
     }
-    out
+    (out, sources)
 }
 
 fn call_id<'i>(item: &'i Item<'_>) -> Option<&'i str> {

@@ -7,10 +7,18 @@ use serde_json_borrow::Value;
 use super::notes::Notes;
 use crate::chat::reject::Reject;
 use crate::responses::schema::{Fill, Merged, Schema};
+use crate::steps;
 
 /// What the backend refuses at the top of a function's schema ("schema must have type 'object' and
 /// not have 'oneOf'/'anyOf'/'allOf'/'enum'/'not' at the top level").
 const REFUSED: &[&str] = &["oneOf", "anyOf", "allOf", "enum", "not"];
+
+/// The most references that are followed within one schema: each is looked up in the whole list of
+/// definitions.
+const MAX_REFERENCES: usize = 256;
+
+/// How deep alternatives are looked for within alternatives.
+const MAX_DEPTH: usize = 32;
 
 /// The schema of a function's arguments, and whether it can still be followed exactly.
 ///
@@ -59,7 +67,9 @@ fn unwrap_single_all_of<'v>(schema: &'v Value<'v>) -> &'v Value<'v> {
 }
 
 fn field<'v>(value: &'v Value<'v>, name: &str) -> Option<&'v Value<'v>> {
-    value.as_object()?.get(name).filter(|value| !value.is_null())
+    let object = value.as_object()?;
+    steps::count(object.len());
+    object.get(name).filter(|value| !value.is_null())
 }
 
 fn list<'v>(value: &'v Value<'v>, name: &str) -> &'v [Value<'v>] {
@@ -77,6 +87,8 @@ struct Merge<'v> {
     required: HashSet<&'v str>,
     /// Schemas that were looked at: references may lead in circles.
     seen: HashSet<*const Value<'v>>,
+    references: usize,
+    depth: usize,
     /// Whether what was gathered says the same as where it comes from.
     is_exact: bool,
 }
@@ -92,6 +104,8 @@ impl<'v> Merge<'v> {
             places: HashMap::new(),
             required: list(root, "required").iter().filter_map(Value::as_str).collect(),
             seen: HashSet::from([std::ptr::from_ref(root)]),
+            references: 0,
+            depth: 0,
             is_exact: true,
         }
     }
@@ -123,6 +137,7 @@ impl<'v> Merge<'v> {
             return;
         };
         for (name, value) in object.iter() {
+            steps::count(1);
             match name {
                 "properties" => self.properties(value),
                 "required" if holds => {
@@ -137,6 +152,11 @@ impl<'v> Merge<'v> {
                 _ => self.is_exact = false,
             }
         }
+        if self.depth == MAX_DEPTH {
+            self.is_exact = false;
+            return;
+        }
+        self.depth += 1;
         if holds {
             self.all_of(part);
         } else {
@@ -145,6 +165,7 @@ impl<'v> Merge<'v> {
             }
         }
         self.any_of(part);
+        self.depth -= 1;
     }
 
     fn properties(&mut self, properties: &'v Value<'v>) {
@@ -171,11 +192,12 @@ impl<'v> Merge<'v> {
         }
     }
 
-    /// What a reference within the document leads to; nothing if it was there before, or leads
-    /// nowhere.
+    /// What a reference within the document leads to; nothing if that was looked at before, if it
+    /// leads nowhere, or if there are too many.
     fn resolve(&mut self, mut schema: &'v Value<'v>) -> Option<&'v Value<'v>> {
         while let Some(reference) = field(schema, "$ref").and_then(Value::as_str) {
-            if !self.seen.insert(std::ptr::from_ref(schema)) {
+            self.references += 1;
+            if self.references > MAX_REFERENCES || !self.seen.insert(std::ptr::from_ref(schema)) {
                 return None;
             }
             schema = reference.strip_prefix("#/")?.split('/').try_fold(self.root, field)?;

@@ -2,6 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod cost;
+mod paths;
 mod tools;
 
 fn model() -> Model {

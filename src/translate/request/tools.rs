@@ -9,6 +9,7 @@ use crate::chat::reject::{Code, Reject, repeated};
 use crate::chat::request as chat;
 use crate::chat::request::{AllowedMode, Form, HostedTool, Tool, WebSearch};
 use crate::responses::request as wire;
+use crate::steps;
 
 /// The tools of a request and, by kind, the client's names of them.
 pub(super) struct Declared<'v> {
@@ -22,8 +23,8 @@ pub(super) struct Declared<'v> {
 /// Where a tool stands in the client's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
-    /// In `tools`, at this index.
-    Tool(usize, Form),
+    /// In `tools`, at this index, with its fields in this object; in none if the name is empty.
+    Tool(usize, &'static str),
     /// In the deprecated `functions`, at this index.
     Function(usize),
     /// In `web_search_options`.
@@ -39,10 +40,12 @@ impl<'v> Declared<'v> {
     }
 
     fn searches(&self) -> bool {
+        steps::count(self.tools.len());
         self.tools.iter().any(|tool| matches!(tool, wire::Tool::WebSearch { .. }))
     }
 
     fn draws(&self) -> bool {
+        steps::count(self.tools.len());
         self.tools.iter().any(|tool| matches!(tool, wire::Tool::ImageGeneration { .. }))
     }
 }
@@ -54,8 +57,8 @@ pub(super) fn translate<'v>(
     names: &mut Names<'v>,
     notes: &mut Notes,
 ) -> Result<Declared<'v>, Reject> {
-    let last = last_of_each(request)?;
-    for name in last.keys() {
+    let indexes = last_of_each(request)?;
+    for name in indexes.keys() {
         names.reserve(name);
     }
     let mut declared = Declared {
@@ -67,12 +70,13 @@ pub(super) fn translate<'v>(
     let mut hosted: Vec<&HostedTool<'_>> = Vec::new();
     let list = if request.legacy_functions { "functions" } else { "tools" };
     for (index, tool) in request.tools.iter().enumerate() {
-        if name_of(tool).is_some_and(|name| last.get(name) != Some(&index)) {
+        if name_of(tool).is_some_and(|name| indexes.get(name) != Some(&index)) {
             continue;
         }
-        let place = |form| match request.legacy_functions {
-            true => Place::Function(index),
-            false => Place::Tool(index, form),
+        let place = |form, inner| match form {
+            _ if request.legacy_functions => Place::Function(index),
+            Form::Nested => Place::Tool(index, inner),
+            Form::Flat => Place::Tool(index, ""),
         };
         match tool {
             Tool::Function(function) => {
@@ -94,7 +98,7 @@ pub(super) fn translate<'v>(
                     parameters,
                     strict,
                 };
-                declared.push(place(function.form), tool);
+                declared.push(place(function.form, "function"), tool);
             }
             Tool::Custom(custom) => {
                 declared.custom.insert(custom.name);
@@ -108,7 +112,7 @@ pub(super) fn translate<'v>(
                         }
                     }),
                 };
-                declared.push(place(custom.form), tool);
+                declared.push(place(custom.form, "custom"), tool);
             }
             Tool::Hosted(tool) => {
                 // Two of one kind are rare, and several different ones make no sense.
@@ -124,7 +128,7 @@ pub(super) fn translate<'v>(
                         wire::Tool::ImageGeneration { options: wire::Options(options.clone()) }
                     }
                 };
-                declared.push(place(Form::Flat), tool);
+                declared.push(place(Form::Flat, ""), tool);
             }
         }
     }
@@ -151,10 +155,11 @@ fn name_of<'v>(tool: &Tool<'v>) -> Option<&'v str> {
 /// Where the last tool of each name stands: of equal tools the last one counts. Two different tools
 /// of one name are refused, since the model could not tell them apart.
 fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usize>, Reject> {
-    let mut last = HashMap::with_capacity(request.tools.len());
+    let mut indexes = HashMap::with_capacity(request.tools.len());
     for (index, tool) in request.tools.iter().enumerate() {
+        steps::count(1);
         let Some(name) = name_of(tool) else { continue };
-        let Some(before) = last.insert(name, index) else { continue };
+        let Some(before) = indexes.insert(name, index) else { continue };
         if is_same(&request.tools[before], tool) {
             continue;
         }
@@ -171,7 +176,7 @@ fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usiz
         let at = format_args!("{list}[{index}].{field}");
         return Err(Reject::new(at, Code::InvalidValue, message));
     }
-    Ok(last)
+    Ok(indexes)
 }
 
 /// Whether two tools are the same, however they are written.

@@ -14,7 +14,7 @@ fn normalise_with<'v>(items: Vec<Item<'v>>, tools: &[&str]) -> Vec<Item<'v>> {
         let message = if follows { origins[position - 1].message } else { position };
         origins.push(Origin { message, tool: tools[position] });
     }
-    super::normalise(items, &origins)
+    super::normalise(items, &origins).0
 }
 
 fn normalise(items: Vec<Item<'_>>) -> Vec<Item<'_>> {

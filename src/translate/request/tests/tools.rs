@@ -393,3 +393,42 @@ fn thousands_of_tools_are_sent_all_of_them_under_names_of_their_own() {
         }
     }
 }
+
+#[test]
+fn tools_of_all_kinds_go_together_and_with_an_effort() {
+    let f = json!({"type": "function", "function": {"name": "mcp.read", "parameters": {"type": "object",
+        "properties": {"a": {"type": ["string", "string", "null"], "enum": ["x", null]}}}}});
+    let grammar = json!({"type": "custom", "custom": {"name": "g", "format": {"type": "grammar",
+        "grammar": {"syntax": "regex", "definition": "a+"}}}});
+    let fields = json!({"reasoning_effort": "minimal", "reasoning": {"effort": "high", "summary": "concise"},
+        "parallel_tool_calls": false, "tools": [f, grammar, {"type": "image_generation"}]});
+    let expected = json!({
+        "reasoning": {"effort": "low", "summary": "concise"},
+        "parallel_tool_calls": false,
+        "tools": [
+            {"type": "function", "name": "mcp_read", "strict": false, "parameters": {"type": "object",
+                "properties": {"a": {"type": ["string", "string", "null"], "enum": ["x", null]}}}},
+            {"type": "custom", "name": "g", "format": {"type": "grammar", "syntax": "regex", "definition": "a+"}},
+            {"type": "image_generation"}]});
+    assert_eq!(settings(&fields), expected);
+    let (_, dropped, is_refused) = outcome(&fields);
+    assert!(dropped.is_empty() && !is_refused, "{dropped:?}");
+    // As if there were neither.
+    for tools in [json!([]), json!(null)] {
+        let none = json!({"tools": tools, "tool_choice": "auto", "parallel_tool_calls": true});
+        assert_eq!(settings(&none), settings(&json!({})));
+    }
+}
+
+#[test]
+fn ultra_is_never_sent() {
+    let ultra = |efforts: &[Effort]| {
+        let model = Model { efforts: efforts.to_vec(), ..model() };
+        let request = over(&json!({"reasoning_effort": "ultra"}));
+        let sent = send_to(&model, Policy::default(), &request).unwrap();
+        sent.body["reasoning"]["effort"].clone()
+    };
+    assert_eq!(ultra(&[]), "max");
+    assert_eq!(ultra(&[Effort::Low, Effort::Xhigh]), "xhigh");
+    assert_eq!(ultra(&[Effort::Max, Effort::Ultra]), "max");
+}
