@@ -21,6 +21,7 @@ mod program;
 
 mod client;
 mod compression;
+mod encoded;
 mod guard;
 mod hostile;
 mod http2;
