@@ -39,6 +39,7 @@ pub mod config;
 pub mod continuity;
 pub mod credentials;
 pub mod effort;
+mod excerpt;
 pub mod limits;
 pub mod models;
 pub mod platform;

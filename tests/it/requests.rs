@@ -127,6 +127,12 @@ async fn paths_may_lack_the_version_repeat_it_or_end_with_a_slash() {
         "/chat/completions",
         "/v1/chat/completions/",
         "/v1/v1/chat/completions",
+        "//v1/chat/completions",
+        "/v1//chat/completions",
+        "/api/v1/chat/completions",
+        "/v1/chat/completions?api-version=2024-10-21",
+        "/openai/deployments/gpt-5.5/chat/completions?api-version=2024-10-21",
+        "/v1/chat/completions/chat/completions",
     ] {
         let url = format!("{}{path}", daemon.url);
         let response = client.post(url).body(hello().to_string()).send().await.unwrap();
@@ -139,10 +145,38 @@ async fn paths_may_lack_the_version_repeat_it_or_end_with_a_slash() {
         "/v1/models/gpt-5.5",
         "/models/openai/gpt-5.5",
         "/v1/models/openai%2Fgpt-5.5",
+        "//v1/models",
+        "/api/v1/models",
+        "/openai/v1/models/gpt-5.5",
         "/health",
     ] {
         assert_eq!(daemon.get(path).await.status(), 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_behind_something_unknown_names_the_base_url() {
+    let (backend, daemon) = setup().await;
+    for path in [
+        "/v2/chat/completions",
+        "/foo//chat/completions",
+        "/v1/models/chat/completions",
+        "/v1beta/openai/chat/completions",
+    ] {
+        let url = format!("{}{path}", daemon.url);
+        let client = reqwest::Client::new();
+        let response = client.post(url).body(hello().to_string()).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        check_error(&body);
+        let message = body["error"]["message"].as_str().unwrap();
+        let hint = format!("Set the client's base URL to {}/v1.", daemon.url);
+        assert!(message.contains(&hint), "{message}");
+    }
+    let long = format!("/{}/chat/completions", "x".repeat(20_000));
+    let text = daemon.get(&long).await.text().await.unwrap();
+    assert!(text.len() < 1000, "{} bytes", text.len());
+    assert!(backend.seen().is_empty());
 }
 
 #[tokio::test]
