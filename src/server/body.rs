@@ -10,11 +10,11 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tokio::task::yield_now;
-use tower_http::timeout::TimeoutError;
 
 use self::encoding::{Decoding, Encoding, Unsupported};
 use super::App;
 use super::error::ApiError;
+use super::listen::TooSlow;
 
 /// How much room a body gets before any of it has come, whatever its announced length.
 const FIRST_ROOM: usize = 64 << 10;
@@ -46,7 +46,7 @@ impl FromRequest<App> for Whole {
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
                 let error = error.into_inner();
-                if error.is::<TimeoutError>() { too_slow() } else { unreadable(&error) }
+                if error.is::<TooSlow>() { too_slow() } else { unreadable(&error) }
             })?;
             if let Some(data) = frame.data_ref() {
                 reading.take(data).await?;
@@ -148,7 +148,8 @@ fn undecodable(error: impl Display) -> ApiError {
 }
 
 fn too_slow() -> ApiError {
-    let message = "The request body stopped coming before its end. Send the request again.";
+    let message = "The request body came too slowly, or stopped coming before its end. Send the \
+                   request again.";
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
 }
 

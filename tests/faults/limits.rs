@@ -97,6 +97,9 @@ async fn heads_have_at_most_64_headers_and_64_kib() {
         let reply = client.reply().await;
         assert_eq!(reply.status, status, "{} bytes", headers.len());
         if status == 431 {
+            assert_eq!(reply.error(), too_large());
+            assert_eq!(header(&reply.head, "content-type"), Some("application/json"));
+            assert!(reply.body.contains("64 headers") && reply.body.contains("64 KiB"));
             assert_eq!(client.rest().await, "");
         }
     }
@@ -206,17 +209,126 @@ async fn who_sends_far_too_much_can_still_read_why_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_until_there_is_room() {
+async fn connections_beyond_the_limit_wait_while_all_have_requests() {
     let daemon = daemon(Limits { connections: 2, ..Limits::default() }).await;
-    let first = Client::connect(&daemon.url).await;
+    let mut first = Client::connect(&daemon.url).await;
+    first.begin_chat_of("{", 100).await;
     let mut second = Client::connect(&daemon.url).await;
-    assert_eq!(second.ask_health().await.status, 200);
+    second.begin_chat_of("{", 100).await;
     let mut third = Client::connect(&daemon.url).await;
     let early = timeout(SHORT, third.ask_health()).await;
-    assert!(early.is_err(), "two connections are open");
+    assert!(early.is_err(), "two requests are under way");
     drop(first);
     // It was asked already.
     assert_eq!(third.reply().await.status, 200);
+    // The second one's request was left alone.
+    second.send(" ".repeat(99)).await;
+    assert_eq!(second.reply().await.status, 400);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_for_new_ones_and_those_with_a_request_are_not() {
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let mut busy = Client::connect(&daemon.url).await;
+    let body = hello().to_string();
+    busy.begin_chat_of(&body[..10], body.len()).await;
+    // Silent ones, and one that has had an answer.
+    let mut idle = vec![Client::connect(&daemon.url).await];
+    assert_eq!(idle[0].ask_health().await.status, 200);
+    for _ in 1..7 {
+        idle.push(Client::connect(&daemon.url).await);
+    }
+    let begun = Instant::now();
+    for round in 0..3 {
+        let mut client = Client::connect(&daemon.url).await;
+        assert_eq!(client.ask_health().await.status, 200, "{round}");
+        idle.push(client);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "they waited for the limit of heads");
+    // Those went that had been idle longest.
+    for client in &mut idle[..3] {
+        assert_eq!(client.rest().await, "");
+    }
+    assert_eq!(idle[9].ask_health().await.status, 200);
+    busy.send(&body[10..]).await;
+    assert_eq!(busy.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn bodies_that_drip_keep_nobody_out() {
+    let limits =
+        Limits { connections: 4, body_grace: SHORT, body_rate: 1_000_000, ..Limits::default() };
+    let daemon = daemon(limits).await;
+    let mut drips = Vec::new();
+    for _ in 0..4 {
+        let mut client = Client::connect(&daemon.url).await;
+        client.begin_chat_of("{", 1000).await;
+        drips.push(client);
+    }
+    let mut client = Client::connect(&daemon.url).await;
+    let drip = async {
+        loop {
+            for client in &mut drips {
+                // It may have been answered meanwhile.
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, b" ").await;
+            }
+            sleep(SHORT / 10).await;
+        }
+    };
+    tokio::select! {
+        reply = client.ask_health() => assert_eq!(reply.status, 200),
+        () = drip => unreachable!("it drips for ever"),
+    }
+    for client in &mut drips {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.error()), (408, too_large()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_a_longest_time_however_fast_it_comes() {
+    let limits = Limits { body_total: SHORT, ..Limits::default() };
+    let daemon = daemon(limits).await;
+    let mut client = Client::connect(&daemon.url).await;
+    client.send_chat_head("transfer-encoding: chunked\r\n").await;
+    let start = Instant::now();
+    let flow = async {
+        let chunk = format!("{:x}\r\n{}\r\n", 1000, " ".repeat(1000));
+        while tokio::io::AsyncWriteExt::write_all(&mut client.stream, chunk.as_bytes())
+            .await
+            .is_ok()
+        {
+            sleep(SHORT / 20).await;
+        }
+    };
+    // The answer stops nobody from sending; what is sent then is thrown away, and after a while the
+    // connection ends.
+    timeout(PATIENCE, flow).await.expect("it flows for ever");
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_ends_and_frees_its_place() {
+    let piece = "x".repeat(1 << 16);
+    let body = answer(&vec![piece.as_str(); 400]);
+    let mut backend = Backend::streaming(&body).await;
+    let limits = Limits { send: SHORT * 4, ..Limits::default() };
+    let settings = "[upstream]\nmax_in_flight = 1\nmax_queued = 0";
+    let daemon = Daemon::with_limits(&backend.base_url, settings, limits).await;
+    let request = crate::daemon::with(hello(), json!({"stream": true})).to_string();
+    let mut client = Client::with_little_room(&daemon.url).await;
+    client.send_chat(&request).await;
+    // The client reads nothing more.
+    backend.wait_for_calls(1).await;
+    let start = Instant::now();
+    while daemon.ask(&hello()).await.0 == 429 {
+        assert!(start.elapsed() < PATIENCE, "it keeps its place");
+        sleep(SHORT / 10).await;
+    }
+    backend.wait_for_leave(1).await;
+    drop(client);
 }
 
 #[tokio::test]
