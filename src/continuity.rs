@@ -12,6 +12,7 @@ use crate::translate::memory::{Key, Recall, Turn};
 #[derive(Debug, Clone)]
 pub struct Memory {
     turns: Cache<Key, Entry>,
+    max_bytes: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -30,11 +31,15 @@ impl Memory {
             .time_to_live(settings.ttl)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { turns }
+        Self { turns, max_bytes: settings.max_bytes }
     }
 
     /// Remembers a turn, unless it was missed before.
     pub fn remember(&self, key: Key, turn: Turn) {
+        // The cache would take it in, throw it out again, and free it some time later.
+        if turn.size() as u64 > self.max_bytes {
+            return;
+        }
         let entry = self.turns.entry(key).or_insert_with(|| Entry::Turn(Arc::new(turn)));
         drop(entry);
         // Evicts at once what is too much, rather than some day.
@@ -106,6 +111,15 @@ mod tests {
         memory.remember(key(1), turn("one"));
         assert_eq!(memory.recall(key(1)).unwrap().text, "one");
         assert!(memory.recall(key(2)).is_none());
+    }
+
+    #[test]
+    fn a_turn_that_is_larger_than_all_memory_is_not_taken_in() {
+        let memory = memory(1000);
+        memory.remember(key(1), turn("one"));
+        memory.remember(key(2), turn(&"x".repeat(1001)));
+        assert!(memory.recall(key(2)).is_none());
+        assert_eq!(memory.recall(key(1)).unwrap().text, "one");
     }
 
     #[test]

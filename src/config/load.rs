@@ -75,6 +75,15 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
     );
     let max_body_mib =
         r.take(key("server", "max_body_mib", "1 to 2047"), 128, checks::within(1..=2047));
+    let max_body_total_mib = r.take(
+        key("server", "max_body_total_mib", "1 to 1048576, or 0 for a quarter of the memory"),
+        0,
+        checks::within(0..=1_048_576),
+    );
+    let body_timeout =
+        r.take(key("server", "body_timeout_secs", "1 to 86400"), 600, checks::within(1..=86_400));
+    let send_timeout =
+        r.take(key("server", "send_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let max_connections = r.take(
         key("server", "max_connections", "1 to 1000000"),
         1024,
@@ -89,6 +98,9 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
         allowed_hosts: allowed_hosts?,
         allowed_origins: allowed_origins?,
         max_body_bytes: size(max_body_mib? << 20)?,
+        max_body_total_bytes: size(max_body_total_mib? << 20)?,
+        body_timeout: Duration::from_secs(body_timeout?),
+        send_timeout: Duration::from_secs(send_timeout?),
         max_connections: size(max_connections?)?,
         shutdown: Duration::from_secs(shutdown?),
     })

@@ -107,6 +107,13 @@ pub struct Server {
     pub allowed_origins: Vec<HeaderValue>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// How much memory the bodies of all requests, and all answers that are not streamed, may take
+    /// up together, in bytes; 0 for what is sensible on this machine.
+    pub max_body_total_bytes: usize,
+    /// How long a request body may take from its beginning to its end.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send_timeout: Duration,
     /// How many connections may be open at once.
     pub max_connections: usize,
     /// How long answers may go on after the daemon was told to stop.

@@ -13,6 +13,7 @@ use tokio::task::yield_now;
 
 use self::encoding::{Decoding, Encoding, Unsupported};
 use super::App;
+use super::budget::{Alone, Reservation};
 use super::error::ApiError;
 use super::listen::TooSlow;
 
@@ -41,7 +42,10 @@ impl FromRequest<App> for Whole {
             return Err(too_large(largest));
         }
         let decoding = encoding.decoder(announced.min(FIRST_ROOM)).map_err(ApiError::internal)?;
-        let mut reading = Reading { decoding, received: 0, largest, turn: 0 };
+        // Known beforehand, so that nothing of a body is read for which there is no memory.
+        let reservation = app.0.budget.reserve(announced).await?;
+        let mut reading =
+            Reading { decoding, reservation, announced, received: 0, largest, turn: 0 };
         let mut body = request.into_body();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| {
@@ -59,6 +63,8 @@ impl FromRequest<App> for Whole {
 /// A body that is being read.
 struct Reading {
     decoding: Decoding,
+    reservation: Reservation,
+    announced: usize,
     /// How much has come, encoded as it is.
     received: usize,
     /// How much may come, and how much may be made of it.
@@ -73,6 +79,12 @@ impl Reading {
             return Err(too_large(self.largest));
         }
         self.received += data.len();
+        if self.is_plain() {
+            self.make_room(self.received).await?;
+            if self.received > FIRST_ROOM {
+                self.decoding.reserve(self.announced);
+            }
+        }
         while !data.is_empty() {
             let before = self.decoding.len();
             let taken = self.decoding.step(data).map_err(undecodable)?;
@@ -97,7 +109,20 @@ impl Reading {
         if whole.len() > self.largest {
             return Err(too_large(self.largest));
         }
-        Ok(Whole(whole.into()))
+        Ok(Whole(self.reservation.hold_fitting(whole)))
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(self.decoding, Decoding::Identity(_))
+    }
+
+    /// Sets memory aside for a body whose length was not known, twice as much each time.
+    async fn make_room(&mut self, length: usize) -> Result<(), ApiError> {
+        if length > self.reservation.bytes() {
+            let wanted = length.saturating_mul(2).clamp(FIRST_ROOM, self.largest.max(FIRST_ROOM));
+            self.reservation.grow(wanted, Alone::Allowed).await?;
+        }
+        Ok(())
     }
 
     /// Looks at what a step has decoded: a small body can stand for a giant one.
@@ -106,7 +131,8 @@ impl Reading {
         if length > self.largest {
             return Err(too_large(self.largest));
         }
-        if !matches!(self.decoding, Decoding::Identity(_)) {
+        if !self.is_plain() {
+            self.make_room(length).await?;
             self.turn += length - before;
             if self.turn >= TURN {
                 self.turn = 0;

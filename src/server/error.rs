@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::budget::Exhausted;
 use super::guard::Refusal;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
@@ -15,6 +16,9 @@ use crate::models::UnknownModel;
 
 /// How long starting again takes, if it is done at once.
 const RESTART: Duration = Duration::from_secs(5);
+
+/// When there is likely to be memory again.
+const MEMORY_FREE: Duration = Duration::from_secs(5);
 
 /// A failure as a client gets it: an HTTP answer, or the last words of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +133,26 @@ impl ApiError {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(text));
         }
         headers
+    }
+}
+
+impl From<Exhausted> for ApiError {
+    fn from(exhausted: Exhausted) -> Self {
+        let code = "memory_limit_reached";
+        match exhausted {
+            Exhausted::ForNow => {
+                let message = "Requests and answers take up all of the memory that \
+                               `[server] max_body_total_mib` allows them. Try again later.";
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
+                    .code(code)
+                    .retry_after(MEMORY_FREE)
+            }
+            Exhausted::ForGood => {
+                let message = "The answer needs more memory than `[server] max_body_total_mib` \
+                               allows. Ask for it with `stream: true`, which needs little.";
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, message).code(code).no_retry()
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `paths.rs` | what a path means, however it was put together |
 //! | `guard/` | who gets in |
 //! | `body.rs` | the body of a request, within limits |
+//! | `budget.rs` | the memory that bodies and answers may take up together |
 //! | `listen/` | connections, from accepting them to letting them end |
 //! | `arrival.rs` | what is known of the connection that a request came over |
 //! | `record.rs` | what is told of a request to a model when it ends |
@@ -19,6 +20,7 @@
 
 mod arrival;
 mod body;
+mod budget;
 mod capture;
 mod chat;
 pub mod error;
@@ -52,6 +54,7 @@ use crate::excerpt::excerpt;
 use crate::models::Catalogue;
 use crate::platform::Platform;
 use crate::upstream;
+use budget::Budget;
 use error::ApiError;
 use figures::Figures;
 use gate::Gate;
@@ -81,6 +84,7 @@ struct Shared {
     figures: Figures,
     inquiry: Inquiry,
     capture: Capture,
+    budget: Budget,
 }
 
 /// Whose plan answers.
@@ -177,6 +181,7 @@ impl App {
             async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
+        let budget = Budget::new(config.server.max_body_total_bytes);
         let (figures, inquiry) = (Figures::new(), Inquiry::default());
         let calls = upstream.clone();
         let shared = Arc::new(Shared {
@@ -189,6 +194,7 @@ impl App {
             figures,
             inquiry,
             capture: Capture::default(),
+            budget,
         });
         Ok(Self(shared, calls))
     }

@@ -343,6 +343,94 @@ async fn silent_connections_make_room_by_themselves() {
     assert_eq!(client.ask_health().await.status, 200);
 }
 
+/// One in which all bodies together may take up 1 or 2 MiB.
+async fn tight(said: &str, mib: usize) -> (Backend, Daemon) {
+    let backend = Backend::streaming(said).await;
+    let settings = format!("[server]\nmax_body_mib = {mib}\nmax_body_total_mib = {mib}");
+    let daemon = Daemon::with_settings(&backend.base_url, &settings).await;
+    (backend, daemon)
+}
+
+#[tokio::test]
+async fn bodies_wait_for_the_memory_of_others() {
+    let (_backend, daemon) = tight(&answer(&["Hello."]), 1).await;
+    let body = padded(MIB);
+    let mut first = Client::connect(&daemon.url).await;
+    first.begin_chat_of(&body[..MIB / 2], MIB).await;
+    // Nothing of the second one is asked for, though there is room for half of it.
+    let mut second = Client::connect(&daemon.url).await;
+    second.send_chat_head(&format!("content-length: {MIB}\r\nexpect: 100-continue\r\n")).await;
+    let early = timeout(SHORT, second.read_past("\r\n\r\n")).await;
+    assert!(early.is_err(), "the first one has all memory");
+    // What needs none does not wait.
+    assert_eq!(daemon.get("/v1/models").await.status(), 200);
+    first.send(&body[MIB / 2..]).await;
+    assert_eq!(first.reply().await.status, 200);
+    second.read_past("HTTP/1.1 100 Continue\r\n\r\n").await;
+    drop(second);
+    // It has been given back, however the requests have ended.
+    for _ in 0..20 {
+        let mut client = Client::connect(&daemon.url).await;
+        client.send_chat(&body).await;
+        assert_eq!(client.reply().await.status, 200);
+        let mut leaving = Client::connect(&daemon.url).await;
+        leaving.begin_chat_of("{", MIB).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_unknown_length_do_not_wait_for_each_other_for_ever() {
+    let (_backend, daemon) = tight(&answer(&["Hello."]), 2).await;
+    let body = padded(2 * MIB - 10);
+    let (beginning, rest) = body.split_at(2 * MIB / 3);
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let mut clients = [Client::connect(&daemon.url).await, Client::connect(&daemon.url).await];
+    for client in &mut clients {
+        client.send_chat_head("transfer-encoding: chunked\r\n").await;
+        client.send(chunk(beginning)).await;
+    }
+    let start = Instant::now();
+    let [first, second] = &mut clients;
+    let end = async |client: &mut Client| {
+        // One that is refused need not take it all.
+        let text = chunk(rest) + "0\r\n\r\n";
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, text.as_bytes()).await;
+        client.reply().await
+    };
+    let (one, two) = tokio::join!(end(first), end(second));
+    let (good, refused) = if one.status == 200 { (one, two) } else { (two, one) };
+    assert_eq!((good.status, refused.status), (200, 503), "{}", refused.body);
+    assert_eq!(refused.error(), ("memory_limit_reached".into(), "server_error".into()));
+    assert_eq!(header(&refused.head, "retry-after"), Some("5"));
+    assert!(start.elapsed() < Duration::from_secs(8), "the refused one was not refused at once");
+}
+
+#[tokio::test]
+async fn whole_answers_have_their_share_of_the_memory() {
+    let piece = "x".repeat(1 << 16);
+    let (_backend, daemon) = tight(&answer(&vec![piece.as_str(); 40]), 1).await;
+    for _ in 0..3 {
+        let response = daemon.post(hello().to_string()).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["x-should-retry"], "false");
+        let text = response.text().await.unwrap();
+        assert!(text.contains("memory_limit_reached") && text.contains("stream: true"), "{text}");
+        // As a stream it takes up next to nothing.
+        let (status, chunks) = daemon.stream(&hello()).await;
+        assert_eq!((status, crate::daemon::content(&chunks, 0).len()), (200, 40 << 16));
+    }
+    // With more memory it comes whole, and gives it back.
+    let backend = Backend::streaming(&answer(&vec![piece.as_str(); 40])).await;
+    let settings = "[server]\nmax_body_total_mib = 24";
+    let daemon = Daemon::with_settings(&backend.base_url, settings).await;
+    for _ in 0..5 {
+        let (status, body) = daemon.ask(&hello()).await;
+        assert_eq!(status, 200);
+        let text = body["choices"][0]["message"]["content"].as_str().unwrap();
+        assert_eq!(text.len(), 40 << 16);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_thousand_beginnings_of_requests_do_not_hinder_a_call() {
     // Both ends are in this process.

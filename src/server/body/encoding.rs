@@ -120,6 +120,13 @@ impl Decoding {
         Ok(self.len() > before)
     }
 
+    /// Makes room for a body of this length, if it is not encoded.
+    pub(super) fn reserve(&mut self, length: usize) {
+        if let Self::Identity(decoded) = self {
+            decoded.reserve_exact(length.saturating_sub(decoded.len()));
+        }
+    }
+
     /// The whole body. Fails if it ends too early.
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         let cut = || io::Error::new(io::ErrorKind::UnexpectedEof, "it ends too early");

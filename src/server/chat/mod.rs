@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::choice::{Choice, Continuation, Draft, Order, Plainly};
+use self::whole::{Ended, Gathered};
 use super::App;
 use super::body::Whole;
 use super::capture::Taped;
@@ -223,7 +224,7 @@ async fn translate(
             recalled: recollection.recalled,
         }
     });
-    let body: Bytes = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
+    let body = app.0.budget.overdraw(serde_json::to_vec(&request).map_err(ApiError::internal)?);
     let order = Order {
         client: app.1.clone(),
         login,
@@ -311,18 +312,26 @@ async fn whole(
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answers = whole::gather(order, draft, places).await.map_err(|failure| {
-        let upstream_request_id = request_id_of(&failure);
-        let error = ApiError::from(failure);
+    let answer = whole::gather(order, draft, places, &app.0.budget).await.map_err(|ended| {
+        let (error, upstream_request_id) = match ended {
+            Ended::Failed(failure) => {
+                let upstream_request_id = request_id_of(&failure);
+                (ApiError::from(failure), upstream_request_id)
+            }
+            Ended::Exhausted(exhausted) => (exhausted.into(), None),
+        };
         record.failed(&error, upstream_request_id.as_deref());
         error
     })?;
-    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
+    let Gathered { choices, size, reservation } = answer;
+    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = choices.into_iter().unzip();
     let usage = total_usage(choices.iter().map(Choice::reader), order.prompt_bytes);
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);
     let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
-    let mut json = serde_json::to_vec(&completion).map_err(ApiError::internal)?;
+    // For most texts this is enough.
+    let mut json = Vec::with_capacity(size + size / 16 + 1024);
+    serde_json::to_writer(&mut json, &completion).map_err(ApiError::internal)?;
     json.push(b'\n');
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -330,7 +339,8 @@ async fn whole(
     describe(app, choices.first(), &mut headers);
     record.begun(choices.first().and_then(|choice| choice.head().request_id.as_deref()));
     record.answered(usage);
-    Ok((headers, json).into_response())
+    drop(gathered);
+    Ok((headers, reservation.hold_fitting(json)).into_response())
 }
 
 /// What the backend said of the answer, in headers of our own.
