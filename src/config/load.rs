@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, Compat, Compression, Config, Continuity, Effective, Keeper, Log, LogFormat, Mode, Models,
-    Output, Server, UnknownModel, Upstream, checks,
+    ACCESS_TOKEN_VARIABLE, Auth, Compat, Compression, Config, Continuity, Effective, Keeper, Log,
+    LogFormat, Mode, Models, Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -226,7 +226,7 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
     );
     let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
     // Not a setting: a secret that the Codex CLI takes from there, too.
-    let access_token = r.foreign_variable("CODEX_ACCESS_TOKEN");
+    let access_token = r.foreign_variable(ACCESS_TOKEN_VARIABLE);
     let access_token = access_token.map(|text| text.trim().to_owned());
     let access_token = access_token.filter(|text| !text.is_empty()).map(SecretString::from);
     Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store?, access_token })

@@ -31,10 +31,14 @@ pub(crate) use self::checks::only_this_machine;
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file, read as read_file};
+pub(crate) use self::source::variable;
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::platform::Platform;
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
+
+/// The variable that holds a personal access token in place of `auth.json`, as for the Codex CLI.
+pub(crate) const ACCESS_TOKEN_VARIABLE: &str = "CODEX_ACCESS_TOKEN";
 
 /// The effective settings, checked and with their defaults filled in.
 #[derive(Debug, Clone)]

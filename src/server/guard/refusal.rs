@@ -32,7 +32,7 @@ pub enum Refusal {
     NoKey,
     /// Its body is of a kind that pages can send without asking.
     #[error(
-        "The body has a content type of web forms. Send `content-type: application/json`; with \
+        "The body has a content type of web forms, or a browser sent it without one. Send `content-type: application/json`; with \
          curl: -H 'content-type: application/json'."
     )]
     FormContentType,
