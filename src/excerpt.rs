@@ -7,10 +7,15 @@ pub(crate) const MAX_BYTES: usize = 200;
 
 /// A text as it is repeated: its beginning, and `…` where there is more.
 pub(crate) fn excerpt(text: &str) -> Cow<'_, str> {
-    if text.len() <= MAX_BYTES {
+    excerpt_of(text, MAX_BYTES)
+}
+
+/// The same with another length.
+pub(crate) fn excerpt_of(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
         return Cow::Borrowed(text);
     }
-    let end = (0..=MAX_BYTES).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or_default();
     Cow::Owned(format!("{}…", &text[..end]))
 }
 

@@ -19,7 +19,7 @@ pub(super) type Finished = Box<dyn FnOnce() -> Exchange + Send>;
 
 /// How much of exchanges that have ended may wait to be written. The content of one that comes when
 /// the disk or redacting does not keep up is left out.
-pub(super) const MAX_WAITING: usize = 64 << 20;
+const MAX_WAITING: usize = 64 << 20;
 
 /// The way to the writer. Clones lead to the same one.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub(super) struct Queue {
     sender: Sender<(usize, Finished)>,
     /// How many bytes of content wait.
     waiting: Arc<AtomicUsize>,
+    /// How many may.
+    most: usize,
 }
 
 /// The writer's end of it.
@@ -35,16 +37,17 @@ pub(super) struct Received {
     waiting: Arc<AtomicUsize>,
 }
 
-pub(super) fn queue() -> (Queue, Received) {
+/// One in which so many bytes of content may wait.
+pub(super) fn queue(most: usize) -> (Queue, Received) {
     let (sender, receiver) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Queue { sender, waiting: Arc::clone(&waiting) }, Received { receiver, waiting })
+    (Queue { sender, waiting: Arc::clone(&waiting), most }, Received { receiver, waiting })
 }
 
 impl Queue {
     /// Takes room for so many bytes of content; false if too much waits already.
     pub(super) fn take_room(&self, bytes: usize) -> bool {
-        let add = |waiting: usize| waiting.checked_add(bytes).filter(|&sum| sum <= MAX_WAITING);
+        let add = |waiting: usize| waiting.checked_add(bytes).filter(|&sum| sum <= self.most);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
@@ -120,7 +123,7 @@ impl Writer {
         deadline: Instant,
         switch: Weak<Switch>,
     ) -> Result<Queue, StartError> {
-        let (queue, received) = queue();
+        let (queue, received) = queue(MAX_WAITING);
         std::thread::Builder::new()
             .name("capture".to_owned())
             .spawn(move || self.run(&received, deadline, &switch))

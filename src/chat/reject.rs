@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::excerpt::excerpt;
+
 /// Why a request is refused with 400 (or 404 for an unknown model, 413 for a large body).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -63,7 +65,8 @@ impl Code {
 impl Reject {
     /// A refusal of the field at `param`.
     pub fn new(param: impl fmt::Display, code: Code, message: impl Into<String>) -> Self {
-        Self { message: message.into(), param: Some(param.to_string()), code: Some(code) }
+        let param = excerpt(&param.to_string()).into_owned();
+        Self { message: message.into(), param: Some(param), code: Some(code) }
     }
 
     /// A refusal of the body as a whole.
@@ -73,7 +76,8 @@ impl Reject {
 
     /// The field is required and absent.
     pub fn missing(param: impl fmt::Display) -> Self {
-        let message = format!("Missing required parameter: '{param}'.");
+        let param = param.to_string();
+        let message = format!("Missing required parameter: '{}'.", excerpt(&param));
         Self::new(param, Code::Missing, message)
     }
 
@@ -88,13 +92,15 @@ impl Reject {
     /// The field has a value outside a closed set.
     pub fn one_of(param: impl fmt::Display, got: &str, allowed: &[&str]) -> Self {
         let listed = list(allowed);
+        let got = excerpt(got);
         let message = format!("Invalid value: '{got}'. Supported values are: {listed}.");
         Self::new(param, Code::InvalidValue, message)
     }
 
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
-        let message = format!("Unsupported parameter: '{param}'. {why}");
+        let param = param.to_string();
+        let message = format!("Unsupported parameter: '{}'. {why}", excerpt(&param));
         Self::new(param, Code::UnsupportedParameter, message)
     }
 }

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use super::list::List;
 use crate::config::{Models, UnknownModel as Policy};
 use crate::effort::Effort;
+use crate::excerpt::excerpt;
 use crate::responses::model::ModelInfo;
 
 /// The name that stands for whatever the person uses by default.
 const DEFAULT: &str = "default";
+
+/// The longest name that can stand for a model that is not listed: every chunk of the answer
+/// repeats it.
+const LONGEST: usize = 256;
 
 /// Families of names that clients put before ours.
 const PREFIXES: [&str; 2] = ["openai/", "codex/"];
@@ -26,7 +31,9 @@ pub struct Resolved {
 
 /// No model goes by this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The model '{name}' does not exist. These do: {}.", available.join(", "))]
+#[error(
+    "The model '{}' does not exist. These do: {}.", excerpt(name), available.join(", ")
+)]
 pub struct UnknownModel {
     /// What the client asked for.
     pub name: String,
@@ -53,7 +60,10 @@ pub fn resolve(
     names
         .direct(name.trim())
         .or_else(|| names.with_effort(name.trim()))
-        .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
+        .or_else(|| {
+            let stands_for_any = settings.unknown == Policy::Default && name.len() <= LONGEST;
+            stands_for_any.then(|| names.default_model())?
+        })
         .ok_or_else(|| UnknownModel {
             name: name.trim().to_owned(),
             available: list.listed().map(|model| model.slug.clone()).collect(),

@@ -12,10 +12,15 @@ use super::budget::Exhausted;
 use super::guard::Refusal;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
+use crate::excerpt::excerpt_of;
 use crate::models::UnknownModel;
 
 /// How long starting again takes, if it is done at once.
 const RESTART: Duration = Duration::from_secs(5);
+
+/// The longest message, in bytes. What is repeated of a request in one has a limit of its own, so
+/// that the hint behind it is left.
+const MAX_MESSAGE: usize = 4096;
 
 /// When there is likely to be memory again.
 const MEMORY_FREE: Duration = Duration::from_secs(5);
@@ -39,7 +44,8 @@ pub struct ApiError {
 impl ApiError {
     /// A failure of the class `kind`, without a code.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        let error = ErrorObject { message: message.into(), kind, param: None, code: None };
+        let message = excerpt_of(&message.into(), MAX_MESSAGE).into_owned();
+        let error = ErrorObject { message, kind, param: None, code: None };
         Self { status, error, retry_after: None, should_retry: None, rate_limits: None }
     }
 

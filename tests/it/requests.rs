@@ -95,6 +95,50 @@ async fn a_responses_body_is_told_where_it_belongs() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_is_repeated_in_part() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let settings = "[models]\nunknown = \"default\"\n[compat]\nstrict = true";
+    let strict = Daemon::with_settings(&backend.base_url, settings).await;
+    let daemon = Daemon::start(&backend.base_url).await;
+    let long = "long ".repeat(1 << 20);
+    let call = json!([{"role": "user", "content": "Hi"}, {"role": long, "content": "x"}]);
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    for more in [
+        json!({"model": long}),
+        json!({"messages": call}),
+        json!({"service_tier": long}),
+        json!({"reasoning_effort": long}),
+        json!({"response_format": {"type": long}}),
+        json!({"tools": [{"type": long}]}),
+        json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": long}}}),
+        json!({long.as_str(): 1, "messages": []}),
+    ] {
+        for daemon in [&daemon, &strict] {
+            let response = daemon.post(with(hello(), more.clone()).to_string()).await;
+            assert!(response.status().is_client_error(), "{}", response.status());
+            let headers: usize = response.headers().values().map(|value| value.len()).sum();
+            let body = response.text().await.unwrap();
+            assert!(headers < 4096 && body.len() < 5000, "{headers} and {} bytes", body.len());
+            check_error(&serde_json::from_str(&body).unwrap());
+        }
+    }
+    // An unknown field is named in a header, or in the error of strict mode.
+    let unknown = with(hello(), json!({long.as_str(): 1}));
+    let response = daemon.post(unknown.to_string()).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.headers()["x-codex-proxy-dropped"].len() <= 64);
+    let (status, body) = strict.ask(&unknown).await;
+    assert_eq!(status, 400);
+    let error = &body["error"];
+    for field in ["param", "message"] {
+        assert!(error[field].as_str().unwrap().len() < 500, "{field}");
+    }
+    // The hint behind it is left.
+    assert!(error["message"].as_str().unwrap().contains("strict"), "{error}");
+    assert_eq!(backend.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_413() {
     let backend = Backend::streaming(&answer(&["Hi"])).await;
     let daemon = Daemon::with_settings(&backend.base_url, "[server]\nmax_body_mib = 1").await;

@@ -6,6 +6,7 @@ use super::super::json::Node;
 use super::super::reject::{Code, Reject};
 use super::content::{self, Part};
 use crate::chat::delta::{DETAILS_FORMAT, DETAILS_ID};
+use crate::excerpt::excerpt;
 
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl<'v> Message<'v> {
                 content: ToolContent::read(node)?,
             },
             other => {
-                let message = format!("Invalid value: '{other}'. {ROLES}");
+                let message = format!("Invalid value: '{}'. {ROLES}", excerpt(other));
                 return Err(Reject::new(role, Code::InvalidValue, message));
             }
         })

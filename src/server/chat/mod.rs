@@ -38,6 +38,7 @@ use crate::chat::completion::{Completion, Gatherer};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
+use crate::excerpt::excerpt;
 use crate::models::{Resolved, resolve};
 use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
@@ -194,7 +195,8 @@ async fn translate(
 ) -> Result<Ordered, ApiError> {
     let value: Value<'_> = parse(body)?;
     let chat = chat::request::Request::read(&value)?;
-    chat.model.clone_into(&mut asked.model);
+    // It goes into logs and figures.
+    asked.model = excerpt(chat.model).into_owned();
     asked.stream = chat.stream;
     // Once, for all that follows: what one account has sealed is not sent with another's token.
     let login = app.1.login().await?;
