@@ -227,7 +227,10 @@ mod tests {
                     tokio::time::timeout(LIMIT / 2, std::future::poll_fn(|cx| since.poll(cx)));
                 match wait.await {
                     Ok(failure) => break failure,
-                    Err(_) if left > 0 && begin.elapsed().as_secs() % LIMIT.as_secs() > 0 => {
+                    Err(_)
+                        if left > 0
+                            && !begin.elapsed().as_secs().is_multiple_of(LIMIT.as_secs()) =>
+                    {
                         since.note();
                         left -= 1;
                     }

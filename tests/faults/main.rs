@@ -24,6 +24,7 @@ mod compression;
 mod encoded;
 mod guard;
 mod hostile;
+mod http;
 mod http2;
 mod isolation;
 mod leave;

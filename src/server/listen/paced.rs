@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::{Body, Buf as _, Bytes, Frame, SizeHint};
+use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How fast a body has to come.
@@ -71,7 +71,7 @@ where
                 this.waited += since.elapsed();
             }
             if let Some(Ok(frame)) = &frame {
-                let length = frame.data_ref().map_or(0, |data| data.remaining());
+                let length = frame.data_ref().map_or(0, Bytes::len);
                 this.received += u64::try_from(length).unwrap_or(u64::MAX);
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));

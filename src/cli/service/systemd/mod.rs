@@ -167,19 +167,14 @@ fn fill_line(line: &str, values: &[(&str, &str)]) -> String {
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("{{") {
         filled.push_str(before);
-        let place = after.split_once("}}");
-        let value = place.and_then(|(name, _)| values.iter().find(|(known, _)| *known == name));
-        match (place, value) {
-            (Some((_, behind)), Some((_, value))) => {
-                filled.push_str(value);
-                rest = behind;
-            }
-            // A place for another time.
-            _ => {
-                filled.push_str("{{");
-                rest = after;
-            }
-        }
+        let value = after.split_once("}}").and_then(|(name, behind)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((value, behind))
+        });
+        // What is none of them may be a place for another time.
+        let (value, behind) = value.unwrap_or((&"{{", after));
+        filled.push_str(value);
+        rest = behind;
     }
     filled.push_str(rest);
     filled
