@@ -1,5 +1,6 @@
 //! What the daemon answers by itself: endpoints, and requests that never reach the backend.
 
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::backend::{Backend, answer};
@@ -116,7 +117,7 @@ async fn what_a_client_says_is_repeated_in_part() {
         for daemon in [&daemon, &strict] {
             let response = daemon.post(with(hello(), more.clone()).to_string()).await;
             assert!(response.status().is_client_error(), "{}", response.status());
-            let headers: usize = response.headers().values().map(|value| value.len()).sum();
+            let headers: usize = response.headers().values().map(HeaderValue::len).sum();
             let body = response.text().await.unwrap();
             assert!(headers < 4096 && body.len() < 5000, "{headers} and {} bytes", body.len());
             check_error(&serde_json::from_str(&body).unwrap());

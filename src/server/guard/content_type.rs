@@ -24,14 +24,12 @@ pub(super) fn check(parts: &Parts) -> Result<(), Refusal> {
     if is_form { Err(Refusal::FormContentType) } else { Ok(()) }
 }
 
-/// Whether it is a browser that sends this, and does not say for which page. Programs send some of
-/// what browsers do (`sec-fetch-mode` is sent by Node), but none of this.
+/// Whether it is a browser that sends this, and neither says for which page nor whether that is
+/// another site's.
 fn is_silent_browser(headers: &HeaderMap) -> bool {
     let is_browser = headers.contains_key(REFERER)
-        || headers.contains_key("sec-fetch-site")
-        || headers.contains_key("sec-fetch-dest")
         || headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
-    is_browser && !headers.contains_key(ORIGIN)
+    is_browser && !headers.contains_key(ORIGIN) && !headers.contains_key("sec-fetch-site")
 }
 
 fn is_blank(value: &HeaderValue) -> bool {
