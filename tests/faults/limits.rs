@@ -257,6 +257,27 @@ async fn idle_connections_are_closed_for_new_ones_and_those_with_a_request_are_n
 }
 
 #[tokio::test]
+async fn a_connection_is_not_idle_before_its_answer_is_with_its_client() {
+    let piece = "x".repeat(1 << 16);
+    let backend = Backend::streaming(&answer(&vec![piece.as_str(); 400])).await;
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let mut slow = Client::with_little_room(&daemon.url).await;
+    slow.send_chat(&hello().to_string()).await;
+    slow.read_past("HTTP/1.1 200 OK").await;
+    // All of the answer has been handed over by now, and most of it waits for the client.
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        let mut other = Client::connect(&daemon.url).await;
+        assert_eq!(other.ask_health().await.status, 200);
+        // It stays open, and has to go for the next.
+        others.push(other);
+    }
+    let reply = slow.reply().await;
+    assert!(reply.body.len() > 400 << 16);
+}
+
+#[tokio::test]
 async fn bodies_that_drip_keep_nobody_out() {
     let limits =
         Limits { connections: 4, body_grace: SHORT, body_rate: 1_000_000, ..Limits::default() };
