@@ -22,6 +22,7 @@ pub struct Memory {
     /// Turns that were looked for and were not there, or could not be used; they have been sent
     /// plainly since, and go on so: the backend's prompt cache knows them like that.
     missed: Cache<Key, ()>,
+    max_bytes: u64,
 }
 
 impl Memory {
@@ -40,12 +41,13 @@ impl Memory {
             .time_to_live(settings.ttl)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { turns, missed }
+        Self { turns, missed, max_bytes: settings.max_bytes - for_missed }
     }
 
     /// Remembers a turn, unless it was missed before.
     pub fn remember(&self, key: Key, turn: Turn) {
-        if self.missed.contains_key(&key) {
+        // The cache would take it in, throw it out again, and free it some time later.
+        if turn.size() as u64 > self.max_bytes || self.missed.contains_key(&key) {
             return;
         }
         self.turns.entry(key).or_insert_with(|| Arc::new(turn));
@@ -115,6 +117,15 @@ mod tests {
         memory.remember(key(1), turn("one"));
         assert_eq!(memory.recall(key(1)).unwrap().text, "one");
         assert!(memory.recall(key(2)).is_none());
+    }
+
+    #[test]
+    fn a_turn_that_is_larger_than_all_memory_is_not_taken_in() {
+        let memory = memory(1000);
+        memory.remember(key(1), turn("one"));
+        memory.remember(key(2), turn(&"x".repeat(1001)));
+        assert!(memory.recall(key(2)).is_none());
+        assert_eq!(memory.recall(key(1)).unwrap().text, "one");
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | [`responses`] | what the backend speaks: requests, events, models, errors | nothing of ours |
 //! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
 //! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
-//! | [`effort`], [`dated`], [`platform`] | words that several of the others share | nothing of ours |
+//! | [`effort`], [`dated`], [`platform`], `excerpt` | words that several of the others share | nothing of ours |
 //! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
 //! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
@@ -40,6 +40,7 @@ pub mod continuity;
 pub mod credentials;
 pub mod dated;
 pub mod effort;
+mod excerpt;
 pub mod limits;
 pub mod models;
 pub mod platform;

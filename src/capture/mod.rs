@@ -21,7 +21,6 @@ mod writer;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,7 +31,7 @@ pub use self::exchange::{Answer, Call, End, Event, Exchange, Headers, Message, R
 pub use self::file::{FileError, ReadError, create, default_file, read};
 pub use self::redact::Secrets;
 pub use self::tape::{CallTape, Tape};
-use self::writer::{Finished, Writer};
+use self::writer::{Queue, Writer};
 
 /// How many requests one file may take.
 pub const MAX_REQUESTS: u32 = 1000;
@@ -61,7 +60,7 @@ struct Session {
     left: u32,
     begun: u32,
     shared: Arc<Progress>,
-    finished: Sender<Finished>,
+    finished: Queue,
 }
 
 /// What a session shares with its writer.

@@ -1,6 +1,5 @@
 //! What is noted of one exchange while it goes on: as it is, and in memory only.
 
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use reqwest::header::HeaderMap;
 
 use super::exchange::{Answer, Call, End, Event, Exchange, Message, Response};
 use super::redact::{self, Secrets};
-use super::writer::Finished;
+use super::writer::{Finished, Queue};
 
 /// How much of one exchange is kept.
 const ROOM: usize = 32 << 20;
@@ -25,7 +24,7 @@ struct Reel {
     began: Instant,
     noted: Mutex<Noted>,
     secrets: Secrets,
-    finished: Sender<Finished>,
+    finished: Queue,
 }
 
 /// All that was noted, nothing of which may be written as it is.
@@ -72,7 +71,7 @@ struct NotedAnswer {
 }
 
 impl Tape {
-    pub(super) fn new(number: u32, secrets: Secrets, finished: Sender<Finished>) -> Self {
+    pub(super) fn new(number: u32, secrets: Secrets, finished: Queue) -> Self {
         let noted = Noted { number, at: Timestamp::now(), room: ROOM, ..Noted::default() };
         Self(Arc::new(Reel { began: Instant::now(), noted: Mutex::new(noted), secrets, finished }))
     }
@@ -175,6 +174,28 @@ impl Noted {
         left.is_some() && !self.is_cut
     }
 
+    /// How many bytes of content are kept.
+    fn size(&self) -> usize {
+        let of_call = |call: &NotedCall| {
+            let refusal = call.response.as_ref().and_then(|response| response.body.as_ref());
+            let events: usize = call.events.iter().map(|event| event.data.len()).sum();
+            call.request.body.len() + refusal.map_or(0, Vec::len) + events
+        };
+        self.request.body.len() + self.calls.iter().map(of_call).sum::<usize>()
+    }
+
+    fn leave_out_content(&mut self) {
+        self.is_cut = true;
+        self.request.body = Bytes::new();
+        for call in &mut self.calls {
+            call.request.body = Bytes::new();
+            call.events = Vec::new();
+            if let Some(response) = &mut call.response {
+                response.body = None;
+            }
+        }
+    }
+
     fn redacted(&self, secrets: &Secrets) -> Exchange {
         let answer = self.answer.as_ref().map(|answer| Answer {
             at_ms: answer.at_ms,
@@ -237,24 +258,55 @@ impl Reel {
 
 impl Drop for Reel {
     fn drop(&mut self) {
-        let noted = std::mem::take(&mut *self.lock());
+        let mut noted = std::mem::take(&mut *self.lock());
+        let mut room = noted.size();
+        if !self.finished.take_room(room) {
+            noted.leave_out_content();
+            room = 0;
+        }
         let secrets = std::mem::take(&mut self.secrets);
         // Redacting takes time, which the writer has.
         let finished: Finished = Box::new(move || noted.redacted(&secrets));
-        // Without a writer there is nothing to do about it.
-        let _ = self.finished.send(finished);
+        self.finished.send(room, finished);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::channel;
-
+    use super::super::writer::{Received, queue};
     use super::*;
+
+    /// The next exchange, whose room is given back.
+    fn next(written: &Received) -> Exchange {
+        let (_room, finished) = written.next(Some(Instant::now())).unwrap();
+        finished()
+    }
+
+    #[test]
+    fn what_waits_to_be_written_is_limited_in_bytes() {
+        let fit = 4;
+        let body = Bytes::from(vec![b' '; 1000]);
+        let (queue, written) = queue(fit * body.len() + 999);
+        let note = |number| {
+            let tape = Tape::new(number, Secrets::default(), queue.clone());
+            tape.body(&body);
+        };
+        // Nobody writes meanwhile.
+        for number in 0..40 {
+            note(number);
+        }
+        let cut: Vec<_> = (0..40).map(|_| next(&written).is_cut).collect();
+        assert_eq!(cut.iter().filter(|is_cut| !**is_cut).count(), fit, "{cut:?}");
+        assert!(cut[..fit].iter().all(|is_cut| !is_cut), "the first ones are whole");
+        // There is room again.
+        note(40);
+        let exchange = next(&written);
+        assert!(!exchange.is_cut && exchange.number == 40);
+    }
 
     #[test]
     fn an_exchange_that_is_too_large_is_cut_and_says_so() {
-        let (finished, written) = channel();
+        let (finished, written) = queue(1 << 20);
         let tape = Tape::new(1, Secrets::default(), finished);
         tape.0.lock().room = 1000;
         let call = tape.call();
@@ -263,7 +315,7 @@ mod tests {
         // There would be room for this one, but it did not come next.
         call.event("c");
         drop((tape, call));
-        let exchange = written.recv().unwrap()();
+        let exchange = next(&written);
         assert!(exchange.is_cut);
         assert_eq!(exchange.calls[0].events.len(), 1);
         assert_eq!(exchange.calls[0].events[0].data, "a".repeat(400));

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -16,6 +16,75 @@ use super::{MAX_FILE, Progress, StartError, Switch};
 
 /// An exchange that has ended. What may be written of it is made when it is asked for.
 pub(super) type Finished = Box<dyn FnOnce() -> Exchange + Send>;
+
+/// How much of exchanges that have ended may wait to be written. The content of one that comes when
+/// the disk or redacting does not keep up is left out.
+const MAX_WAITING: usize = 64 << 20;
+
+/// The way to the writer. Clones lead to the same one.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    sender: Sender<(usize, Finished)>,
+    /// How many bytes of content wait.
+    waiting: Arc<AtomicUsize>,
+    /// How many may.
+    most: usize,
+}
+
+/// The writer's end of it.
+pub(super) struct Received {
+    receiver: Receiver<(usize, Finished)>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// One in which so many bytes of content may wait.
+pub(super) fn queue(most: usize) -> (Queue, Received) {
+    let (sender, receiver) = channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    (Queue { sender, waiting: Arc::clone(&waiting), most }, Received { receiver, waiting })
+}
+
+impl Queue {
+    /// Takes room for so many bytes of content; false if too much waits already.
+    pub(super) fn take_room(&self, bytes: usize) -> bool {
+        let add = |waiting: usize| waiting.checked_add(bytes).filter(|&sum| sum <= self.most);
+        self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
+
+    /// Hands over an exchange, with the room that was taken for it.
+    pub(super) fn send(&self, room: usize, finished: Finished) {
+        // Without a writer there is nothing to do about it.
+        let _ = self.sender.send((room, finished));
+    }
+}
+
+impl Received {
+    /// The next exchange. What it gives has to be dropped when the exchange is.
+    pub(super) fn next(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<(Room, Finished), RecvTimeoutError> {
+        let (bytes, finished) = match deadline {
+            Some(deadline) => {
+                self.receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()))?
+            }
+            None => self.receiver.recv()?,
+        };
+        Ok((Room { bytes, waiting: Arc::clone(&self.waiting) }, finished))
+    }
+}
+
+/// Room in the queue, given back when this is dropped.
+pub(super) struct Room {
+    bytes: usize,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
 
 const NOTE: &str = "This holds prompts and answers. Tokens, keys, account ids and e-mail addresses \
                     of the login have been left out; look through it before you give it away.";
@@ -53,25 +122,20 @@ impl Writer {
         self,
         deadline: Instant,
         switch: Weak<Switch>,
-    ) -> Result<Sender<Finished>, StartError> {
-        let (sender, receiver) = channel();
+    ) -> Result<Queue, StartError> {
+        let (queue, received) = queue(MAX_WAITING);
         std::thread::Builder::new()
             .name("capture".to_owned())
-            .spawn(move || self.run(&receiver, deadline, &switch))
+            .spawn(move || self.run(&received, deadline, &switch))
             .map_err(StartError::Thread)?;
-        Ok(sender)
+        Ok(queue)
     }
 
-    fn run(mut self, finished: &Receiver<Finished>, deadline: Instant, switch: &Weak<Switch>) {
+    fn run(mut self, queue: &Received, deadline: Instant, switch: &Weak<Switch>) {
         let mut is_over = false;
         loop {
-            let received = if is_over {
-                finished.recv().map_err(RecvTimeoutError::from)
-            } else {
-                finished.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            };
-            match received {
-                Ok(finished) if !self.progress.is_stopped.load(Ordering::Acquire) => {
+            match queue.next((!is_over).then_some(deadline)) {
+                Ok((_room, finished)) if !self.progress.is_stopped.load(Ordering::Acquire) => {
                     if let Err(error) = self.exchange(&finished()) {
                         let file = self.path.display();
                         tracing::error!(%file, %error, "capture has failed, and ends here");

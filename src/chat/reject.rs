@@ -1,10 +1,8 @@
 //! Refusals of a client's request: always the client's to mend, never sent upstream.
 
-use std::borrow::Cow;
 use std::fmt;
 
-/// The longest text of a client that a message repeats, in bytes.
-const MOST_REPEATED: usize = 128;
+use crate::excerpt::{excerpt, excerpt_of};
 
 /// The longest path that is told, in bytes: clients choose the names in it.
 const MOST_OF_PATH: usize = 512;
@@ -76,9 +74,7 @@ impl Code {
 impl Reject {
     /// A refusal of the field at `param`.
     pub fn new(param: impl fmt::Display, code: Code, message: impl Into<String>) -> Self {
-        let param = param.to_string();
-        let param =
-            if param.len() > MOST_OF_PATH { cut(&param, MOST_OF_PATH).into_owned() } else { param };
+        let param = excerpt_of(&param.to_string(), MOST_OF_PATH).into_owned();
         Self { message: message.into(), param: Some(param), code: Some(code) }
     }
 
@@ -89,7 +85,8 @@ impl Reject {
 
     /// The field is required and absent.
     pub fn missing(param: impl fmt::Display) -> Self {
-        let message = format!("Missing required parameter: '{param}'.");
+        let param = param.to_string();
+        let message = format!("Missing required parameter: '{}'.", excerpt(&param));
         Self::new(param, Code::Missing, message)
     }
 
@@ -104,7 +101,7 @@ impl Reject {
     /// The field has a value outside a closed set.
     pub fn one_of(param: impl fmt::Display, got: &str, allowed: &[&str]) -> Self {
         let listed = list(allowed);
-        let got = repeated(got);
+        let got = excerpt(got);
         let message = format!("Invalid value: '{got}'. Supported values are: {listed}.");
         Self::new(param, Code::InvalidValue, message)
     }
@@ -121,24 +118,9 @@ impl Reject {
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
         let shown = param.to_string();
-        let shown = cut(&shown, MOST_OF_PATH);
+        let shown = excerpt_of(&shown, MOST_OF_PATH);
         let message = format!("Unsupported parameter: '{shown}'. {why}");
         Self::new(param, Code::UnsupportedParameter, message)
-    }
-}
-
-/// A client's text, short enough for a message.
-pub fn repeated(text: &str) -> Cow<'_, str> {
-    cut(text, MOST_REPEATED)
-}
-
-/// The text, or its beginning of at most `most` bytes and an ellipsis.
-pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most {
-        Cow::Borrowed(text)
-    } else {
-        let end = (0..=most).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
-        Cow::Owned(format!("{}…", &text[..end]))
     }
 }
 
@@ -172,16 +154,6 @@ mod tests {
         assert_eq!(list(&["a"]), "'a'");
         assert_eq!(list(&["a", "b"]), "'a' and 'b'");
         assert_eq!(list(&["a", "b", "c"]), "'a', 'b', and 'c'");
-    }
-
-    #[test]
-    fn what_clients_say_is_cut_between_characters() {
-        assert_eq!(cut("abc", 3), "abc");
-        assert_eq!(cut("aéb", 2), "a…");
-        let long = "é".repeat(1000);
-        let reject = Reject::one_of(&long, &long, &["a"]);
-        assert!(reject.message.len() < 200, "{}", reject.message);
-        assert!(reject.param.unwrap().len() < 520);
     }
 
     #[test]

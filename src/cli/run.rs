@@ -139,7 +139,13 @@ async fn serve_until_stopped(
 }
 
 fn limits(server: &config::Server) -> Limits {
-    Limits { connections: server.max_connections, drain: server.shutdown, ..Limits::default() }
+    Limits {
+        connections: server.max_connections,
+        body_total: server.body_timeout,
+        send: server.send_timeout,
+        drain: server.shutdown,
+        ..Limits::default()
+    }
 }
 
 /// Waits for a renewal of the login that is on its way, whatever signals come: one that is cut off

@@ -7,8 +7,8 @@ use secrecy::SecretString;
 use super::reader::{Reader, Refused, key};
 use super::source::{Error, Origin, Sources};
 use super::{
-    Auth, ClientVersion, Compat, Compression, Config, Continuity, Effective, Keeper, Log,
-    LogFormat, Mode, Models, Output, Server, UnknownModel, Upstream, checks,
+    ACCESS_TOKEN_VARIABLE, Auth, ClientVersion, Compat, Compression, Config, Continuity, Effective,
+    Keeper, Log, LogFormat, Mode, Models, Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -81,6 +81,15 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
     );
     let max_body_mib =
         r.take(key("server", "max_body_mib", "1 to 2047"), 128, checks::within(1..=2047));
+    let max_body_total_mib = r.take(
+        key("server", "max_body_total_mib", "1 to 1048576, or 0 for a quarter of the memory"),
+        0,
+        checks::within(0..=1_048_576),
+    );
+    let body_timeout =
+        r.take(key("server", "body_timeout_secs", "1 to 86400"), 600, checks::within(1..=86_400));
+    let send_timeout =
+        r.take(key("server", "send_timeout_secs", "1 to 86400"), 300, checks::within(1..=86_400));
     let max_connections = r.take(
         key("server", "max_connections", "1 to 1000000"),
         1024,
@@ -95,6 +104,9 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
         allowed_hosts: allowed_hosts?,
         allowed_origins: allowed_origins?,
         max_body_bytes: size(max_body_mib? << 20)?,
+        max_body_total_bytes: size(max_body_total_mib? << 20)?,
+        body_timeout: Duration::from_secs(body_timeout?),
+        send_timeout: Duration::from_secs(send_timeout?),
         max_connections: size(max_connections?)?,
         shutdown: Duration::from_secs(shutdown?),
     })
@@ -223,7 +235,7 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
     );
     let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
     // Not a setting: a secret that the Codex CLI takes from there, too.
-    let access_token = r.foreign_variable("CODEX_ACCESS_TOKEN");
+    let access_token = r.foreign_variable(ACCESS_TOKEN_VARIABLE);
     let access_token = access_token.map(|text| text.trim().to_owned());
     let access_token = access_token.filter(|text| !text.is_empty()).map(SecretString::from);
     Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store?, access_token })

@@ -33,10 +33,14 @@ pub use self::client_version::{ClientVersion, Named};
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file, read as read_file};
+pub(crate) use self::source::variable;
 pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
 
 use crate::platform::Platform;
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
+
+/// The variable that holds a personal access token in place of `auth.json`, as for the Codex CLI.
+pub(crate) const ACCESS_TOKEN_VARIABLE: &str = "CODEX_ACCESS_TOKEN";
 
 /// The effective settings, checked and with their defaults filled in.
 #[derive(Debug, Clone)]
@@ -109,6 +113,13 @@ pub struct Server {
     pub allowed_origins: Vec<HeaderValue>,
     /// The largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// How much memory the bodies of all requests, and all answers that are not streamed, may take
+    /// up together, in bytes; 0 for what is sensible on this machine.
+    pub max_body_total_bytes: usize,
+    /// How long a request body may take from its beginning to its end.
+    pub body_timeout: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send_timeout: Duration,
     /// How many connections may be open at once.
     pub max_connections: usize,
     /// How long answers may go on after the daemon was told to stop.

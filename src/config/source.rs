@@ -97,7 +97,7 @@ impl fmt::Debug for Environment {
 }
 
 /// The variable that decides `[section] key`: `CODEX_PROXY_<SECTION>_<KEY>`.
-pub(super) fn variable(section: &str, key: &str) -> String {
+pub(crate) fn variable(section: &str, key: &str) -> String {
     format!("CODEX_PROXY_{section}_{key}").to_uppercase()
 }
 

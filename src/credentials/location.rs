@@ -6,8 +6,7 @@ use secrecy::SecretString;
 
 use crate::config::{self, Keeper};
 
-/// The variable that holds a personal access token in place of the file, as for the Codex CLI.
-pub(super) const ACCESS_TOKEN_VARIABLE: &str = "CODEX_ACCESS_TOKEN";
+pub(super) use crate::config::ACCESS_TOKEN_VARIABLE;
 
 /// Which file the login is in, or that it is in a variable.
 #[derive(Debug, Clone)]

@@ -6,13 +6,15 @@ use super::list::List;
 use crate::config::{Models, UnknownModel as Policy};
 use crate::dated::without_date;
 use crate::effort::Effort;
+use crate::excerpt::excerpt;
 use crate::responses::model::ModelInfo;
 
 /// The name that stands for whatever the person uses by default.
 const DEFAULT: &str = "default";
 
-/// No name of a model is longer.
-const LONGEST: usize = 128;
+/// The longest name that can stand for a model that is not listed: every chunk of the answer
+/// repeats it.
+const LONGEST: usize = 256;
 
 /// Families of names that clients put before ours.
 const PREFIXES: [&str; 2] = ["openai/", "codex/"];
@@ -33,7 +35,9 @@ pub struct Resolved {
 
 /// No model goes by this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("The model '{name}' does not exist. These do: {}.", available.join(", "))]
+#[error(
+    "The model '{}' does not exist. These do: {}.", excerpt(name), available.join(", ")
+)]
 pub struct UnknownModel {
     /// What the client asked for.
     pub name: String,
@@ -80,7 +84,10 @@ pub fn resolve(
     // No name of the backend's ends like that.
     let untagged = name.strip_suffix(LATEST).unwrap_or(name);
     find(name, list, settings, codex_default)
-        .or_else(|| (settings.unknown == Policy::Default).then(|| names.default_model())?)
+        .or_else(|| {
+            let stands_for_any = settings.unknown == Policy::Default && name.len() <= LONGEST;
+            stands_for_any.then(|| names.default_model())?
+        })
         .or_else(|| names.with_effort(untagged))
         .or_else(|| names.direct(untagged))
         .ok_or_else(|| UnknownModel {

@@ -7,9 +7,9 @@ use std::convert::Infallible;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, State};
-use axum::http::StatusCode;
 use axum::http::header::{FORWARDED, HeaderName, ORIGIN, VIA};
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::App;
@@ -18,15 +18,35 @@ use super::body::Whole;
 use super::error::ApiError;
 use crate::capture::{StartError, Status, Tape, Wanted};
 
-/// What those put into requests who pass them on.
-const PASSED_ON: [HeaderName; 6] = [
+/// What those put into requests who pass them on, besides all that begins with [`FORWARDED_PREFIX`].
+const PASSED_ON: [HeaderName; 17] = [
     FORWARDED,
     VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("cdn-loop"),
     HeaderName::from_static("cf-connecting-ip"),
+    HeaderName::from_static("cf-ray"),
+    HeaderName::from_static("client-ip"),
+    HeaderName::from_static("fastly-client-ip"),
+    HeaderName::from_static("fly-client-ip"),
+    HeaderName::from_static("ngrok-auth-user-email"),
+    HeaderName::from_static("tailscale-user-login"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("x-envoy-external-address"),
+    HeaderName::from_static("x-original-forwarded-for"),
+    HeaderName::from_static("x-original-host"),
+    HeaderName::from_static("x-real-ip"),
 ];
+
+/// `x-forwarded-for`, `-host`, `-proto`, `-port`, `-server`, and what others may think of.
+const FORWARDED_PREFIX: &str = "x-forwarded";
+
+fn is_passed_on(headers: &HeaderMap) -> bool {
+    headers
+        .keys()
+        .any(|name| name.as_str().starts_with(FORWARDED_PREFIX) || PASSED_ON.contains(name))
+}
 
 /// What to do.
 #[derive(Debug, Deserialize)]
@@ -76,7 +96,7 @@ impl<S: Sync> FromRequestParts<S> for Local {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        let is_passed_on = PASSED_ON.iter().any(|name| parts.headers.contains_key(name));
+        let is_passed_on = is_passed_on(&parts.headers);
         if is_near(parts.extensions.get()) && !is_passed_on && !is_page(parts) {
             return Ok(Self);
         }
@@ -138,7 +158,7 @@ mod tests {
             Some(Arrival::Tcp { local, peer })
         };
         let near = tcp("127.0.0.1:1", "127.0.0.1:2");
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 16] = [
             (near, &[], true),
             (near, &[("authorization", "Bearer k")], true),
             (Some(Arrival::Unix), &[], true),
@@ -149,6 +169,10 @@ mod tests {
             (tcp("[::1]:1", "[fd00::7]:2"), &[], false),
             (None, &[], false),
             (near, &[("x-forwarded-for", "10.0.0.1")], false),
+            (near, &[("x-forwarded-proto", "https")], false),
+            (near, &[("X-Forwarded-Port", "443")], false),
+            (near, &[("true-client-ip", "10.0.0.1")], false),
+            (near, &[("cdn-loop", "cloudflare")], false),
             (near, &[("origin", "app://obsidian.md")], false),
             (near, &[("sec-fetch-site", "same-origin")], false),
         ];

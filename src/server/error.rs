@@ -9,9 +9,11 @@ use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use super::budget::Exhausted;
 use super::guard::Refusal;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::reject::Reject;
+use crate::excerpt::excerpt_of;
 use crate::models::UnknownModel;
 
 pub(super) use self::upstream::is_printable;
@@ -22,6 +24,13 @@ pub(super) const UPSTREAM_REQUEST_ID: HeaderName =
 
 /// How long starting again takes, if it is done at once.
 const RESTART: Duration = Duration::from_secs(5);
+
+/// The longest message, in bytes. What is repeated of a request in one has a limit of its own, so
+/// that the hint behind it is left.
+const MAX_MESSAGE: usize = 4096;
+
+/// When there is likely to be memory again.
+const MEMORY_FREE: Duration = Duration::from_secs(5);
 
 /// A failure as a client gets it: an HTTP answer, or the last words of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +63,8 @@ pub struct Cause {
 impl ApiError {
     /// A failure of the class `kind`, without a code.
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
-        let error = ErrorObject { message: message.into(), kind, param: None, code: None };
+        let message = excerpt_of(&message.into(), MAX_MESSAGE).into_owned();
+        let error = ErrorObject { message, kind, param: None, code: None };
         Self {
             status,
             error,
@@ -159,6 +169,26 @@ impl ApiError {
             headers.insert(SHOULD_RETRY, HeaderValue::from_static(text));
         }
         headers
+    }
+}
+
+impl From<Exhausted> for ApiError {
+    fn from(exhausted: Exhausted) -> Self {
+        let code = "memory_limit_reached";
+        match exhausted {
+            Exhausted::ForNow => {
+                let message = "Requests and answers take up all of the memory that \
+                               `[server] max_body_total_mib` allows them. Try again later.";
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
+                    .code(code)
+                    .retry_after(MEMORY_FREE)
+            }
+            Exhausted::ForGood => {
+                let message = "The answer needs more memory than `[server] max_body_total_mib` \
+                               allows. Ask for it with `stream: true`, which needs little.";
+                Self::server(StatusCode::SERVICE_UNAVAILABLE, message).code(code).no_retry()
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! It is one function rather than a layer for each step: every request pays for each layer with
 //! memory of its own, and every event of an answer with a way through all of them.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,13 +11,15 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Uri};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use super::figures::Figures;
 use super::guard::{Guard, refuse};
+use super::not_found;
+use super::paths::{self, Target};
 
 /// The service in front of the routes. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -69,12 +72,22 @@ impl Gate {
             Ok(caller) => parts.extensions.insert(caller),
             Err(refusal) => return figures.refused(refuse(refusal)),
         };
-        trim_slash(&mut parts.uri);
         let visit = figures.visit();
         parts.extensions.insert(visit.clone());
-        let request = Request::from_parts(parts, body);
-        let answer = routes.clone().oneshot(request);
-        let mut response = answer.unwrap_or_else(|never| match never {}).await;
+        let path = match paths::target(parts.uri.path()) {
+            Target::Path(Cow::Borrowed(_)) => Some(None),
+            Target::Path(Cow::Owned(path)) => Some(Some(path)),
+            Target::Misplaced => None,
+        };
+        let mut response = if let Some(path) = path {
+            if let Some(path) = path {
+                set_path(&mut parts.uri, &path);
+            }
+            let answer = routes.clone().oneshot(Request::from_parts(parts, body));
+            answer.unwrap_or_else(|never| match never {}).await
+        } else {
+            not_found(parts.method, parts.uri, parts.headers).await.into_response()
+        };
         visit.answered(response.status());
         if *is_simulated {
             let yes = HeaderValue::from_static("true");
@@ -99,15 +112,11 @@ impl Service<Request> for Gate {
     }
 }
 
-/// `/v1/models/` is `/v1/models`.
-fn trim_slash(uri: &mut Uri) {
-    let path = uri.path();
-    if path.len() > 1 && path.ends_with('/') {
-        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        let trimmed = format!("{}{query}", path.trim_end_matches('/'));
-        let trimmed = if trimmed.starts_with('/') { trimmed } else { format!("/{trimmed}") };
-        if let Ok(trimmed) = trimmed.parse() {
-            *uri = trimmed;
-        }
+/// Puts another path into an address.
+fn set_path(uri: &mut Uri, path: &str) {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // What was a path with its query before is one without some of its segments, too.
+    if let Ok(changed) = format!("{path}{query}").parse() {
+        *uri = changed;
     }
 }

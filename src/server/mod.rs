@@ -8,8 +8,10 @@
 //! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
 //! | `gate.rs` | the way of every request in and out |
+//! | `paths.rs` | what a path means, however it was put together |
 //! | `guard/` | who gets in |
 //! | `body.rs` | the body of a request, within limits |
+//! | `budget.rs` | the memory that bodies and answers may take up together |
 //! | `listen/` | connections, from accepting them to letting them end |
 //! | `arrival.rs` | what is known of the connection that a request came over |
 //! | `record.rs` | what is told of a request to a model when it ends |
@@ -18,6 +20,7 @@
 
 mod arrival;
 mod body;
+mod budget;
 mod capture;
 mod chat;
 pub mod error;
@@ -28,6 +31,7 @@ mod health;
 mod listen;
 mod models;
 mod page;
+mod paths;
 mod record;
 mod usage;
 
@@ -35,7 +39,8 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower::util::MapRequestLayer;
@@ -45,13 +50,16 @@ use crate::capture::{Capture, Secrets};
 use crate::config::Config;
 use crate::continuity::Memory;
 use crate::credentials::{Renewals, Summary};
+use crate::excerpt::excerpt;
 use crate::models::Catalogue;
 use crate::platform::Platform;
 use crate::upstream;
+use budget::Budget;
 use error::ApiError;
 use figures::Figures;
 use gate::Gate;
 use guard::Guard;
+use paths::Target;
 use usage::Inquiry;
 
 pub use arrival::Arrival;
@@ -76,6 +84,7 @@ struct Shared {
     figures: Figures,
     inquiry: Inquiry,
     capture: Capture,
+    budget: Budget,
 }
 
 /// Whose plan answers.
@@ -172,6 +181,7 @@ impl App {
             async move { upstream.models().await.map_err(|failure| failure.reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
+        let budget = Budget::new(config.server.max_body_total_bytes);
         let (figures, inquiry) = (Figures::new(), Inquiry::default());
         let calls = upstream.clone();
         let shared = Arc::new(Shared {
@@ -184,6 +194,7 @@ impl App {
             figures,
             inquiry,
             capture: Capture::default(),
+            budget,
         });
         Ok(Self(shared, calls))
     }
@@ -207,8 +218,8 @@ impl App {
         config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready()
     }
 
-    /// The API's index. All routes stand with and without `/v1`, since clients differ in what
-    /// they take for the base.
+    /// The API's index. What clients put before an endpoint in other ways than `/v1` is brought
+    /// into this form before, see `paths.rs`.
     pub fn router(self) -> Router {
         let api = Router::new()
             .route("/chat/completions", post(chat::complete))
@@ -219,8 +230,6 @@ impl App {
         let (guard, figures) = (Arc::clone(&self.0.guard), self.0.figures.clone());
         let is_simulated = self.0.account.is_simulated();
         let routes = Router::new()
-            .merge(api.clone())
-            .nest("/v1/v1", api.clone())
             .nest("/v1", api)
             .route("/health", get(health::health))
             .route("/v1/capture", get(capture::status).post(capture::switch))
@@ -237,9 +246,9 @@ impl App {
     }
 }
 
-async fn not_found(method: Method, uri: Uri) -> ApiError {
-    let path = uri.path();
-    let hint = match path.strip_prefix("/v1").unwrap_or(path) {
+async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> ApiError {
+    let endpoint = paths::endpoint(uri.path());
+    let hint = match endpoint.as_str() {
         "/responses" => " Use POST /v1/chat/completions; in the SDK, `chat.completions.create`.",
         "/completions" => " Use POST /v1/chat/completions; text completion is not offered.",
         "/embeddings" | "/moderations" | "/files" | "/batches" => {
@@ -250,18 +259,33 @@ async fn not_found(method: Method, uri: Uri) -> ApiError {
         }
         _ => "",
     };
+    let base_url = match paths::target(uri.path()) {
+        Target::Misplaced => format!(" {}", base_url_hint(&headers)),
+        Target::Path(_) => String::new(),
+    };
+    let path = excerpt(uri.path());
+    let method = excerpt(method.as_str());
     ApiError::new(
         StatusCode::NOT_FOUND,
         "invalid_request_error",
-        format!("Invalid URL ({method} {path}).{hint}"),
+        format!("Invalid URL ({method} {path}).{hint}{base_url}"),
     )
+}
+
+/// The base URL that a client should have been given, by the name that it calls the daemon by. That
+/// name was checked.
+fn base_url_hint(headers: &HeaderMap) -> String {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let is_behind_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");
+    let scheme = if is_behind_tls { "https" } else { "http" };
+    format!("Set the client's base URL to {scheme}://{host}/v1.")
 }
 
 async fn not_allowed(method: Method, uri: Uri) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "invalid_request_error",
-        format!("Not allowed to {method} on {}.", uri.path()),
+        format!("Not allowed to {} on {}.", excerpt(method.as_str()), excerpt(uri.path())),
     )
     .code("method_not_supported")
 }

@@ -16,10 +16,14 @@ use crate::sse::{self, Limits};
 
 use super::Failure;
 use super::lanes::Seat;
-use super::watch::Watched;
+use super::watch::{SinceEvent, Watched};
 
 /// How long a complete answer may take to come to its end.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// How long an answer may go on with nothing but comments. Much longer than any model is known to
+/// think without an event.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// Generated images come in one event, and again in the last one.
 const LIMITS: Limits = Limits { event: 64 << 20, body: 256 << 20 };
@@ -92,6 +96,8 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 pub struct Events {
     head: Head,
     events: sse::Events<Watched<BodyDataStream<Body>>>,
+    since_event: SinceEvent,
+    is_over: bool,
     reporter: Reporter,
     /// The call's place on its connection.
     _seat: Seat,
@@ -110,7 +116,8 @@ impl Events {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        Self { head, events, reporter, _seat: seat, tape }
+        let since_event = SinceEvent::new(idle_timeout.max(EVENT_TIMEOUT));
+        Self { head, events, since_event, is_over: false, reporter, _seat: seat, tape }
     }
 
     /// What the headers of the answer say.
@@ -140,8 +147,20 @@ impl std::fmt::Debug for Events {
 impl Events {
     /// The data of the next event, borrowed until the next call.
     pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, Failure>>> {
-        let event = match ready!(self.events.poll_event(cx)) {
+        if self.is_over {
+            return Poll::Ready(None);
+        }
+        let event = match self.events.poll_event(cx) {
+            Poll::Ready(event) => event,
+            Poll::Pending => {
+                let failure = ready!(self.since_event.poll(cx));
+                self.is_over = true;
+                Some(Err(sse::Error::Body(failure)))
+            }
+        };
+        let event = match event {
             Some(Ok(data)) => {
+                self.since_event.note();
                 if document::may_be_event(data) {
                     let now = Timestamp::now().as_second();
                     if let Some(update) = document::event(data, now) {

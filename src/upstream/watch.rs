@@ -144,6 +144,40 @@ impl Idle {
     }
 }
 
+/// The time since there was an event. Comments keep a body from being silent, and a backend that
+/// sends nothing else has forgotten the answer.
+///
+/// An event only sets a mark, which is looked at when the timer goes off: the failure comes after
+/// the limit, and at most twice as late.
+pub(super) struct SinceEvent {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    has_event: bool,
+}
+
+impl SinceEvent {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None, has_event: false }
+    }
+
+    pub(super) fn note(&mut self) {
+        self.has_event = true;
+    }
+
+    /// To be asked when there is nothing to read.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if !std::mem::take(&mut self.has_event) {
+                return Poll::Ready(Failure::TimedOut { waiting: Waiting::Answer, limit });
+            }
+            timer.as_mut().reset(Instant::now() + limit);
+        }
+        Poll::Pending
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use futures_util::{StreamExt as _, stream};
@@ -184,6 +218,36 @@ mod tests {
         assert!(matches!(failure, Failure::TimedOut { waiting: Waiting::Answer, limit: LIMIT }));
         assert_eq!(start.elapsed().as_secs(), 4 * 200 + 300);
         assert!(watched.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_but_comments_ends_a_stream_after_a_while() {
+        for (events, expected) in [(0, 1), (1, 2), (5, 6)] {
+            let begin = Instant::now();
+            let mut since = SinceEvent::new(LIMIT);
+            // An event in the middle of each of the first spans.
+            let mut left = events;
+            let failure = loop {
+                let wait =
+                    tokio::time::timeout(LIMIT / 2, std::future::poll_fn(|cx| since.poll(cx)));
+                match wait.await {
+                    Ok(failure) => break failure,
+                    Err(_)
+                        if left > 0
+                            && !begin.elapsed().as_secs().is_multiple_of(LIMIT.as_secs()) =>
+                    {
+                        since.note();
+                        left -= 1;
+                    }
+                    Err(_) => {}
+                }
+            };
+            assert!(matches!(
+                failure,
+                Failure::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
+            ));
+            assert_eq!(begin.elapsed().as_secs() / LIMIT.as_secs(), expected, "{events} events");
+        }
     }
 
     #[tokio::test]

@@ -32,6 +32,35 @@ fn a_command_finds_the_daemon_that_runs() {
 }
 
 #[test]
+fn the_secrets_of_the_daemons_settings_are_not_handed_to_the_command() {
+    let mut world = World::new();
+    let other = "sk-cp-another-client-0123456789abcdef";
+    world.set("CODEX_PROXY_SERVER_API_KEYS", &format!("{KEY},{other}"));
+    world.set("CODEX_PROXY_UPSTREAM_HEADERS", "x-secret=header-secret");
+    world.set("CODEX_ACCESS_TOKEN", "token-secret");
+    world.set("CODEX_PROXY_LOG_FORMAT", "text");
+    world.set("MINE", "of the command");
+    let daemon = world.simulating();
+    let run = |world: &World| world.run(&["run", "--listen", &daemon.address, "--", "env"]);
+    let ended = run(&world);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    for secret in [other, "CODEX_PROXY_SERVER_API_KEYS", "header-secret", "token-secret"] {
+        assert!(!ended.out.contains(secret), "{secret}: {}", ended.out);
+    }
+    let own_key = format!("OPENAI_API_KEY={KEY}");
+    for kept in [own_key.as_str(), "CODEX_PROXY_LOG_FORMAT=text", "MINE=of the command"] {
+        assert!(ended.out.lines().any(|line| line == kept), "{kept}: {}", ended.out);
+    }
+    // The key that the daemon pays with is in a variable that the settings name.
+    world.set("CODEX_PROXY_UPSTREAM_MODE", "api_key");
+    world.set("CODEX_PROXY_UPSTREAM_API_KEY_ENV", "MY_PLATFORM_KEY");
+    world.set("MY_PLATFORM_KEY", "sk-platform-secret");
+    let ended = run(&world);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(!ended.out.contains("sk-platform-secret"), "{}", ended.out);
+}
+
+#[test]
 fn a_daemon_is_started_and_ends_with_the_command() {
     let mut world = World::new();
     let _backend = world.simulated_backend();

@@ -475,7 +475,8 @@ async fn without_a_key_nothing_is_answered_read_or_spent() {
         &["authorization: Bearer sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8"],
         &["authorization: Bearer"],
         &["authorization: Basic sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8s"],
-        &["authorization: sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8s"],
+        &["authorization: sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8S"],
+        &["api-key: sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8S"],
         &["x-api-key: sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8s"],
         &[
             "authorization: Bearer sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8s",

@@ -97,6 +97,9 @@ async fn heads_have_at_most_64_headers_and_64_kib() {
         let reply = client.reply().await;
         assert_eq!(reply.status, status, "{} bytes", headers.len());
         if status == 431 {
+            assert_eq!(reply.error(), too_large());
+            assert_eq!(header(&reply.head, "content-type"), Some("application/json"));
+            assert!(reply.body.contains("64 headers") && reply.body.contains("64 KiB"));
             assert_eq!(client.rest().await, "");
         }
     }
@@ -206,17 +209,147 @@ async fn who_sends_far_too_much_can_still_read_why_that_is_wrong() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_limit_wait_until_there_is_room() {
+async fn connections_beyond_the_limit_wait_while_all_have_requests() {
     let daemon = daemon(Limits { connections: 2, ..Limits::default() }).await;
-    let first = Client::connect(&daemon.url).await;
+    let mut first = Client::connect(&daemon.url).await;
+    first.begin_chat_of("{", 100).await;
     let mut second = Client::connect(&daemon.url).await;
-    assert_eq!(second.ask_health().await.status, 200);
+    second.begin_chat_of("{", 100).await;
     let mut third = Client::connect(&daemon.url).await;
     let early = timeout(SHORT, third.ask_health()).await;
-    assert!(early.is_err(), "two connections are open");
+    assert!(early.is_err(), "two requests are under way");
     drop(first);
     // It was asked already.
     assert_eq!(third.reply().await.status, 200);
+    // The second one's request was left alone.
+    second.send(" ".repeat(99)).await;
+    assert_eq!(second.reply().await.status, 400);
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed_for_new_ones_and_those_with_a_request_are_not() {
+    let backend = Backend::streaming(&answer(&["Hello."])).await;
+    let limits = Limits { connections: 8, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let mut busy = Client::connect(&daemon.url).await;
+    let body = hello().to_string();
+    busy.begin_chat_of(&body[..10], body.len()).await;
+    // Silent ones, and one that has had an answer.
+    let mut idle = vec![Client::connect(&daemon.url).await];
+    assert_eq!(idle[0].ask_health().await.status, 200);
+    for _ in 1..7 {
+        idle.push(Client::connect(&daemon.url).await);
+    }
+    let begun = Instant::now();
+    for round in 0..3 {
+        let mut client = Client::connect(&daemon.url).await;
+        assert_eq!(client.ask_health().await.status, 200, "{round}");
+        idle.push(client);
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "they waited for the limit of heads");
+    // Those went that had been idle longest.
+    for client in &mut idle[..3] {
+        assert_eq!(client.rest().await, "");
+    }
+    assert_eq!(idle[9].ask_health().await.status, 200);
+    busy.send(&body[10..]).await;
+    assert_eq!(busy.reply().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_is_not_idle_before_its_answer_is_with_its_client() {
+    let piece = "x".repeat(1 << 16);
+    let backend = Backend::streaming(&answer(&vec![piece.as_str(); 400])).await;
+    let limits = Limits { connections: 2, ..Limits::default() };
+    let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;
+    let mut slow = Client::with_little_room(&daemon.url).await;
+    slow.send_chat(&hello().to_string()).await;
+    slow.read_past("HTTP/1.1 200 OK").await;
+    // All of the answer has been handed over by now, and most of it waits for the client.
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        let mut other = Client::connect(&daemon.url).await;
+        assert_eq!(other.ask_health().await.status, 200);
+        // It stays open, and has to go for the next.
+        others.push(other);
+    }
+    let reply = slow.reply().await;
+    assert!(reply.body.len() > 400 << 16);
+}
+
+#[tokio::test]
+async fn bodies_that_drip_keep_nobody_out() {
+    let limits =
+        Limits { connections: 4, body_grace: SHORT, body_rate: 1_000_000, ..Limits::default() };
+    let daemon = daemon(limits).await;
+    let mut drips = Vec::new();
+    for _ in 0..4 {
+        let mut client = Client::connect(&daemon.url).await;
+        client.begin_chat_of("{", 1000).await;
+        drips.push(client);
+    }
+    let mut client = Client::connect(&daemon.url).await;
+    let drip = async {
+        loop {
+            for client in &mut drips {
+                // It may have been answered meanwhile.
+                let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, b" ").await;
+            }
+            sleep(SHORT / 10).await;
+        }
+    };
+    tokio::select! {
+        reply = client.ask_health() => assert_eq!(reply.status, 200),
+        () = drip => unreachable!("it drips for ever"),
+    }
+    for client in &mut drips {
+        let reply = client.reply().await;
+        assert_eq!((reply.status, reply.error()), (408, too_large()));
+    }
+}
+
+#[tokio::test]
+async fn a_body_has_a_longest_time_however_fast_it_comes() {
+    let limits = Limits { body_total: SHORT, ..Limits::default() };
+    let daemon = daemon(limits).await;
+    let mut client = Client::connect(&daemon.url).await;
+    client.send_chat_head("transfer-encoding: chunked\r\n").await;
+    let start = Instant::now();
+    let flow = async {
+        let chunk = format!("{:x}\r\n{}\r\n", 1000, " ".repeat(1000));
+        while tokio::io::AsyncWriteExt::write_all(&mut client.stream, chunk.as_bytes())
+            .await
+            .is_ok()
+        {
+            sleep(SHORT / 20).await;
+        }
+    };
+    // The answer stops nobody from sending; what is sent then is thrown away, and after a while the
+    // connection ends.
+    timeout(PATIENCE, flow).await.expect("it flows for ever");
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_takes_ends_and_frees_its_place() {
+    let piece = "x".repeat(1 << 16);
+    let body = answer(&vec![piece.as_str(); 400]);
+    let mut backend = Backend::streaming(&body).await;
+    let limits = Limits { send: SHORT * 4, ..Limits::default() };
+    let settings = "[upstream]\nmax_in_flight = 1\nmax_queued = 0";
+    let daemon = Daemon::with_limits(&backend.base_url, settings, limits).await;
+    let request = crate::daemon::with(hello(), json!({"stream": true})).to_string();
+    let mut client = Client::with_little_room(&daemon.url).await;
+    client.send_chat(&request).await;
+    // The client reads nothing more.
+    backend.wait_for_calls(1).await;
+    let start = Instant::now();
+    while daemon.ask(&hello()).await.0 == 429 {
+        assert!(start.elapsed() < PATIENCE, "it keeps its place");
+        sleep(SHORT / 10).await;
+    }
+    backend.wait_for_leave(1).await;
+    drop(client);
 }
 
 #[tokio::test]
@@ -229,6 +362,94 @@ async fn silent_connections_make_room_by_themselves() {
     }
     let mut client = Client::connect(&daemon.url).await;
     assert_eq!(client.ask_health().await.status, 200);
+}
+
+/// One in which all bodies together may take up 1 or 2 MiB.
+async fn tight(said: &str, mib: usize) -> (Backend, Daemon) {
+    let backend = Backend::streaming(said).await;
+    let settings = format!("[server]\nmax_body_mib = {mib}\nmax_body_total_mib = {mib}");
+    let daemon = Daemon::with_settings(&backend.base_url, &settings).await;
+    (backend, daemon)
+}
+
+#[tokio::test]
+async fn bodies_wait_for_the_memory_of_others() {
+    let (_backend, daemon) = tight(&answer(&["Hello."]), 1).await;
+    let body = padded(MIB);
+    let mut first = Client::connect(&daemon.url).await;
+    first.begin_chat_of(&body[..MIB / 2], MIB).await;
+    // Nothing of the second one is asked for, though there is room for half of it.
+    let mut second = Client::connect(&daemon.url).await;
+    second.send_chat_head(&format!("content-length: {MIB}\r\nexpect: 100-continue\r\n")).await;
+    let early = timeout(SHORT, second.read_past("\r\n\r\n")).await;
+    assert!(early.is_err(), "the first one has all memory");
+    // What needs none does not wait.
+    assert_eq!(daemon.get("/v1/models").await.status(), 200);
+    first.send(&body[MIB / 2..]).await;
+    assert_eq!(first.reply().await.status, 200);
+    second.read_past("HTTP/1.1 100 Continue\r\n\r\n").await;
+    drop(second);
+    // It has been given back, however the requests have ended.
+    for _ in 0..20 {
+        let mut client = Client::connect(&daemon.url).await;
+        client.send_chat(&body).await;
+        assert_eq!(client.reply().await.status, 200);
+        let mut leaving = Client::connect(&daemon.url).await;
+        leaving.begin_chat_of("{", MIB).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_of_unknown_length_do_not_wait_for_each_other_for_ever() {
+    let (_backend, daemon) = tight(&answer(&["Hello."]), 2).await;
+    let body = padded(2 * MIB - 10);
+    let (beginning, rest) = body.split_at(2 * MIB / 3);
+    let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
+    let mut clients = [Client::connect(&daemon.url).await, Client::connect(&daemon.url).await];
+    for client in &mut clients {
+        client.send_chat_head("transfer-encoding: chunked\r\n").await;
+        client.send(chunk(beginning)).await;
+    }
+    let start = Instant::now();
+    let [first, second] = &mut clients;
+    let end = async |client: &mut Client| {
+        // One that is refused need not take it all.
+        let text = chunk(rest) + "0\r\n\r\n";
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, text.as_bytes()).await;
+        client.reply().await
+    };
+    let (one, two) = tokio::join!(end(first), end(second));
+    let (good, refused) = if one.status == 200 { (one, two) } else { (two, one) };
+    assert_eq!((good.status, refused.status), (200, 503), "{}", refused.body);
+    assert_eq!(refused.error(), ("memory_limit_reached".into(), "server_error".into()));
+    assert_eq!(header(&refused.head, "retry-after"), Some("5"));
+    assert!(start.elapsed() < Duration::from_secs(8), "the refused one was not refused at once");
+}
+
+#[tokio::test]
+async fn whole_answers_have_their_share_of_the_memory() {
+    let piece = "x".repeat(1 << 16);
+    let (_backend, daemon) = tight(&answer(&vec![piece.as_str(); 40]), 1).await;
+    for _ in 0..3 {
+        let response = daemon.post(hello().to_string()).await;
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["x-should-retry"], "false");
+        let text = response.text().await.unwrap();
+        assert!(text.contains("memory_limit_reached") && text.contains("stream: true"), "{text}");
+        // As a stream it takes up next to nothing.
+        let (status, chunks) = daemon.stream(&hello()).await;
+        assert_eq!((status, crate::daemon::content(&chunks, 0).len()), (200, 40 << 16));
+    }
+    // With more memory it comes whole, and gives it back.
+    let backend = Backend::streaming(&answer(&vec![piece.as_str(); 40])).await;
+    let settings = "[server]\nmax_body_total_mib = 24";
+    let daemon = Daemon::with_settings(&backend.base_url, settings).await;
+    for _ in 0..5 {
+        let (status, body) = daemon.ask(&hello()).await;
+        assert_eq!(status, 200);
+        let text = body["choices"][0]["message"]["content"].as_str().unwrap();
+        assert_eq!(text.len(), 40 << 16);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,8 +21,10 @@ mod program;
 
 mod client;
 mod compression;
+mod encoded;
 mod guard;
 mod hostile;
+mod http;
 mod http2;
 mod isolation;
 mod leave;

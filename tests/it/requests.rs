@@ -1,5 +1,6 @@
 //! What the daemon answers by itself: endpoints, and requests that never reach the backend.
 
+use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
 use super::backend::{Answer, Backend, answer, sse, text};
@@ -169,6 +170,50 @@ async fn a_responses_body_is_told_where_it_belongs() {
 }
 
 #[tokio::test]
+async fn what_a_client_says_is_repeated_in_part() {
+    let backend = Backend::streaming(&answer(&["Hi"])).await;
+    let settings = "[models]\nunknown = \"default\"\n[compat]\nstrict = true";
+    let strict = Daemon::with_settings(&backend.base_url, settings).await;
+    let daemon = Daemon::start(&backend.base_url).await;
+    let long = "long ".repeat(1 << 20);
+    let call = json!([{"role": "user", "content": "Hi"}, {"role": long, "content": "x"}]);
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    for more in [
+        json!({"model": long}),
+        json!({"messages": call}),
+        json!({"service_tier": long}),
+        json!({"reasoning_effort": long}),
+        json!({"response_format": {"type": long}}),
+        json!({"tools": [{"type": long}]}),
+        json!({"tools": [tool], "tool_choice": {"type": "function", "function": {"name": long}}}),
+        json!({long.as_str(): 1, "messages": []}),
+    ] {
+        for daemon in [&daemon, &strict] {
+            let response = daemon.post(with(hello(), more.clone()).to_string()).await;
+            assert!(response.status().is_client_error(), "{}", response.status());
+            let headers: usize = response.headers().values().map(HeaderValue::len).sum();
+            let body = response.text().await.unwrap();
+            assert!(headers < 4096 && body.len() < 5000, "{headers} and {} bytes", body.len());
+            check_error(&serde_json::from_str(&body).unwrap());
+        }
+    }
+    // An unknown field is named in a header, or in the error of strict mode.
+    let unknown = with(hello(), json!({long.as_str(): 1}));
+    let response = daemon.post(unknown.to_string()).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.headers()["x-codex-proxy-dropped"].len() <= 64);
+    let (status, body) = strict.ask(&unknown).await;
+    assert_eq!(status, 400);
+    let error = &body["error"];
+    for field in ["param", "message"] {
+        assert!(error[field].as_str().unwrap().len() < 500, "{field}");
+    }
+    // The hint behind it is left.
+    assert!(error["message"].as_str().unwrap().contains("strict"), "{error}");
+    assert_eq!(backend.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_413() {
     let backend = Backend::streaming(&answer(&["Hi"])).await;
     let daemon = Daemon::with_settings(&backend.base_url, "[server]\nmax_body_mib = 1").await;
@@ -201,6 +246,12 @@ async fn paths_may_lack_the_version_repeat_it_or_end_with_a_slash() {
         "/chat/completions",
         "/v1/chat/completions/",
         "/v1/v1/chat/completions",
+        "//v1/chat/completions",
+        "/v1//chat/completions",
+        "/api/v1/chat/completions",
+        "/v1/chat/completions?api-version=2024-10-21",
+        "/openai/deployments/gpt-5.5/chat/completions?api-version=2024-10-21",
+        "/v1/chat/completions/chat/completions",
     ] {
         let url = format!("{}{path}", daemon.url);
         let response = client.post(url).body(hello().to_string()).send().await.unwrap();
@@ -213,10 +264,38 @@ async fn paths_may_lack_the_version_repeat_it_or_end_with_a_slash() {
         "/v1/models/gpt-5.5",
         "/models/openai/gpt-5.5",
         "/v1/models/openai%2Fgpt-5.5",
+        "//v1/models",
+        "/api/v1/models",
+        "/openai/v1/models/gpt-5.5",
         "/health",
     ] {
         assert_eq!(daemon.get(path).await.status(), 200, "{path}");
     }
+}
+
+#[tokio::test]
+async fn an_endpoint_behind_something_unknown_names_the_base_url() {
+    let (backend, daemon) = setup().await;
+    for path in [
+        "/v2/chat/completions",
+        "/foo//chat/completions",
+        "/v1/models/chat/completions",
+        "/v1beta/openai/chat/completions",
+    ] {
+        let url = format!("{}{path}", daemon.url);
+        let client = reqwest::Client::new();
+        let response = client.post(url).body(hello().to_string()).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{path}");
+        let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
+        check_error(&body);
+        let message = body["error"]["message"].as_str().unwrap();
+        let hint = format!("Set the client's base URL to {}/v1.", daemon.url);
+        assert!(message.contains(&hint), "{message}");
+    }
+    let long = format!("/{}/chat/completions", "x".repeat(20_000));
+    let text = daemon.get(&long).await.text().await.unwrap();
+    assert!(text.len() < 1000, "{} bytes", text.len());
+    assert!(backend.seen().is_empty());
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ fn judge(units: &[PathBuf]) {
 fn a_users_units_are_sound_and_closed() {
     let folder = tempfile::tempdir().unwrap();
     // Names as people have them.
-    let home = folder.path().join("my home: 100% \"mine\"");
+    let home = folder.path().join("my home: 100% \"mine\" {{paths}}");
     std::fs::create_dir(&home).unwrap();
     let root = folder.path().join("root");
     let units = home.join(".config/systemd/user");

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::super::json::Node;
-use super::super::reject::{Code, Reject, cut};
+use super::super::reject::{Code, Reject};
 use super::call::{self, Call, LegacyCall};
 use super::content::{self, Part};
 use super::unused::Unused;
 use crate::chat::delta::{DETAILS_FORMAT, DETAILS_ID};
+use crate::excerpt::excerpt;
 
 /// One message of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,9 +82,6 @@ pub enum ToolContent<'v> {
     Parts(Vec<Part<'v>>),
 }
 
-/// The longest role that is repeated in a refusal, in bytes.
-const LONGEST_VALUE: usize = 64;
-
 const ROLES: &str = "Supported values are: 'system', 'assistant', 'user', 'function', 'tool', and \
                      'developer'.";
 
@@ -128,7 +126,7 @@ impl<'v> Message<'v> {
                 }
             }
             other => {
-                let message = format!("Invalid value: '{}'. {ROLES}", cut(other, LONGEST_VALUE));
+                let message = format!("Invalid value: '{}'. {ROLES}", excerpt(other));
                 return Err(Reject::new(role, Code::InvalidValue, message));
             }
         })

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::super::json::Node;
-use super::super::reject::cut;
+use crate::excerpt::excerpt_of;
 use crate::steps;
 
 /// More than the header of an answer lists.
@@ -24,7 +24,7 @@ impl Unused {
             return;
         }
         steps::count(self.0.len());
-        let path = cut(&path.to_string(), LONGEST).into_owned();
+        let path = excerpt_of(&path.to_string(), LONGEST).into_owned();
         if !self.0.contains(&path) {
             self.0.push(path);
         }

@@ -19,7 +19,7 @@ use self::start::Found;
 pub(super) use self::start::{UNTIL_STDIN_ENDS, stop_with_stdin};
 use super::exit::{Exit, Failure};
 use super::run::runtime;
-use crate::config::Config;
+use crate::config::{ACCESS_TOKEN_VARIABLE, Config, Mode, variable};
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -42,7 +42,7 @@ pub(super) fn run(
     let runtime = runtime()?;
     runtime.block_on(async {
         let found = start::find(config, file, arguments.simulate).await?;
-        let status = supervise(&arguments.command, &found).await;
+        let status = supervise(&arguments.command, &found, &secrets(config)).await;
         if let Some(daemon) = found.started {
             start::end(daemon).await;
         }
@@ -51,12 +51,19 @@ pub(super) fn run(
 }
 
 /// Runs the command with the daemon in its environment and passes on what signals ask of it.
-async fn supervise(command: &[OsString], found: &Found) -> Result<ExitStatus, Failure> {
+async fn supervise(
+    command: &[OsString],
+    found: &Found,
+    secrets: &[String],
+) -> Result<ExitStatus, Failure> {
     let Some((program, arguments)) = command.split_first() else {
         return Err(Failure::new(Exit::Usage, "there is no command"));
     };
     let mut command = Command::new(program);
     command.args(arguments);
+    for name in secrets {
+        command.env_remove(name);
+    }
     for (name, value) in environment(found, |name| std::env::var_os(name)) {
         command.env(name, value);
     }
@@ -77,6 +84,23 @@ async fn supervise(command: &[OsString], found: &Found) -> Result<ExitStatus, Fa
             signal = signals.next() => signals::pass(signal, &child),
         }
     }
+}
+
+/// The variables that hold secrets of the daemon's settings, which are nothing to the command: it
+/// gets the one key that it needs in a variable that clients know.
+fn secrets(config: &Config) -> Vec<String> {
+    let mut names = [
+        // Keys of other clients among them.
+        variable("server", "api_keys"),
+        // They may hold a credential of the backend's.
+        variable("upstream", "headers"),
+        ACCESS_TOKEN_VARIABLE.to_owned(),
+    ]
+    .to_vec();
+    if let Mode::ApiKey { variable, .. } = &config.upstream.mode {
+        names.push(variable.clone());
+    }
+    names
 }
 
 /// The variables that tell clients where the daemon is, over those there are.

@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use self::choice::{Choice, Continuation, Draft, Order, Plainly};
+use self::whole::{Ended, Gathered};
 use super::body::Whole;
 use super::capture::Taped;
 use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
@@ -41,6 +42,7 @@ use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::config::CodexConfig;
 use crate::effort::Effort;
+use crate::excerpt::excerpt;
 use crate::models::{Resolved, Source, find, resolve};
 use crate::responses::surrogates::repair_surrogates;
 use crate::translate::memory::{Past, Scope};
@@ -219,7 +221,8 @@ async fn translate(
     let value: Value<'_> = parse(&whole)?;
     client.still_waits()?;
     let chat = chat::request::Request::read(&value)?;
-    chat.model.clone_into(&mut asked.model);
+    // It goes into logs and figures.
+    asked.model = excerpt(chat.model).into_owned();
     asked.stream = chat.stream;
     // Once, for all that follows: what one account has sealed is not sent with another's token.
     let login = app.1.login().await?;
@@ -251,7 +254,7 @@ async fn translate(
             recalled: recollection.recalled,
         }
     });
-    let body: Bytes = serde_json::to_vec(&request).map_err(ApiError::internal)?.into();
+    let body = app.0.budget.overdraw(serde_json::to_vec(&request).map_err(ApiError::internal)?);
     let order = Order {
         client: app.1.clone(),
         login,
@@ -358,17 +361,23 @@ async fn whole(
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answers = whole::gather(order, draft, places).await.map_err(|failure| {
-        let error = ApiError::of_call(failure, &order.plan.paths);
+    let answer = whole::gather(order, draft, places, &app.0.budget).await.map_err(|ended| {
+        let error = match ended {
+            Ended::Failed(failure) => ApiError::of_call(failure, &order.plan.paths),
+            Ended::Exhausted(exhausted) => exhausted.into(),
+        };
         record.failed(&error);
         error
     })?;
-    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = answers.into_iter().unzip();
+    let Gathered { choices, size, reservation } = answer;
+    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = choices.into_iter().unzip();
     let usage = total_usage(choices.iter().map(Choice::reader), order.prompt_bytes);
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);
     let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
-    let mut json = serde_json::to_vec(&completion).map_err(ApiError::internal)?;
+    // For most texts this is enough.
+    let mut json = Vec::with_capacity(size + size / 16 + 1024);
+    serde_json::to_writer(&mut json, &completion).map_err(ApiError::internal)?;
     json.push(b'\n');
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -378,7 +387,8 @@ async fn whole(
     record.upstream_request_id(head.and_then(|head| head.request_id.as_deref()));
     record.first_token();
     record.answered(usage);
-    Ok((headers, json).into_response())
+    drop(gathered);
+    Ok((headers, reservation.hold_fitting(json)).into_response())
 }
 
 /// What the backend said of the answer, in headers of our own.

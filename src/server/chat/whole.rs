@@ -2,38 +2,134 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use super::choice::{Choice, Draft, Order, Shown, Step};
 use crate::chat::completion::Gatherer;
+use crate::chat::delta::{Delta, Sink};
+use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
 use crate::upstream::{Failed, Places};
+
+/// How much of an answer is held without being counted: nearly all answers are smaller.
+const UNCOUNTED: usize = 256 << 10;
+
+/// How often a text is in memory before it goes out: as it is read, as it is gathered, and as JSON.
+const COPIES: usize = 3;
+
+/// What was gathered, and the memory that it takes up.
+pub(super) struct Gathered {
+    pub(super) choices: Vec<(Choice, Gatherer)>,
+    /// How many bytes of text it has.
+    pub(super) size: usize,
+    pub(super) reservation: Reservation,
+}
+
+/// Why there is no whole answer.
+pub(super) enum Ended {
+    Failed(Failed),
+    /// There is no memory to gather it in.
+    Exhausted(Exhausted),
+}
+
+impl From<Failed> for Ended {
+    fn from(failed: Failed) -> Self {
+        Self::Failed(failed)
+    }
+}
+
+/// One choice and what was gathered of it.
+struct Part {
+    choice: Choice,
+    gathered: Counted,
+}
+
+/// A gatherer that knows how much it holds.
+#[derive(Default)]
+struct Counted {
+    gatherer: Gatherer,
+    size: usize,
+}
+
+impl Sink for Counted {
+    fn delta(&mut self, delta: Delta<'_>) {
+        self.size += match delta {
+            Delta::Content(text)
+            | Delta::Reasoning(text)
+            | Delta::Refusal(text)
+            | Delta::Arguments { text, .. }
+            | Delta::Image { url: text, .. } => text.len(),
+            Delta::Call { id, name, .. } => id.len() + name.len(),
+            // They repeat what the backend has said in its last event, whose size has a limit.
+            Delta::ReasoningDetails(_) | Delta::Annotations(_) | Delta::Finish(_) => 0,
+        };
+        self.gatherer.delta(delta);
+    }
+}
+
+/// How far gathering has come.
+enum Progress {
+    Whole,
+    /// It goes on when there is memory for what there is.
+    Full,
+}
 
 /// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
 pub(super) async fn gather(
     order: &Arc<Order>,
     draft: &Draft,
     places: &Arc<Places>,
-) -> Result<Vec<(Choice, Gatherer)>, Failed> {
+    budget: &Budget,
+) -> Result<Gathered, Ended> {
     let count = order.plan.choices;
-    let choice = |_| (Choice::new(order, draft, places), Gatherer::default());
-    let mut choices: Vec<_> = (0..count).map(choice).collect();
-    poll_fn(|cx| {
-        let mut is_pending = false;
-        for (choice, gatherer) in &mut choices {
-            while !choice.has_ended() {
-                match choice.poll_step(cx, Shown::AtTheEnd, gatherer) {
-                    Poll::Ready(Ok(Step::Read(_))) => {}
-                    Poll::Ready(Ok(Step::Restarted)) => *gatherer = Gatherer::default(),
-                    Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
-                    Poll::Pending => {
-                        is_pending = true;
-                        break;
-                    }
+    let part = |_| Part { choice: Choice::new(order, draft, places), gathered: Counted::default() };
+    let mut parts: Vec<_> = (0..count).map(part).collect();
+    let mut reservation = budget.nothing();
+    loop {
+        let room = UNCOUNTED.max(reservation.bytes() / COPIES);
+        match poll_fn(|cx| poll_parts(cx, &mut parts, room)).await? {
+            Progress::Whole => break,
+            Progress::Full => {
+                // As with a vector: twice as much each time, so that it is asked for rarely.
+                let wanted = COPIES * 2 * size(&parts).max(room);
+                reservation.grow(wanted, Alone::Refused).await.map_err(Ended::Exhausted)?;
+            }
+        }
+    }
+    let size = size(&parts);
+    let choices = parts.into_iter().map(|part| (part.choice, part.gathered.gatherer)).collect();
+    Ok(Gathered { choices, size, reservation })
+}
+
+fn size(parts: &[Part]) -> usize {
+    parts.iter().map(|part| part.gathered.size).sum()
+}
+
+fn poll_parts(
+    cx: &mut Context<'_>,
+    parts: &mut [Part],
+    room: usize,
+) -> Poll<Result<Progress, Failed>> {
+    let mut is_pending = false;
+    let mut total = size(parts);
+    for Part { choice, gathered } in parts {
+        while !choice.has_ended() {
+            if total > room {
+                return Poll::Ready(Ok(Progress::Full));
+            }
+            let before = gathered.size;
+            match choice.poll_step(cx, Shown::AtTheEnd, gathered) {
+                Poll::Ready(Ok(Step::Read(_))) => total += gathered.size - before,
+                Poll::Ready(Ok(Step::Restarted)) => {
+                    *gathered = Counted::default();
+                    total -= before;
+                }
+                Poll::Ready(Err(failure)) => return Poll::Ready(Err(failure)),
+                Poll::Pending => {
+                    is_pending = true;
+                    break;
                 }
             }
         }
-        if is_pending { Poll::Pending } else { Poll::Ready(Ok(())) }
-    })
-    .await?;
-    Ok(choices)
+    }
+    if is_pending { Poll::Pending } else { Poll::Ready(Ok(Progress::Whole)) }
 }

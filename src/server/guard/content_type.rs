@@ -1,22 +1,39 @@
 //! Bodies of the kinds that a page can send anywhere without asking first. Such requests are
 //! known by their origin; here is a second line of defence, in case a browser keeps silent.
 
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 
 use super::Refusal;
 
 const FORMS: [&[u8]; 3] =
     [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"];
 
-/// Whether the body is of no such kind. Many programs send JSON and do not say so, which is fine.
+/// Whether the body is of no such kind. Many programs send JSON and do not say so, which is fine; a
+/// page can do the same, so that a browser has to say what it sends, or for which page.
 pub(super) fn check(parts: &Parts) -> Result<(), Refusal> {
-    let mut types = parts.headers.get_all(CONTENT_TYPE).iter();
-    if parts.method == Method::POST && types.any(is_form) {
-        return Err(Refusal::FormContentType);
+    if parts.method != Method::POST {
+        return Ok(());
     }
-    Ok(())
+    let mut types = parts.headers.get_all(CONTENT_TYPE).iter().filter(|value| !is_blank(value));
+    let is_form = match types.next() {
+        None => is_silent_browser(&parts.headers),
+        Some(first) => is_form(first) || types.any(is_form),
+    };
+    if is_form { Err(Refusal::FormContentType) } else { Ok(()) }
+}
+
+/// Whether it is a browser that sends this, and neither says for which page nor whether that is
+/// another site's.
+fn is_silent_browser(headers: &HeaderMap) -> bool {
+    let is_browser = headers.contains_key(REFERER)
+        || headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));
+    is_browser && !headers.contains_key(ORIGIN) && !headers.contains_key("sec-fetch-site")
+}
+
+fn is_blank(value: &HeaderValue) -> bool {
+    value.as_bytes().trim_ascii().is_empty()
 }
 
 fn is_form(value: &HeaderValue) -> bool {

@@ -4,13 +4,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use axum::http::HeaderMap;
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HeaderName};
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::config;
+
+/// The header in which Azure's clients send their key.
+const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
 /// Why there are no keys to compare with, although there are to be some.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +82,8 @@ impl Keys {
 
     /// Who sends these headers.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
-        if self.0.is_empty() || bearer(headers).is_some_and(|key| self.hold(key)) {
+        let sent = [authorization(headers), api_key(headers)];
+        if self.0.is_empty() || sent.into_iter().flatten().any(|key| self.hold(key)) {
             Caller::Known
         } else {
             Caller::Stranger
@@ -111,13 +115,25 @@ fn read(text: &str, path: &Path) -> Result<Vec<[u8; 32]>, KeyFileError> {
     Ok(digests)
 }
 
-/// The key in the one `Authorization: Bearer KEY`.
-fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
+/// The key in the one `Authorization: Bearer KEY`, or `Authorization: KEY`.
+fn authorization(headers: &HeaderMap) -> Option<&[u8]> {
+    let value = only(headers, &AUTHORIZATION)?;
+    // No key has a space in it.
+    let Some(at) = value.iter().position(|&byte| byte == b' ') else { return Some(value) };
+    let (scheme, key) = value.split_at(at);
+    scheme.eq_ignore_ascii_case(b"bearer").then_some(key.trim_ascii())
+}
+
+/// The key in the one `api-key: KEY`, as Azure's clients send it.
+fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
+    only(headers, &API_KEY)
+}
+
+/// The value of a header that is there once.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
+    let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    let (scheme, rest) = value.as_bytes().split_at_checked(b"bearer".len())?;
-    let key = rest.strip_prefix(b" ")?.trim_ascii();
-    scheme.eq_ignore_ascii_case(b"bearer").then_some(key)
+    Some(value.as_bytes().trim_ascii())
 }
 
 fn digest(key: impl AsRef<[u8]>) -> [u8; 32] {

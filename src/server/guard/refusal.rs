@@ -26,12 +26,13 @@ pub enum Refusal {
     #[error(
         "A key of this daemon's own is needed. Set your client's API key (`api_key` in the SDKs, \
          or the variable OPENAI_API_KEY) to one of those in `[server] api_keys` of the daemon's \
-         settings, or in its key file; it has to arrive as `Authorization: Bearer KEY`."
+         settings, or in its key file; it has to arrive as `Authorization: Bearer KEY` \
+         or `api-key: KEY`."
     )]
     NoKey,
     /// Its body is of a kind that pages can send without asking.
     #[error(
-        "The body has a content type of web forms. Send `content-type: application/json`; with \
+        "The body has a content type of web forms, or a browser sent it without one. Send `content-type: application/json`; with \
          curl: -H 'content-type: application/json'."
     )]
     FormContentType,

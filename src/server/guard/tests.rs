@@ -257,6 +257,38 @@ fn posts_with_the_content_types_of_forms_are_refused_and_no_others() {
 }
 
 #[test]
+fn a_browser_has_to_say_what_it_sends_or_for_which_page() {
+    let guard = guard("");
+    let firefox = ("user-agent", &b"Mozilla/5.0 (X11; Linux x86_64; rv:140.0)"[..]);
+    let json = ("content-type", &b"application/json"[..]);
+    let blank = ("content-type", &b" "[..]);
+    let origin = ("origin", &b"http://localhost"[..]);
+    let node = ("sec-fetch-mode", &b"cors"[..]);
+    let curl = ("user-agent", &b"curl/8.14"[..]);
+    let cases: &[(&Headers, bool)] = &[
+        (&[], true),
+        (&[blank], true),
+        (&[curl], true),
+        (&[node, ("user-agent", b"node")], true),
+        (&[firefox, json], true),
+        (&[firefox, origin], true),
+        (&[firefox], false),
+        (&[firefox, blank], false),
+        (&[("referer", b"https://evil.example/")], false),
+        // What says that it is no other site's has been judged by that.
+        (&[firefox, ("sec-fetch-site", b"same-origin")], true),
+        (&[firefox, node], false),
+    ];
+    for (headers, is_fine) in cases {
+        let expected = if *is_fine { Ok(Caller::Known) } else { Err(Refusal::FormContentType) };
+        let found = guard.check_caller(&local("POST /v1/chat/completions", headers));
+        assert_eq!(found, expected, "{headers:?}");
+        // There is no body to be taken for something else.
+        assert!(guard.check_caller(&local("GET /v1/models", headers)).is_ok(), "{headers:?}");
+    }
+}
+
+#[test]
 fn the_key_goes_before_the_content_type_and_health_is_for_everybody() {
     let guard = guard(SETTINGS);
     let form = ("content-type", &b"text/plain"[..]);

@@ -3,23 +3,28 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 use tower::ServiceExt as _;
-use tower_http::timeout::TimeoutBody;
 
+use super::idle::{Busy, Connection, IdleConnections};
+use super::paced::Paced;
+use super::wire::Wire;
 use super::{Closing, Limits};
 use crate::server::arrival::Arrival;
 use crate::server::error::ApiError;
@@ -44,6 +49,7 @@ pub(super) struct Host {
     router: Router,
     limits: Limits,
     closing: Closing,
+    idle: IdleConnections,
 }
 
 impl Host {
@@ -56,7 +62,7 @@ impl Host {
             .max_buf_size(BUFFER)
             // A client that has closed its side has left.
             .half_close(false);
-        Self { http, router, limits, closing }
+        Self { http, router, limits, closing, idle: IdleConnections::default() }
     }
 
     /// The same with another router.
@@ -68,19 +74,28 @@ impl Host {
         &self.limits
     }
 
+    /// The connections of all routers that have no request.
+    pub(super) fn idle(&self) -> &IdleConnections {
+        &self.idle
+    }
+
     /// Serves a connection to its end.
     pub(super) async fn serve<S>(self, stream: S, arrival: Arrival)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let service = service_fn(|request| self.answer(request, arrival));
-        let mut connection = self.http.serve_connection(TokioIo::new(stream), service);
+        let state = self.idle.connection();
+        let service = service_fn(|request| self.answer(request, arrival, &state));
+        let wire = Wire::new(stream, self.limits.send);
+        let mut connection = self.http.serve_connection(TokioIo::new(wire), service);
+        let mut making_room = pin!(state.closing());
         let mut draining = pin!(self.closing.draining());
         let mut is_last = false;
         let outcome = loop {
             tokio::select! {
                 outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
                 () = &mut draining, if !is_last => is_last = true,
+                () = &mut making_room, if !is_last => is_last = true,
             }
             // The answer under way is the last one. An idle connection ends at once.
             Pin::new(&mut connection).graceful_shutdown();
@@ -89,7 +104,12 @@ impl Host {
         if let Err(error) = outcome {
             tracing::debug!(%error, "a connection ended early");
         }
-        let stream = connection.into_parts().io.into_inner();
+        let wire = connection.into_parts().io.into_inner();
+        let refusal = wire.refusal();
+        let mut stream = wire.into_inner();
+        if let Some(status) = refusal {
+            let _ = timeout(self.limits.linger, stream.write_all(&refused(status))).await;
+        }
         if !is_silent && !is_last {
             // Nobody waits for a client that has nothing more to say.
             let _ = timeout(self.limits.linger, linger(stream)).await;
@@ -101,20 +121,69 @@ impl Host {
         &self,
         request: Request<Incoming>,
         arrival: Arrival,
-    ) -> BoxFuture<'static, Result<Response, Infallible>> {
-        let mut request = request.map(|body| Body::new(TimeoutBody::new(self.limits.body, body)));
+        connection: &Arc<Connection>,
+    ) -> BoxFuture<'static, Result<Response<Answer>, Infallible>> {
+        let busy = connection.request();
+        let pace = self.limits.pace();
+        let mut request = request.map(|body| Body::new(Paced::new(body, pace)));
         request.extensions_mut().insert(self.closing.clone());
         request.extensions_mut().insert(arrival);
         let answer = self.router.clone().oneshot(request);
         let cut = self.closing.cut();
         async move {
-            tokio::select! {
-                answer = answer => answer,
-                () = cut.then(|()| sleep(LAST_WORD)) => Ok(ApiError::stopping().into_response()),
-            }
+            let answer = tokio::select! {
+                answer = answer => answer?,
+                () = cut.then(|()| sleep(LAST_WORD)) => ApiError::stopping().into_response(),
+            };
+            Ok(answer.map(|body| Answer { body, _busy: busy }))
         }
         .boxed()
     }
+}
+
+/// The body of an answer. The connection has a request until it is dropped.
+struct Answer {
+    body: Body,
+    _busy: Busy,
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The whole answer to a request whose head hyper does not take.
+fn refused(status: StatusCode) -> Vec<u8> {
+    let message = match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
+            "The request has more than {HEADERS} headers, or more than {} KiB of them. Send fewer.",
+            HEAD >> 10
+        ),
+        StatusCode::URI_TOO_LONG => "The address of the request is too long.".to_owned(),
+        _ => "This is no HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),
+    };
+    let body = ApiError::new(status, "invalid_request_error", message).json() + "\n";
+    format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// Closes a connection and takes what the client still sends, until it closes its side too. Where

@@ -5,6 +5,9 @@
 //! | `mod.rs` | the loop that accepts them, and how it ends |
 //! | `workers.rs` | which thread serves a connection |
 //! | `connection.rs` | one connection |
+//! | `wire.rs` | its bytes, and clients that do not take theirs |
+//! | `paced.rs` | bodies that come too slowly |
+//! | `idle.rs` | which connection makes room for a new one |
 //! | `socket.rs`, `unix.rs`, `inherited.rs` | what is listened on |
 //! | `closing.rs` | what requests know of the daemon's end |
 //! | `descriptors.rs` | how many connections the system allows |
@@ -12,11 +15,14 @@
 mod closing;
 mod connection;
 mod descriptors;
+mod idle;
 #[cfg(unix)]
 mod inherited;
+mod paced;
 mod socket;
 #[cfg(unix)]
 mod unix;
+mod wire;
 mod workers;
 
 use std::io;
@@ -37,6 +43,8 @@ use self::connection::Host;
 pub use self::descriptors::raise as raise_descriptor_limit;
 #[cfg(unix)]
 pub use self::inherited::Handed;
+use self::paced::Pace;
+pub(super) use self::paced::TooSlow;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 pub use self::workers::Workers;
@@ -45,6 +53,9 @@ use super::arrival::Arrival;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection may take to end that was told to make room, before another one is told.
+const CLOSE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How much of a client's patience and of the machine connections may take up.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +66,14 @@ pub struct Limits {
     pub head: Duration,
     /// How long a client may be silent within the body of a request.
     pub body: Duration,
+    /// How long a body may be slower than `body_rate`.
+    pub body_grace: Duration,
+    /// How many bytes of a body have to come in a second behind that, on the whole.
+    pub body_rate: u32,
+    /// How long a body may take in all.
+    pub body_total: Duration,
+    /// How long a client may take nothing of its answer.
+    pub send: Duration,
     /// How long what a client still sends is taken after its last answer, so that it can read it.
     pub linger: Duration,
     /// How long answers may go on after the daemon was told to stop.
@@ -69,9 +88,24 @@ impl Default for Limits {
             connections: 1024,
             head: Duration::from_secs(10),
             body: Duration::from_secs(30),
+            body_grace: Duration::from_secs(30),
+            body_rate: 1 << 10,
+            body_total: Duration::from_secs(600),
+            send: Duration::from_secs(300),
             linger: Duration::from_secs(2),
             drain: Duration::from_secs(30),
             farewell: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Limits {
+    fn pace(&self) -> Pace {
+        Pace {
+            silence: self.body,
+            grace: self.body_grace,
+            bytes_per_second: self.body_rate,
+            total: self.body_total,
         }
     }
 }
@@ -130,38 +164,60 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (Spell::default(), Spell::default());
+    // A connection beyond the limit, for which another one has to end.
+    let mut waiting: Option<Stream> = None;
     loop {
-        if connections.len() >= most && full.begins() {
+        let is_full = connections.len() >= most;
+        if !is_full && let Some(stream) = waiting.take() {
+            begin(connections, workers.seat(host, &own), stream);
+            continue;
+        }
+        if is_full && full.begins() {
             tracing::warn!(
                 connections = most,
-                "as many connections are open as `[server] max_connections` allows: more have to \
-                 wait"
+                "as many connections are open as `[server] max_connections` allows: those without \
+                 a request are closed for new ones, and if there are none, new ones have to wait"
             );
         }
+        let is_waiting = waiting.is_some();
         tokio::select! {
             () = &mut stop => break,
             Some(ended) = connections.join_next() => note(ended),
-            stream = accept(&listener, &mut refused), if connections.len() < most => match stream {
-                Stream::Tcp(stream) => {
-                    // Chunks are small and urgent.
-                    let _ = stream.set_nodelay(true);
-                    // Without an address it has ended already.
-                    if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
-                        let arrival = Arrival::Tcp { local, peer };
-                        let seat = workers.seat(host, &own);
-                        spawn(connections, seat, stream, arrival, TcpStream::into_std, |stream| {
-                            TcpStream::from_std(stream)
-                        });
-                    }
+            stream = accept(&listener, &mut refused), if !is_waiting => waiting = Some(stream),
+            () = host.idle().close_one(), if is_waiting => {
+                // It ends at once, unless a request has come meanwhile: then another one is closed.
+                tokio::select! {
+                    () = &mut stop => break,
+                    Some(ended) = connections.join_next() => note(ended),
+                    () = sleep(CLOSE_PAUSE) => {}
                 }
-                #[cfg(unix)]
-                Stream::Unix(stream) => {
-                    let seat = workers.seat(host, &own);
-                    spawn(connections, seat, stream, Arrival::Unix, UnixStream::into_std, |stream| {
-                        UnixStream::from_std(stream)
-                    });
-                }
-            },
+            }
+        }
+    }
+}
+
+/// Serves a new connection.
+fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
+    match stream {
+        Stream::Tcp(stream) => {
+            // Chunks are small and urgent.
+            let _ = stream.set_nodelay(true);
+            // Without an address it has ended already.
+            if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
+                let arrival = Arrival::Tcp { local, peer };
+                spawn(connections, seat, stream, arrival, TcpStream::into_std, TcpStream::from_std);
+            }
+        }
+        #[cfg(unix)]
+        Stream::Unix(stream) => {
+            spawn(
+                connections,
+                seat,
+                stream,
+                Arrival::Unix,
+                UnixStream::into_std,
+                UnixStream::from_std,
+            );
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::{BTreeSet, HashMap};
 use super::names::Names;
 use super::notes::Notes;
 use super::schema;
-use crate::chat::reject::{Code, Reject, repeated};
+use crate::chat::reject::{Code, Reject};
 use crate::chat::request as chat;
 use crate::chat::request::{AllowedMode, Form, HostedTool, Tool, WebSearch};
+use crate::excerpt::excerpt;
 use crate::responses::request as wire;
 use crate::steps;
 
@@ -169,7 +170,7 @@ fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usiz
             Tool::Custom(chat::Custom { form: Form::Nested, .. }) => ("tools", "custom.name"),
             _ => ("tools", "name"),
         };
-        let name = repeated(name);
+        let name = excerpt(name);
         let message = format!(
             "Invalid '{list}': two different tools are named '{name}'. Names must be unique."
         );
@@ -276,7 +277,7 @@ pub(super) fn translate_choice<'v>(
     }
     let (searches, draws) = (declared.searches(), declared.draws());
     let not_found = |name: &str| {
-        let name = repeated(name);
+        let name = excerpt(name);
         let message = format!("Invalid '{field}': tool '{name}' not found in 'tools'.");
         Reject::new(field, Code::InvalidValue, message)
     };

@@ -148,20 +148,36 @@ fn socket(definition: &Definition) -> String {
     fill(ADDRESS, &[("listen", &listen), ("owner", owner)])
 }
 
-/// Puts the values in their places. Lines that stay empty go, and so do repeated empty lines.
+/// Puts the values in their places. Lines that stay empty go, and so do repeated empty lines. What a
+/// value looks like does not matter: values are not looked through for places.
 fn fill(template: &str, values: &[(&str, &str)]) -> String {
     let mut text = String::with_capacity(template.len() * 2);
     for line in template.lines() {
-        let mut filled = line.to_owned();
-        for (name, value) in values {
-            filled = filled.replace(&format!("{{{{{name}}}}}"), value);
-        }
+        let filled = fill_line(line, values);
         if line.is_empty() || !filled.is_empty() {
             text.push_str(filled.trim_end_matches('\n'));
             text.push('\n');
         }
     }
     text
+}
+
+fn fill_line(line: &str, values: &[(&str, &str)]) -> String {
+    let mut filled = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("{{") {
+        filled.push_str(before);
+        let value = after.split_once("}}").and_then(|(name, behind)| {
+            let (_, value) = values.iter().find(|(known, _)| *known == name)?;
+            Some((value, behind))
+        });
+        // What is none of them may be a place for another time.
+        let (value, behind) = value.unwrap_or((&"{{", after));
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled.push_str(rest);
+    filled
 }
 
 /// The command line of a unit that was installed, and where its socket listens.
@@ -175,4 +191,23 @@ fn listen_of(socket: &str) -> Option<String> {
     let line = socket.lines().find_map(|line| line.strip_prefix("ListenStream="))?;
     let place = escape::read_line(line);
     Some(if place.starts_with('/') { format!("unix:{place}") } else { place })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_looks_like_a_place_stays_what_it_is() {
+        let values = [("paths", "/{{paths}}/{{install}}"), ("install", "$0 {{"), ("none", "")];
+        for (template, expected) in [
+            ("A={{paths}}\nB", "A=/{{paths}}/{{install}}\nB\n"),
+            ("{{install}}{{paths}}", "$0 {{/{{paths}}/{{install}}\n"),
+            ("a {{none}}b\n{{none}}\n\nc", "a b\n\nc\n"),
+            ("{{other}} {{paths", "{{other}} {{paths\n"),
+            ("{{{{install}}}}", "{{$0 {{}}\n"),
+        ] {
+            assert_eq!(fill(template, &values), expected, "{template}");
+        }
+    }
 }

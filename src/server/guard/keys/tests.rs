@@ -23,13 +23,42 @@ fn caller(keys: &Keys, values: &[&[u8]]) -> Caller {
 }
 
 #[test]
-fn every_key_opens_in_one_bearer_header_only() {
+fn keys_are_taken_where_clients_of_azure_put_them() {
+    let keys = keys(&[OTHER, KEY]);
+    let wrong = "sk-cp-another-one-of-somebody-else";
+    for (sent, expected) in [
+        (&[("api-key", KEY)][..], Caller::Known),
+        (&[("API-Key", OTHER)], Caller::Known),
+        (&[("api-key", KEY), ("authorization", "Bearer dummy")], Caller::Known),
+        (&[("api-key", "dummy"), ("authorization", KEY)], Caller::Known),
+        (&[("api-key", wrong)], Caller::Stranger),
+        (&[("api-key", "")], Caller::Stranger),
+        (&[("api-key", KEY), ("api-key", KEY)], Caller::Stranger),
+        (&[("api-key", wrong), ("authorization", wrong)], Caller::Stranger),
+        (&[("x-key", KEY)], Caller::Stranger),
+    ] {
+        let mut headers = HeaderMap::new();
+        for &(name, value) in sent {
+            let name: HeaderName = name.parse().unwrap();
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        assert_eq!(keys.caller(&headers), expected, "{sent:?}");
+    }
+    let bearer = format!("Bearer {KEY}");
+    let mut headers = HeaderMap::new();
+    headers.insert("api-key", bearer.parse().unwrap());
+    assert_eq!(keys.caller(&headers), Caller::Stranger, "no scheme there");
+}
+
+#[test]
+fn every_key_opens_in_one_authorization_header_only() {
     let keys = keys(&[OTHER, KEY]);
     let bearer = |scheme: &str, key: &str| format!("{scheme}{key}").into_bytes();
     for value in [
         bearer("Bearer ", KEY),
         bearer("bearer ", KEY),
         bearer("BEARER   ", KEY),
+        bearer("", KEY),
         bearer("Bearer ", OTHER),
     ] {
         assert_eq!(caller(&keys, &[&value]), Caller::Known);
@@ -38,8 +67,8 @@ fn every_key_opens_in_one_bearer_header_only() {
     }
     for value in [
         bearer("", ""),
-        bearer("", KEY),
         bearer("Bearer", KEY),
+        bearer("Basic", KEY),
         bearer("Bearer", ""),
         bearer("Bearer ", ""),
         bearer("Bearer\t", KEY),

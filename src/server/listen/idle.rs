@@ -1,0 +1,182 @@
+//! The connections without a request: when there are as many connections as there may be, these
+//! make room, the one that has been idle longest first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// A connection that has been idle for less is left alone: its request may be on its way.
+const LEAST: Duration = Duration::from_millis(100);
+
+/// All idle connections. Clones are of the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct IdleConnections(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There is one more.
+    added: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Grows, so that the first of the connections is the one that has been idle longest.
+    next: u64,
+    connections: BTreeMap<u64, (Instant, Arc<Notify>)>,
+}
+
+/// One connection, which is idle or not.
+#[derive(Debug)]
+pub(super) struct Connection {
+    all: IdleConnections,
+    /// Tells it to close.
+    close: Arc<Notify>,
+    own: Mutex<Own>,
+}
+
+#[derive(Debug, Default)]
+struct Own {
+    /// How many of its requests are not over.
+    requests: usize,
+    /// Its number among the idle ones while it is one.
+    number: Option<u64>,
+}
+
+/// A request of a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Busy(Arc<Connection>);
+
+impl IdleConnections {
+    /// A connection that has just been made, which is idle until there is a request.
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        let connection =
+            Connection { all: self.clone(), close: Arc::default(), own: Mutex::default() };
+        connection.set_idle(&mut connection.own());
+        Arc::new(connection)
+    }
+
+    /// Tells the connection to close that has been idle longest, once there is one.
+    pub(super) async fn close_one(&self) {
+        loop {
+            let added = self.0.added.notified();
+            let longest = self.longest();
+            match longest {
+                None => added.await,
+                Some((number, since)) if since.elapsed() >= LEAST => {
+                    if let Some((_, close)) = self.state().connections.remove(&number) {
+                        // Kept for a connection that is not just waiting for it.
+                        close.notify_one();
+                        return;
+                    }
+                }
+                Some((_, since)) => sleep_until(since + LEAST).await,
+            }
+        }
+    }
+
+    fn longest(&self) -> Option<(u64, Instant)> {
+        let state = self.state();
+        state.connections.first_key_value().map(|(&number, &(since, _))| (number, since))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connection {
+    /// It has a request, until that is dropped.
+    pub(super) fn request(self: &Arc<Self>) -> Busy {
+        let mut own = self.own();
+        own.requests += 1;
+        self.set_busy(&mut own);
+        Busy(Arc::clone(self))
+    }
+
+    /// Ready once it has to close to make room, which it does when no request is under way.
+    pub(super) async fn closing(&self) {
+        self.close.notified().await;
+    }
+
+    fn set_idle(&self, own: &mut Own) {
+        let mut state = self.all.state();
+        let number = state.next;
+        state.next += 1;
+        own.number = Some(number);
+        state.connections.insert(number, (Instant::now(), Arc::clone(&self.close)));
+        drop(state);
+        self.all.0.added.notify_one();
+    }
+
+    fn set_busy(&self, own: &mut Own) {
+        if let Some(number) = own.number.take() {
+            self.all.state().connections.remove(&number);
+        }
+    }
+
+    fn own(&self) -> MutexGuard<'_, Own> {
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let mut own = self.0.own();
+        own.requests -= 1;
+        if own.requests == 0 {
+            self.0.set_idle(&mut own);
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.set_busy(&mut self.own());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_one_that_was_idle_longest_goes_first() {
+        let all = IdleConnections::default();
+        let [first, second, third] = [(); 3].map(|()| all.connection());
+        let request = second.request();
+        drop(first.request());
+        tokio::time::sleep(LEAST).await;
+        let has_to_close = |connection: &Connection| connection.closing().now_or_never().is_some();
+        all.close_one().await;
+        assert!(has_to_close(&third) && !has_to_close(&first) && !has_to_close(&second));
+        all.close_one().await;
+        assert!(has_to_close(&first) && !has_to_close(&second));
+        // The last one has a request.
+        assert!(all.close_one().now_or_never().is_none());
+        drop((first, second, third, request));
+        assert!(all.state().connections.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_has_only_begun_to_be_idle_is_waited_for() {
+        let all = IdleConnections::default();
+        let begin = Instant::now();
+        let busy = all.connection();
+        let requests = [busy.request(), busy.request()];
+        let idle = async {
+            for request in requests {
+                tokio::time::sleep(Duration::from_millis(2500)).await;
+                drop(request);
+            }
+        };
+        tokio::join!(all.close_one(), idle);
+        assert_eq!(begin.elapsed(), Duration::from_secs(5) + LEAST);
+        assert!(busy.closing().now_or_never().is_some());
+    }
+}
