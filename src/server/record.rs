@@ -6,6 +6,7 @@ use super::error::ApiError;
 use super::figures::{Continuity, Ended, Outcome, Visit, millis};
 use super::listen::Closing;
 use crate::chat::usage::Usage;
+use crate::upstream::is_code;
 
 /// What is known of a request; told when it is dropped, however the request ends.
 #[derive(Debug)]
@@ -91,7 +92,9 @@ impl Record {
 
     /// The request failed, with what the client got or would have got.
     pub(super) fn failed(&mut self, error: &ApiError) {
-        let code = error.error.code.as_deref().unwrap_or(error.error.kind).to_owned();
+        // What the backend gives as a code may be anything.
+        let code = error.error.code.as_deref().filter(|code| is_code(code));
+        let code = code.unwrap_or(error.error.kind).to_owned();
         let reason = error.cause.as_ref().map(|cause| cause.reason.clone());
         self.end = End::Failed { status: error.status.as_u16(), code, reason };
         let cause = error.cause.as_deref();

@@ -364,10 +364,13 @@ fn said(report: &Report) -> &str {
 
 /// What programs match on, if it is a name at all.
 fn name(report: &Report) -> Option<&str> {
-    let is_name = |name: &&String| {
-        name.len() <= 64 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
-    };
-    [&report.code, &report.kind].into_iter().flatten().find(is_name).map(String::as_str)
+    let names = [&report.code, &report.kind].into_iter().flatten();
+    names.map(String::as_str).find(|name| is_code(name))
+}
+
+/// Whether a code is one that programs match on, and no sentence that may quote the conversation.
+pub fn is_code(text: &str) -> bool {
+    text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
 
 fn blocked(status: StatusCode, ray: Option<&str>) -> String {

@@ -24,6 +24,6 @@ pub use admission::{Crowded, Places, Turn};
 pub use backoff::{Failed, Tries};
 pub use client::{Client, Logins, ModelsAnswer};
 pub use events::{Events, Head, RATE_LIMITS};
-pub use failure::{Failure, Refusal, Retry, Waiting};
+pub use failure::{Failure, Refusal, Retry, Waiting, is_code};
 pub use packing::Payload;
 pub use transport::{BuildError, Tls, http_client, http_client_over};

@@ -64,6 +64,15 @@ impl Sink for Counted {
         };
         self.gatherer.delta(delta);
     }
+
+    fn can_take_back(&self) -> bool {
+        self.gatherer.can_take_back()
+    }
+
+    fn take_back(&mut self) {
+        self.gatherer.take_back();
+        self.size = 0;
+    }
 }
 
 /// How far gathering has come.
@@ -118,7 +127,7 @@ fn poll_parts(
             }
             let before = gathered.size;
             match choice.poll_step(cx, Shown::AtTheEnd, gathered) {
-                Poll::Ready(Ok(Step::Read(_))) => total += gathered.size - before,
+                Poll::Ready(Ok(Step::Read(_))) => total = total - before + gathered.size,
                 Poll::Ready(Ok(Step::Restarted)) => {
                     *gathered = Counted::default();
                     total -= before;
