@@ -102,7 +102,7 @@ fn last_word(bytes: &[u8]) -> Option<String> {
         let word = item["arguments"].as_str().or(item["content"][0]["text"].as_str());
         word.map(str::to_owned)
     };
-    done.filter_map(word).last()
+    done.filter_map(word).next_back()
 }
 
 fn as_crlf(bytes: &[u8]) -> Vec<u8> {

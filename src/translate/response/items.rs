@@ -174,7 +174,8 @@ impl Items {
         {
             return Some(self.list.len() - 1);
         }
-        self.chain(self.by_index.get(&index), |item| item.before_at_index, &fits).or_else(|| {
+        let fits = &fits;
+        self.chain(self.by_index.get(&index), |item| item.before_at_index, fits).or_else(|| {
             let latest = self.by_id.get(place.item_id.as_deref()?);
             let is_unplaced = |item: &Item| item.output_index.is_none() && fits(item);
             self.chain(latest, |item| item.before_of_id, is_unplaced)

@@ -12,7 +12,7 @@ use super::items::{Audience, Class, Item, Items, Kind, Message, Picture, class_o
 use super::last::{agrees, pair};
 use super::recorder::{Recorder, Recording};
 use super::speech::Speech;
-use super::texts::News;
+use super::texts::{News, Text};
 use super::thought::{ReasoningItem, Source, Thought, joined};
 use super::usage;
 use crate::chat::delta::{Annotation, Delta, FinishReason, ServiceTier, Sink};
@@ -457,7 +457,7 @@ impl Reader {
             Kind::Message(message) => message.part(part, kind == TextKind::Refusal).text.len(),
             Kind::Reasoning(item) => {
                 let source = if kind == TextKind::Summary { Source::Summary } else { Source::Raw };
-                item.text(source, part).map_or(0, |text| text.len())
+                item.text(source, part).map_or(0, Text::len)
             }
             &mut Kind::Call(call) => self.calls.text_len(call),
             Kind::Image(_) | Kind::Other => 0,

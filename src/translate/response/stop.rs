@@ -164,21 +164,20 @@ impl Matcher {
         let mut at = ROOT;
         for &byte in stop {
             steps::note(1);
-            at = match self.child(at, byte) {
-                Some(child) => child,
-                None => {
-                    // A text is never so long: there are states for half of all addresses.
-                    let Ok(new) = u32::try_from(self.nodes.len()) else { return };
-                    let parent = &self.nodes[at as usize];
-                    let node = Node::new(byte, parent.child, parent.depth + 1);
-                    self.nodes.push(node);
-                    self.nodes[at as usize].child = new;
-                    if at == ROOT {
-                        self.roots[usize::from(byte)] = new;
-                    }
-                    new
-                }
-            };
+            if let Some(child) = self.child(at, byte) {
+                at = child;
+                continue;
+            }
+            // A text is never so long: there are states for half of all addresses.
+            let Ok(new) = u32::try_from(self.nodes.len()) else { return };
+            let parent = &mut self.nodes[at as usize];
+            let node = Node::new(byte, parent.child, parent.depth + 1);
+            parent.child = new;
+            self.nodes.push(node);
+            if at == ROOT {
+                self.roots[usize::from(byte)] = new;
+            }
+            at = new;
         }
         let node = &mut self.nodes[at as usize];
         node.found = node.depth;

@@ -228,11 +228,12 @@ mod tests {
         for piece in
             ["word ", "wordword", "\u{20ac}\u{20ac}", &"no end ".repeat(30), &"x".repeat(900)]
         {
-            // From where the tail has its full length on.
-            let (once, twice) = (steps(piece, 600), steps(piece, 1200));
-            assert!(twice <= once * 21 / 10 + 2000, "{}: {once}, {twice}", piece.len());
-            // A tail is counted anew with each piece, and it has an end.
-            let most = 600 * (2 * piece.len() as u64 + 3 * MAX_TAIL as u64);
+            // The tail grows up to its end again and again: as often, or twice as often.
+            let pieces = 10 * (MAX_TAIL / piece.len() + 1);
+            let (once, twice) = (steps(piece, pieces), steps(piece, 2 * pieces));
+            assert!(twice <= once * 21 / 10, "{}: {once}, {twice}", piece.len());
+            // It is counted anew with each piece.
+            let most = pieces as u64 * (2 * piece.len() as u64 + 3 * MAX_TAIL as u64);
             assert!(once <= most, "{}: {once} above {most}", piece.len());
         }
     }

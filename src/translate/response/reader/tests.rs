@@ -312,6 +312,9 @@ fn forms_of_calls_follow_the_request() {
     assert_eq!(kinds(legacy), format!("{:?} 0 call_1 run", CallKind::Legacy));
 }
 
+/// Makes the events of an answer of some size.
+type Make<'m> = &'m dyn Fn(usize) -> Vec<Value>;
+
 /// The steps that it takes to read these events.
 fn steps_of(plan: &Plan, events: &[Value], sink: &mut impl Sink) -> u64 {
     let events: Vec<String> = events.iter().map(Value::to_string).collect();
@@ -335,7 +338,6 @@ fn twice_as_many_items_and_calls_take_twice_the_steps() {
         |output: Vec<Value>| json!({"type": "response.completed", "response": {"output": output}});
     let done = |at: Option<usize>, item: Value| json!({"type": "response.output_item.done", "output_index": at, "item": item});
     let added = |at: usize, item: &Value| json!({"type": "response.output_item.added", "output_index": at, "item": item});
-    type Make<'m> = &'m dyn Fn(usize) -> Vec<Value>;
     let kinds: [(&str, Make<'_>); 8] = [
         ("items in the last event alone", &|n| vec![end((0..n).map(|i| message(i, "")).collect())]),
         ("items of one id", &|n| {
