@@ -16,6 +16,8 @@
 //! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
 //! | [`effort`], [`dated`], [`platform`], `excerpt` | words that several of the others share | nothing of ours |
 //! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
+//! | `plain_file` | opening files that have to be plain ones | nothing of ours |
+//! | `printable` | text made safe for a terminal | nothing of ours |
 //! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
@@ -43,7 +45,9 @@ pub mod effort;
 mod excerpt;
 pub mod limits;
 pub mod models;
+mod plain_file;
 pub mod platform;
+mod printable;
 pub mod responses;
 mod retry_after;
 pub mod server;

@@ -1,42 +1,27 @@
 //! The file of a capture.
 //!
-//! Whoever asks for a capture makes the file, empty and for nobody else, and the daemon only takes
-//! it over. So nobody can have the daemon write what they could not write themselves: a file that
-//! belongs to the daemon's user, and that nobody else can open, was made by that user.
+//! Whoever asks for a capture makes the file, for nobody else and with a secret in it, and the daemon
+//! only takes it over if it is told the same secret. So captures are turned on by the daemon's own
+//! user only: nobody else can make a file that belongs to that user, nor tell what is in one. Why a
+//! file will not do is not told, or the daemon would tell others which files there are.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::exchange::{Exchange, FORM, Heading};
+use sha2::{Digest as _, Sha256};
 
-/// Why a file will not do.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The daemon cannot open it.
-    #[error(
-        "the daemon cannot open {}: {source}; it has to run as the same user and see the same \
-         files as this command",
-        path.display()
-    )]
-    Unusable {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// It is not what `capture on` makes.
-    #[error(
-        "{} will not do: {problem}; leave it to `codex-proxy capture on` to make the file",
-        path.display()
-    )]
-    Unfit {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: &'static str,
-    },
-}
+use super::Proof;
+use super::exchange::{Exchange, FORM, Heading};
+use crate::plain_file::{self, Links};
+
+/// The file is not one that its user has made for this just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this is no file that the daemon's own user has just made for it; use `codex-proxy capture`, as \
+     the same user and where the same files are seen"
+)]
+pub struct FileError;
 
 /// Why a capture cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -73,8 +58,12 @@ pub fn default_file(name: &str) -> Option<PathBuf> {
     Some(folder.join("codex-proxy").join("captures").join(format!("{name}.jsonl")))
 }
 
-/// Makes a new file for this user alone, and the folders that it is in.
-pub fn create(path: &Path) -> io::Result<()> {
+/// How long a secret is, in bytes before it is written in hexadecimal.
+const SECRET: usize = 32;
+
+/// Makes a new file for this user alone, and the folders that it is in. Gives the secret in it, by
+/// which the daemon knows that the order comes from whoever made the file.
+pub fn create(path: &Path) -> io::Result<String> {
     if let Some(folder) = path.parent() {
         let mut folders = DirBuilder::new();
         folders.recursive(true);
@@ -82,43 +71,43 @@ pub fn create(path: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut folders, 0o700);
         folders.create(folder)?;
     }
+    let mut bytes = [0; SECRET];
+    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    let secret = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    options.open(path)?.write_all(secret.as_bytes())?;
+    Ok(secret)
 }
 
-/// Opens a file that [`create`] has made, and that nothing has been written to.
-pub(super) fn take(path: &Path) -> Result<File, FileError> {
-    let unusable = |source| FileError::Unusable { path: path.to_owned(), source };
-    let unfit = |problem| FileError::Unfit { path: path.to_owned(), problem };
-    if !path.is_absolute() {
-        return Err(unfit("its path is not whole"));
+/// Opens a file that [`create`] has made with this secret, and empties it.
+pub(super) fn take(Proof { file: path, secret }: &Proof) -> Result<File, FileError> {
+    if !path.is_absolute() || secret.len() != 2 * SECRET {
+        return Err(FileError);
     }
-    let named = std::fs::symlink_metadata(path).map_err(unusable)?;
-    // Nothing else is opened: a pipe would have it wait.
-    if !named.is_file() {
-        return Err(unfit("it is not a file"));
-    }
-    let file = OpenOptions::new().append(true).open(path).map_err(unusable)?;
-    let opened = file.metadata().map_err(unusable)?;
-    if opened.len() > 0 {
-        return Err(unfit("it is not empty"));
-    }
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    let mut file = plain_file::open(path, &mut options, Links::Refused).map_err(|_| FileError)?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt as _;
-        if (named.dev(), named.ino()) != (opened.dev(), opened.ino()) || !opened.is_file() {
-            return Err(unfit("it has been replaced"));
-        }
-        if opened.uid() != rustix::process::geteuid().as_raw() {
-            return Err(unfit("it does not belong to the user of the daemon"));
-        }
-        if opened.mode() & 0o077 != 0 {
-            return Err(unfit("others can open it"));
+        let opened = file.metadata().map_err(|_| FileError)?;
+        let is_own = opened.uid() == rustix::process::geteuid().as_raw();
+        if !is_own || opened.mode() & 0o077 != 0 {
+            return Err(FileError);
         }
     }
+    let mut content = Vec::new();
+    let length = 2 * SECRET as u64 + 1;
+    (&mut file).take(length).read_to_end(&mut content).map_err(|_| FileError)?;
+    // Nobody who guesses can measure how much was right: the guess is compared as a whole.
+    let digest = |bytes: &[u8]| Sha256::digest(bytes);
+    if digest(&content) != digest(secret.as_bytes()) {
+        return Err(FileError);
+    }
+    file.set_len(0).map_err(|_| FileError)?;
     Ok(file)
 }
 

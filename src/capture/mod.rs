@@ -74,12 +74,22 @@ struct Progress {
 /// What is wanted of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wanted {
-    /// An empty file of this user's own, by its whole path.
-    pub file: PathBuf,
+    /// Where to write, and that the order is this user's own.
+    #[serde(flatten)]
+    pub proof: Proof,
     /// After so many requests it ends.
     pub requests: u32,
     /// After so long it ends.
     pub minutes: u32,
+}
+
+/// A file that was made by [`create`], which shows that whoever names it is this user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// Its whole path.
+    pub file: PathBuf,
+    /// What is in it.
+    pub secret: String,
 }
 
 /// How things stand.
@@ -119,6 +129,9 @@ pub enum StartError {
     /// The file will not do.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Nothing can be written to it.
+    #[error("cannot write to the file of the capture: {0}; free the disk")]
+    Unwritable(std::io::Error),
     /// The system has no thread for it.
     #[error("cannot start the thread that writes: {0}")]
     Thread(std::io::Error),
@@ -132,6 +145,8 @@ impl Capture {
             return Err(StartError::Limits);
         }
         let time = Duration::from_secs(u64::from(minutes) * 60);
+        // Before the lock, which requests take: a file system may take its time.
+        let file = file::take(&wanted.proof)?;
         let mut session = self.0.lock();
         if let Some(Session { file, .. }) = &*session {
             return Err(StartError::AlreadyOn { file: file.clone() });
@@ -139,11 +154,11 @@ impl Capture {
         let (begins, deadline) = (Timestamp::now(), Instant::now() + time);
         let until = begins.saturating_add(time).unwrap_or(Timestamp::MAX);
         let shared = Arc::new(Progress::default());
-        let file = file::take(&wanted.file)?;
-        let writer = Writer::new(file, wanted.file.clone(), begins, Arc::clone(&shared))?;
+        let path = wanted.proof.file.clone();
+        let writer = Writer::new(file, path.clone(), begins, Arc::clone(&shared))?;
         let finished = writer.start(deadline, Arc::downgrade(&self.0))?;
         let new = Session {
-            file: wanted.file.clone(),
+            file: path,
             until: until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             deadline,
             left: requests,
@@ -161,6 +176,13 @@ impl Capture {
         *session = Some(new);
         self.0.is_on.store(true, Ordering::Release);
         Ok(status)
+    }
+
+    /// [`Capture::stop`] on the order of somebody who has to show that they are this user. Looks at
+    /// the file system.
+    pub fn stop_by(&self, proof: &Proof) -> Result<Status, FileError> {
+        file::take(proof)?;
+        Ok(self.stop())
     }
 
     /// Turns it off: from here on nothing is written, of exchanges under way neither. Gives how it

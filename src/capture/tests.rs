@@ -7,15 +7,16 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// An order for a file that is made for it.
 fn wanted(file: &Path, requests: u32) -> Wanted {
-    Wanted { file: file.to_owned(), requests, minutes: 10 }
+    let secret = create(file).unwrap();
+    Wanted { proof: Proof { file: file.to_owned(), secret }, requests, minutes: 10 }
 }
 
 /// A capture that is on, for so many requests.
 fn on(requests: u32) -> (Capture, TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("new").join("c.jsonl");
-    create(&file).unwrap();
     let capture = Capture::default();
     assert_eq!(capture.status(), Status::Off);
     capture.start(&wanted(&file, requests)).unwrap();
@@ -109,9 +110,8 @@ fn the_writer_ends_it_when_nobody_asks() {
     let (capture, folder, _) = on(2);
     capture.stop();
     let path = folder.path().join("short.jsonl");
-    create(&path).unwrap();
     let shared = Arc::new(Progress::default());
-    let file = file::take(&path).unwrap();
+    let file = file::take(&wanted(&path, 1).proof).unwrap();
     let writer = Writer::new(file, path.clone(), Timestamp::now(), Arc::clone(&shared)).unwrap();
     let deadline = Instant::now() + Duration::from_millis(20);
     let finished = writer.start(deadline, Arc::downgrade(&capture.0)).unwrap();
@@ -151,7 +151,6 @@ fn off_means_that_nothing_more_is_written() {
     assert!(matches!(read(&file), Err(ReadError::Empty { .. })));
     // Another one may begin.
     let next = file.with_file_name("next.jsonl");
-    create(&next).unwrap();
     capture.start(&wanted(&next, 1)).unwrap();
 }
 
@@ -159,12 +158,12 @@ fn off_means_that_nothing_more_is_written() {
 fn only_one_at_a_time_and_within_limits() {
     let (capture, folder, file) = on(5);
     let next = folder.path().join("next.jsonl");
-    create(&next).unwrap();
     let error = capture.start(&wanted(&next, 1)).unwrap_err();
     assert!(matches!(&error, StartError::AlreadyOn { file: other } if *other == file));
     let capture = Capture::default();
     for (requests, minutes) in [(0, 1), (1, 0), (MAX_REQUESTS + 1, 1), (1, MAX_MINUTES + 1)] {
-        let wanted = Wanted { file: next.clone(), requests, minutes };
+        let proof = Proof { file: next.clone(), secret: String::new() };
+        let wanted = Wanted { proof, requests, minutes };
         assert!(matches!(capture.start(&wanted), Err(StartError::Limits)));
     }
 }
@@ -183,33 +182,46 @@ fn the_file_is_new_and_for_its_owner_alone() {
     }
 }
 
+/// Without the secret in a file of the daemon's own user there is no capture, and no refusal tells
+/// which files there are.
 #[cfg(unix)]
 #[test]
-fn the_daemon_takes_no_file_that_capture_on_has_not_made() {
+fn only_the_daemons_own_user_turns_it_on_and_off() {
     use std::os::unix::fs::PermissionsExt as _;
 
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let problem = |path: &Path| match file::take(path).unwrap_err() {
-        FileError::Unfit { problem, .. } => problem,
-        FileError::Unusable { .. } => "unusable",
-    };
-    create(&path("good")).unwrap();
-    assert!(file::take(&path("good")).is_ok());
+    let secret = create(&path("good")).unwrap();
+    let proof = |file: PathBuf, secret: &str| Proof { file, secret: secret.to_owned() };
     std::os::unix::fs::symlink(path("good"), path("link")).unwrap();
-    std::fs::write(path("full"), "x").unwrap();
-    create(&path("open")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(path("fifo")).status().unwrap().success());
+    std::fs::write(path("empty"), "").unwrap();
+    std::fs::write(path("other"), "x").unwrap();
+    std::fs::write(path("longer"), secret.clone() + "x").unwrap();
+    std::fs::write(path("open"), &secret).unwrap();
     std::fs::set_permissions(path("open"), std::fs::Permissions::from_mode(0o644)).unwrap();
-    for (name, expected) in [
-        ("link", "it is not a file"),
-        ("", "it is not a file"),
-        ("full", "it is not empty"),
-        ("open", "others can open it"),
-        ("missing", "unusable"),
-    ] {
-        assert_eq!(problem(&path(name)), expected, "{name}");
+    for name in ["longer", "empty", "other"] {
+        std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(0o600)).unwrap();
     }
-    assert_eq!(problem(Path::new("good")), "its path is not whole");
+    for name in ["link", "fifo", "", "empty", "other", "longer", "open", "missing"] {
+        file::take(&proof(path(name), &secret)).unwrap_err();
+    }
+    for wrong in ["", "x", &secret[1..], &"0".repeat(secret.len())] {
+        file::take(&proof(path("good"), wrong)).unwrap_err();
+        file::take(&proof(path("empty"), wrong)).unwrap_err();
+    }
+    file::take(&proof("good".into(), &secret)).unwrap_err();
+    file::take(&proof("/dev/zero".into(), &secret)).unwrap_err();
+    assert_eq!(std::fs::read_to_string(path("other")).unwrap(), "x", "it is as it was");
+
+    let capture = Capture::default();
+    let wanted = Wanted { proof: proof(path("good"), &secret), requests: 1, minutes: 1 };
+    capture.start(&wanted).unwrap();
+    capture.stop_by(&proof(path("missing"), &secret)).unwrap_err();
+    assert!(capture.is_on());
+    let secret = create(&path("off")).unwrap();
+    assert!(matches!(capture.stop_by(&proof(path("off"), &secret)), Ok(Status::On { .. })));
+    assert!(!capture.is_on());
 }
 
 #[test]

@@ -11,7 +11,6 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::exchange::{Exchange, FORM, Heading};
-use super::file::FileError;
 use super::{MAX_FILE, Progress, StartError, Switch};
 
 /// An exchange that has ended. What may be written of it is made when it is asked for.
@@ -112,8 +111,7 @@ impl Writer {
             note: NOTE.to_owned(),
         };
         let line = serde_json::to_vec(&heading).map_err(io::Error::from);
-        line.and_then(|line| writer.line(line))
-            .map_err(|source| FileError::Unusable { path: writer.path.clone(), source })?;
+        line.and_then(|line| writer.line(line)).map_err(StartError::Unwritable)?;
         Ok(writer)
     }
 

@@ -1,6 +1,5 @@
 //! `codex-proxy capture`
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::runtime;
 use crate::capture::{self, MAX_MINUTES, MAX_REQUESTS, Status};
 use crate::config::Config;
@@ -52,7 +52,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
             Action::On { requests, minutes, file } => {
                 on(&daemon, *requests, *minutes, file.as_deref()).await?
             }
-            Action::Off => match turn(&daemon, &json!({ "turn": "off" })).await? {
+            Action::Off => match off(&daemon).await? {
                 Status::Off => "capture was off already".to_owned(),
                 Status::On { file, written, .. } => {
                     let requests = counted(written, "request");
@@ -61,8 +61,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
             },
             Action::Status => text(&status(daemon.get("/v1/capture").await?)?),
         };
-        // A closed pipe is nobody's problem.
-        let _ = writeln!(std::io::stdout(), "{said}");
+        output::say(&format!("{said}\n"));
         Ok(())
     })
 }
@@ -83,11 +82,12 @@ async fn on(
             unwritable("there is no folder for the state of programs; use --file".to_owned())
         })?,
     };
-    capture::create(&path).map_err(|error| {
+    let secret = capture::create(&path).map_err(|error| {
         let path = path.display();
         unwritable(format!("cannot make {path}: {error}; a capture needs a new file (--file)"))
     })?;
-    let order = json!({ "turn": "on", "file": path, "requests": requests, "minutes": minutes });
+    let order = json!({ "turn": "on", "file": path, "secret": secret, "requests": requests,
+        "minutes": minutes });
     match turn(daemon, &order).await {
         Ok(status) => Ok(format!(
             "{}\n\n\
@@ -103,6 +103,22 @@ async fn on(
             Err(failure)
         }
     }
+}
+
+/// Ends it, with a file that shows whose order it is.
+async fn off(daemon: &Daemon) -> Result<Status, Failure> {
+    daemon.health().await?;
+    let unwritable = |message: String| Failure::new(Exit::Unwritable, message);
+    let path = capture::fresh_file(Timestamp::now())
+        .ok_or_else(|| unwritable("there is no folder for the state of programs".to_owned()))?;
+    let path = path.with_extension("off");
+    let secret = capture::create(&path)
+        .map_err(|error| unwritable(format!("cannot make {}: {error}", path.display())))?;
+    let order = json!({ "turn": "off", "file": path, "secret": secret });
+    let status = turn(daemon, &order).await;
+    // It has served its purpose.
+    let _ = std::fs::remove_file(&path);
+    status
 }
 
 async fn turn(daemon: &Daemon, order: &Value) -> Result<Status, Failure> {

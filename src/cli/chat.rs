@@ -19,6 +19,7 @@ use super::daemon::{Daemon, Error, Refused};
 use super::exit::{Exit, Failure};
 use super::run::runtime;
 use crate::config::Config;
+use crate::printable::printable;
 use crate::sse;
 
 /// How long the daemon may be silent. It sends comments while the model thinks, and lets requests
@@ -202,7 +203,7 @@ impl Screen {
         if self.shows_reasoning && !chunk.reasoning.is_empty() {
             let dim = Style::new().dimmed();
             // Styled piece by piece: however this ends, the terminal is left as it was.
-            write!(anstream::stderr(), "{dim}{}{dim:#}", chunk.reasoning)?;
+            write!(anstream::stderr(), "{dim}{}{dim:#}", printable(&chunk.reasoning))?;
             self.thinks = true;
         }
         if !chunk.text.is_empty() {
@@ -210,13 +211,16 @@ impl Screen {
                 writeln!(anstream::stderr(), "\n")?;
             }
             let mut stdout = io::stdout().lock();
-            stdout.write_all(chunk.text.as_bytes())?;
+            // A file gets what the model wrote; a terminal must not do what it says.
+            let is_seen = stdout.is_terminal();
+            let text = if is_seen { printable(&chunk.text) } else { chunk.text.as_str().into() };
+            stdout.write_all(text.as_bytes())?;
             stdout.flush()?;
             self.is_open = !chunk.text.ends_with('\n');
         }
         if let Some(reason) = &chunk.finish {
             self.end();
-            writeln!(io::stderr(), "(the answer ends here: {reason})")?;
+            writeln!(io::stderr(), "(the answer ends here: {})", printable(reason))?;
         }
         Ok(())
     }

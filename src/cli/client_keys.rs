@@ -7,6 +7,10 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
 use crate::config;
+use crate::plain_file;
+
+/// Larger files hold no keys.
+const LIMIT: u64 = 1 << 20;
 
 /// Why there is no key to send.
 #[derive(Debug, thiserror::Error)]
@@ -54,7 +58,7 @@ pub(super) fn all(settings: &config::Server) -> Result<Vec<SecretString>, KeyErr
 
 /// The keys of the file, as the daemon reads it: one on a line, `#` before comments.
 fn of_file(path: &Path) -> Result<Vec<SecretString>, KeyError> {
-    let text = std::fs::read_to_string(path)
+    let text = plain_file::read_text(path, LIMIT)
         .map(Zeroizing::new)
         .map_err(|source| KeyError::Unreadable { path: path.to_owned(), source })?;
     let lines = text.lines().map(str::trim);

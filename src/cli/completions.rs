@@ -17,5 +17,5 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments, mut command: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, "codex-proxy", &mut script);
-    output::print(script)
+    output::print_own(&script)
 }

@@ -1,12 +1,11 @@
 //! `codex-proxy health`
 
-use std::io::Write as _;
-
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::daemon::{Daemon, Health, Place};
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::runtime;
 use crate::config::Config;
 
@@ -31,8 +30,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         (Err(_), false) => String::new(),
     };
     if !line.is_empty() {
-        // A closed pipe is nobody's problem.
-        let _ = writeln!(std::io::stdout(), "{line}");
+        output::say(&format!("{line}\n"));
     }
     match health?.details.and_then(|details| details.login_error) {
         // It runs, and no request can be answered. All has been said.

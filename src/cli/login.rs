@@ -11,6 +11,7 @@ use super::run::{issuer, runtime, store};
 use crate::config::{Config, Keeper};
 use crate::credentials::sign_in::{Browser, Device, PORTS};
 use crate::credentials::{Location, Login, NewDocument, NewLogin, Store, Summary};
+use crate::printable::printable;
 
 /// As long as a code of the device flow is good for.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -171,6 +172,6 @@ fn described(login: &Login) -> String {
 
 fn say(text: &str) {
     // A closed pipe is nobody's problem.
-    let _ = writeln!(io::stdout(), "{text}");
+    let _ = writeln!(io::stdout(), "{}", printable(text));
     let _ = io::stdout().flush();
 }

@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Arguments, command: Command) -> Result<(), Failure
     command.build();
     let Some(folder) = &arguments.out else {
         let page = page(command).map_err(|error| Failure::new(Exit::Internal, error))?;
-        return output::print(page);
+        return output::print_own(&page);
     };
     std::fs::create_dir_all(folder).and_then(|()| write(folder, command)).map_err(|error| {
         let message = format!("cannot write the pages to {}: {error}", folder.display());

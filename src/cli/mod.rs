@@ -47,6 +47,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub use self::exit::{Exit, Failure};
 pub use self::run::Backend;
 use crate::config::{self, Config, Effective, Flags, LogFormat};
+use crate::printable::printable;
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -184,7 +185,8 @@ pub fn main() -> ExitCode {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             if !failure.is_silent() {
-                let _ = writeln!(std::io::stderr(), "codex-proxy: {failure}");
+                let _ =
+                    writeln!(std::io::stderr(), "codex-proxy: {}", printable(&failure.to_string()));
             }
             failure.exit.into()
         }

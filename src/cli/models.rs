@@ -16,6 +16,7 @@ use super::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::Location;
 use crate::models::{List, Source};
+use crate::printable::printable;
 use crate::upstream::{self, Client};
 
 /// How to show them.
@@ -45,7 +46,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     } else {
         table(&models)
     };
-    output::print(text)
+    output::print(&text)
 }
 
 async fn list(config: &Config) -> Result<(Vec<Model>, &'static str), Failure> {
@@ -54,7 +55,11 @@ async fn list(config: &Config) -> Result<(Vec<Model>, &'static str), Failure> {
         Err(error @ (daemon::Error::NotRunning { .. } | daemon::Error::AnyPort)) => error,
         Err(error) => return Err(error.into()),
     };
-    let _ = writeln!(std::io::stderr(), "{absent}\nThe backend is asked directly:");
+    let _ = writeln!(
+        std::io::stderr(),
+        "{}\nThe backend is asked directly:",
+        printable(&absent.to_string())
+    );
     Ok((asked_of_backend(config).await?, "backend"))
 }
 

@@ -3,11 +3,26 @@
 use std::io::{ErrorKind, Write as _};
 
 use super::exit::{Exit, Failure};
+use crate::printable::printable;
 
 /// Prints all of it to standard output. A closed pipe is nobody's problem; a full disk is.
-pub(super) fn print(text: impl AsRef<[u8]>) -> Result<(), Failure> {
+///
+/// Nothing of it steers a terminal: much of what commands print comes from files and the network.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    print_own(printable(text).as_bytes())
+}
+
+/// Prints what this program has made itself, as it is.
+pub(super) fn print_own(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
-    checked(stdout.write_all(text.as_ref()).and_then(|()| stdout.flush()))
+    checked(stdout.write_all(bytes).and_then(|()| stdout.flush()))
+}
+
+/// The same for what nobody misses if it cannot be printed.
+pub(super) fn say(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    // A closed pipe is nobody's problem.
+    let _ = stdout.write_all(printable(text).as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// The same with the colours that its text has, if they are wanted: at a terminal, unless

@@ -1,7 +1,6 @@
 //! `codex-proxy status`
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::{keeping_renewals, runtime, store};
 use crate::config::{self, Config, Keeper};
 use crate::credentials::{Location, Status, Store, Summary};
@@ -55,7 +55,10 @@ pub(super) fn run(
     });
     let report = match report {
         Err(failure) if arguments.json => {
-            print(&format!("{}\n", json!({ "signed_in": false, "error": failure.to_string() })));
+            output::say(&format!(
+                "{}\n",
+                json!({ "signed_in": false, "error": failure.to_string() })
+            ));
             return Err(failure);
         }
         other => other?,
@@ -67,7 +70,7 @@ pub(super) fn run(
     } else {
         report.to_text(location, arguments.show, now)
     };
-    print(&text);
+    output::say(&text);
     // All has been said.
     if report.daemons_problem.is_some() { Err(Failure::silent(Exit::NotSignedIn)) } else { Ok(()) }
 }
@@ -257,11 +260,6 @@ fn credits(credits: &Credits) -> Option<String> {
         return Some("unlimited".to_owned());
     }
     credits.has_credits.then(|| credits.balance.clone().unwrap_or_else(|| "some".to_owned()))
-}
-
-fn print(text: &str) {
-    // A closed pipe is nobody's problem.
-    let _ = write!(std::io::stdout(), "{text}");
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::Deserialize;
 
+use crate::plain_file;
+
 /// The version that is known to work, and the day when it came out. The list of models that this
 /// program holds is of the same version.
 const BUILT_IN: (&str, &str) = ("0.171.0", "2026-11-20T00:00:00Z");
@@ -76,8 +78,7 @@ fn cached(path: &Path) -> Option<Named> {
         #[serde(default)]
         fetched_at: serde_json::Value,
     }
-    let is_sane = std::fs::metadata(path).ok()?.len() <= CACHE_LIMIT;
-    let content = std::fs::read(path).ok().filter(|_| is_sane)?;
+    let content = plain_file::read(path, CACHE_LIMIT).ok()?;
     let cache: Cache = serde_json::from_slice(&content).ok()?;
     numbers(&cache.client_version)?;
     let as_of = cache.fetched_at.as_str().and_then(|text| text.parse().ok());

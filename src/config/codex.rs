@@ -4,6 +4,11 @@ use std::path::Path;
 
 use toml::de::DeTable;
 
+use crate::plain_file;
+
+/// Larger files are no settings.
+const LIMIT: u64 = 4 << 20;
+
 /// Settings of the Codex CLI.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CodexConfig {
@@ -17,7 +22,8 @@ impl CodexConfig {
     /// Reads `config.toml` in `codex_home`; whatever is missing or unreadable is absent. It is a
     /// small local file: this blocks for as long as reading one takes.
     pub fn read(codex_home: &Path) -> Self {
-        let text = std::fs::read_to_string(codex_home.join("config.toml")).unwrap_or_default();
+        let text =
+            plain_file::read_text(&codex_home.join("config.toml"), LIMIT).unwrap_or_default();
         Self::parse(&text)
     }
 

@@ -9,6 +9,10 @@ use secrecy::zeroize::Zeroizing;
 
 use super::file;
 use super::login::Login;
+use crate::plain_file;
+
+/// Larger files hold neither a key nor a login.
+const LIMIT: u64 = 1 << 20;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
@@ -45,12 +49,12 @@ pub fn api_key(
     let key = match (from_variable, named_file) {
         (Some(key), _) => key,
         (None, Some(path)) => {
-            let content = std::fs::read_to_string(path)
+            let content = plain_file::read_text(path, LIMIT)
                 .map_err(|source| NoKey::Unreadable { path: path.to_owned(), source })?;
             text(&Zeroizing::new(content)).ok_or_else(nowhere)?
         }
         (None, None) => {
-            let content = Zeroizing::new(std::fs::read(auth_file).unwrap_or_default());
+            let content = Zeroizing::new(plain_file::read(auth_file, LIMIT).unwrap_or_default());
             file::api_key(&content).ok_or_else(nowhere)?
         }
     };

@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::issuer;
+use crate::plain_file::{self, Links};
 
 /// How long to wait for the Codex CLI's locks. It holds them for milliseconds; after this time
 /// whoever holds them has hung, and the login is written without them.
@@ -183,18 +184,8 @@ fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
     options.create(true).truncate(false).write(true);
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-
-        use rustix::fs::OFlags;
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-        options.mode(0o600).custom_flags(flags.cast_signed());
-    }
-    let file = options.open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    Ok(file)
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    plain_file::open(path, &mut options, Links::Followed)
 }
 
 #[cfg(test)]

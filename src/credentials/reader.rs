@@ -13,6 +13,7 @@ use super::file::{parse, personal_access_token};
 use super::location::Location;
 use super::session::Session;
 use crate::config::{CodexConfig, Keeper};
+use crate::plain_file::{self, Links};
 
 /// Larger files are not logins.
 const LIMIT: u64 = 1 << 20;
@@ -157,7 +158,7 @@ fn of_variable(token: &SecretString) -> Outcome {
 }
 
 fn read(path: &Path) -> std::io::Result<(Option<Identity>, Vec<u8>)> {
-    let mut file = File::open(path)?;
+    let mut file = plain_file::open(path, File::options().read(true), Links::Followed)?;
     // Before the content: if the file changes in between, it will look changed the next time.
     let identity = Identity::of(&file.metadata()?);
     // In one piece: a buffer that grows leaves copies of secrets behind.
@@ -196,7 +197,9 @@ impl Identity {
     /// `None` while the file is so new that it could change without its identity changing.
     fn of(metadata: &Metadata) -> Option<Self> {
         let modified = metadata.modified().ok()?;
-        let is_settled = modified.elapsed().is_ok_and(|age| age > CLOCK_GRAIN);
+        // A time in the future is as good a mark as any, unless it is about now.
+        let distance = modified.elapsed().unwrap_or_else(|error| error.duration());
+        let is_settled = distance > CLOCK_GRAIN;
         is_settled.then(|| Self { modified, length: metadata.len(), inode: inode(metadata) })
     }
 }

@@ -10,6 +10,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 
 use super::list::{List, Source};
+use crate::plain_file;
 use crate::single_flight::{Flight, SingleFlight};
 use crate::upstream::ModelsAnswer;
 
@@ -247,8 +248,7 @@ impl Inner {
 
 /// The list in the Codex CLI's cache, which wraps the same array in the same key as the backend.
 fn read_cache(path: &Path) -> Option<List> {
-    let is_sane = std::fs::metadata(path).ok()?.len() <= CACHE_LIMIT;
-    List::parse(&std::fs::read(path).ok().filter(|_| is_sane)?, Source::Cache)
+    List::parse(&plain_file::read(path, CACHE_LIMIT).ok()?, Source::Cache)
 }
 
 /// A tag without what only says how it may be compared.

@@ -1,7 +1,7 @@
 //! `/v1/capture`: turning the writing of exchanges on and off, and noting a request while it is on.
 //!
-//! Only programs on this machine may turn it, and only for a file that their user has made for
-//! nobody else, see [`capture`](crate::capture).
+//! Only programs on this machine may turn it, and only those of the daemon's own user, who show a
+//! secret in a file of that user, see [`capture`](crate::capture).
 
 use std::convert::Infallible;
 
@@ -16,7 +16,7 @@ use super::App;
 use super::arrival::Arrival;
 use super::body::Whole;
 use super::error::ApiError;
-use crate::capture::{StartError, Status, Tape, Wanted};
+use crate::capture::{Proof, StartError, Status, Tape, Wanted};
 
 /// What those put into requests who pass them on, besides all that begins with [`FORWARDED_PREFIX`].
 const PASSED_ON: [HeaderName; 17] = [
@@ -53,7 +53,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 #[serde(tag = "turn", rename_all = "snake_case")]
 enum Order {
     On(Wanted),
-    Off,
+    Off(Proof),
 }
 
 /// `GET`: how things stand.
@@ -70,20 +70,21 @@ pub(super) async fn switch(
     let order: Order = serde_json::from_slice(&body?.0)
         .map_err(|error| ApiError::invalid_request(format!("This is no order: {error}.")))?;
     let capture = app.0.capture.clone();
-    let status = match order {
-        Order::Off => Ok(capture.stop()),
-        // It opens a file, which may take as long as it likes.
-        Order::On(wanted) => tokio::task::spawn_blocking(move || capture.start(&wanted))
-            .await
-            .map_err(ApiError::internal)?,
-    };
+    // It opens a file, which may take as long as it likes.
+    let turned = tokio::task::spawn_blocking(move || match order {
+        Order::Off(proof) => capture.stop_by(&proof).map_err(StartError::from),
+        Order::On(wanted) => capture.start(&wanted),
+    });
+    let status = turned.await.map_err(ApiError::internal)?;
     status.map(Json).map_err(|error| {
         let (status, code) = match &error {
             StartError::AlreadyOn { .. } => (StatusCode::CONFLICT, "capture_already_on"),
             StartError::Limits | StartError::File(_) => {
                 (StatusCode::BAD_REQUEST, "capture_not_possible")
             }
-            StartError::Thread(_) => (StatusCode::INTERNAL_SERVER_ERROR, "capture_not_possible"),
+            StartError::Unwritable(_) | StartError::Thread(_) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "capture_not_possible")
+            }
         };
         ApiError::new(status, "invalid_request_error", error.to_string()).code(code)
     })

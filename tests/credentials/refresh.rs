@@ -402,6 +402,30 @@ async fn a_request_goes_on_with_the_account_that_it_was_made_for() {
     store.login_for(&prepared).await.unwrap_err();
 }
 
+/// Nobody ever writes to it: who opens it in the usual way waits for ever.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_fifo_in_the_place_of_a_file_holds_nobody_up() {
+    let service = Service::start().await;
+    for name in ["auth.json", "auth.lock", "auth.json.lock", "auth.json.codex-proxy.lock"] {
+        service.handle.set_token_life(EXPIRED);
+        let home = Home::with(&service.handle.sign_in(&account()));
+        service.handle.set_token_life(Duration::from_secs(3600));
+        let path = home.path().join(name);
+        let _ = std::fs::remove_file(&path);
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let store = home.store(&service);
+        let asked = tokio::time::timeout(Duration::from_secs(10), store.login()).await.unwrap();
+        // Without the Codex CLI's locks the login is written all the same; without its own it would
+        // be renewed by several at once.
+        assert_eq!(asked.is_ok(), matches!(name, "auth.lock" | "auth.json.lock"), "{name}");
+        if let Err(error) = asked {
+            assert!(error.to_string().contains("it is not a regular file"), "{name}: {error}");
+        }
+        assert_eq!(store.summary().signed_in, name != "auth.json", "{name}");
+    }
+}
+
 #[tokio::test]
 async fn a_stale_file_beside_the_keyring_is_named() {
     let service = Service::start().await;

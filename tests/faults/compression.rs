@@ -196,11 +196,9 @@ async fn a_capture_has_what_was_sent_in_a_form_that_can_be_read_and_replayed() {
         let daemon = daemon(&authority, port, ON).await;
         let file = folder.path().join(format!("{takes_zstd}.jsonl"));
         // Made as `codex-proxy capture on` makes it.
-        std::fs::write(&file, "").unwrap();
-        #[cfg(unix)]
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600))
-            .unwrap();
-        let order = json!({"turn": "on", "file": file, "requests": 1, "minutes": 10});
+        let secret = codex_proxy::capture::create(&file).unwrap();
+        let order = json!({"turn": "on", "file": file, "secret": secret, "requests": 1,
+            "minutes": 10});
         let url = format!("{}/v1/capture", daemon.url);
         let switch = reqwest::Client::new().post(url).json(&order).send().await.unwrap();
         assert_eq!(switch.status(), 200, "{}", switch.text().await.unwrap());

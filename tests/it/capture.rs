@@ -236,13 +236,21 @@ async fn only_programs_of_this_machine_and_user_turn_it_on() {
     std::fs::write(home.join("mine"), "something").unwrap();
     let http = reqwest::Client::new();
     let order = |file: &str| {
-        json!({"turn": "on", "file": home.join(file), "requests": 1, "minutes": 1}).to_string()
+        json!({"turn": "on", "file": home.join(file), "secret": "0".repeat(64), "requests": 1,
+            "minutes": 1})
+        .to_string()
     };
+    // A file of the daemon's user that is empty, as its lock files are.
+    codex_proxy::capture::create(&home.join("empty")).unwrap();
+    std::fs::write(home.join("empty"), "").unwrap();
+    let mut refusals = std::collections::BTreeSet::new();
     for (headers, body, status, code) in [
         (&[("origin", "app://obsidian.md")][..], order("x"), 403, "not_on_this_machine"),
         (&[("x-forwarded-for", "10.0.0.1")], order("x"), 403, "not_on_this_machine"),
         (&[], order("missing"), 400, "capture_not_possible"),
         (&[], order("mine"), 400, "capture_not_possible"),
+        (&[], order("empty"), 400, "capture_not_possible"),
+        (&[], "{\"turn\":\"off\"}".to_owned(), 400, ""),
         (&[], "{\"turn\":\"up\"}".to_owned(), 400, ""),
     ] {
         let mut request = http.post(&url).header("content-type", "application/json").body(body);
@@ -253,7 +261,12 @@ async fn only_programs_of_this_machine_and_user_turn_it_on() {
         assert_eq!(response.status().as_u16(), status);
         let body: Value = response.json().await.unwrap();
         assert_eq!(body["error"]["code"].as_str().unwrap_or_default(), code, "{body}");
+        if code == "capture_not_possible" {
+            refusals.insert(body["error"]["message"].as_str().unwrap().to_owned());
+        }
     }
+    assert_eq!(refusals.len(), 1, "none tells which files there are: {refusals:?}");
+    assert_eq!(std::fs::read_to_string(home.join("empty")).unwrap(), "");
     let state: Value = http.get(&url).send().await.unwrap().json().await.unwrap();
     assert_eq!(state, json!({"state": "off"}));
     assert_eq!(std::fs::read_to_string(home.join("mine")).unwrap(), "something");

@@ -13,15 +13,17 @@ fn modules_name_only_what_lies_below_them() {
         ("allocator", &[]),
         ("excerpt", &[]),
         ("limits", &[]),
-        ("capture", &[]),
+        ("plain_file", &[]),
+        ("printable", &[]),
+        ("capture", &["plain_file"]),
         ("chat", &["effort", "dated", "steps", "excerpt"]),
         ("responses", &["effort"]),
         ("translate", &["chat", "responses", "effort", "platform", "steps", "excerpt"]),
         ("sse", &[]),
         ("single_flight", &[]),
         ("retry_after", &[]),
-        ("config", &["translate", "platform"]),
-        ("credentials", &["config", "platform", "single_flight", "retry_after"]),
+        ("config", &["plain_file", "translate", "platform"]),
+        ("credentials", &["plain_file", "config", "platform", "single_flight", "retry_after"]),
         (
             "upstream",
             &[
@@ -37,7 +39,16 @@ fn modules_name_only_what_lies_below_them() {
         ),
         (
             "models",
-            &["responses", "upstream", "config", "effort", "dated", "excerpt", "single_flight"],
+            &[
+                "plain_file",
+                "responses",
+                "upstream",
+                "config",
+                "effort",
+                "dated",
+                "excerpt",
+                "single_flight",
+            ],
         ),
         ("continuity", &["config", "translate"]),
         ("simulator", &["responses", "capture"]),
@@ -45,6 +56,7 @@ fn modules_name_only_what_lies_below_them() {
         (
             "server",
             &[
+                "plain_file",
                 "chat",
                 "responses",
                 "translate",
@@ -64,6 +76,8 @@ fn modules_name_only_what_lies_below_them() {
         (
             "cli",
             &[
+                "plain_file",
+                "printable",
                 "config",
                 "credentials",
                 "limits",

@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failur
     waiting.end();
     let findings = judge::findings(&facts);
     if arguments.json {
-        output::print(format!("{:#}\n", report::to_json(&findings)))?;
+        output::print(&format!("{:#}\n", report::to_json(&findings)))?;
     } else {
         output::print_coloured(&report::to_text(&findings))?;
     }

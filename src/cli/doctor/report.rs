@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
 use super::finding::{Finding, Level, Topic, worst};
+use crate::printable::printable;
 
 /// For people, with colours, which are taken out again where nobody wants them.
 pub(super) fn to_text(findings: &[Finding]) -> String {
@@ -52,7 +53,7 @@ fn mark(level: Level) -> (&'static str, Style) {
 
 /// Further lines begin where the first one does.
 fn indented(text: &str) -> String {
-    text.trim_end().replace('\n', "\n          ")
+    printable(text.trim_end()).replace('\n', "\n          ")
 }
 
 fn summary(findings: &[Finding]) -> String {

@@ -37,7 +37,7 @@ pub(super) struct Arguments {
 /// Prints the settings for a client, or which clients there are.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let Some(client) = arguments.client.as_deref().and_then(find) else {
-        return output::print(list());
+        return output::print(&list());
     };
     let place = Place::of(&config.server.listen).ok_or_else(|| {
         let message =
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     }
     let key = key(config, arguments.show_key)?;
     let text = render(client, &place, key.expose_secret(), model)?;
-    output::print(format!("{text}\n"))?;
+    output::print(&format!("{text}\n"))?;
     let mut notes = client.note.to_owned();
     if key.expose_secret() == PLACEHOLDER && client.text.contains("<KEY>") {
         let _ = write!(notes, "\n{PLACEHOLDER} is one of the daemon's API keys (--show-key).");

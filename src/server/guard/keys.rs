@@ -11,6 +11,10 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::config;
+use crate::plain_file;
+
+/// Larger files hold no keys.
+const LIMIT: u64 = 1 << 20;
 
 /// The header in which Azure's clients send their key.
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
@@ -72,7 +76,7 @@ impl Keys {
     pub(super) fn load(keys: &[SecretString], file: Option<&Path>) -> Result<Self, KeyFileError> {
         let mut digests: Vec<_> = keys.iter().map(|key| digest(key.expose_secret())).collect();
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
+            let text = plain_file::read_text(path, LIMIT)
                 .map(Zeroizing::new)
                 .map_err(|source| KeyFileError::Unreadable { path: path.to_owned(), source })?;
             digests.extend(read(&text, path)?);

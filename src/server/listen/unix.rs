@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::BindError;
+use crate::plain_file::{self, Links};
 
 /// How long a daemon may take to show that it lives.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -89,7 +90,7 @@ fn lock(path: &Path) -> Result<Option<File>, BindError> {
     name.push(".lock");
     let mut options = File::options();
     options.create(true).truncate(false).write(true).mode(0o600);
-    let file = options.open(name).map_err(fault)?;
+    let file = plain_file::open(Path::new(&name), &mut options, Links::Refused).map_err(fault)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(BindError::InUse { path: path.to_owned() }),
