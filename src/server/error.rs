@@ -44,8 +44,6 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// `x-should-retry`: what the official SDKs do regardless of the status.
     pub should_retry: Option<bool>,
-    /// What the public API tells of its limits, as it came.
-    pub rate_limits: Option<Box<HeaderMap>>,
     /// Where the failure comes from, if it is one of the backend's.
     pub cause: Option<Box<Cause>>,
 }
@@ -58,6 +56,8 @@ pub struct Cause {
     pub reason: String,
     /// The backend's id of the request.
     pub upstream_request_id: Option<String>,
+    /// What the public API tells of its limits, as it came.
+    pub rate_limits: HeaderMap,
 }
 
 impl ApiError {
@@ -65,14 +65,7 @@ impl ApiError {
     pub fn new(status: StatusCode, kind: &'static str, message: impl Into<String>) -> Self {
         let message = excerpt_of(&message.into(), MAX_MESSAGE).into_owned();
         let error = ErrorObject { message, kind, param: None, code: None };
-        Self {
-            status,
-            error,
-            retry_after: None,
-            should_retry: None,
-            rate_limits: None,
-            cause: None,
-        }
+        Self { status, error, retry_after: None, should_retry: None, cause: None }
     }
 
     /// 400: the request is wrong.
@@ -131,7 +124,9 @@ impl ApiError {
     /// With what the public API tells of its limits.
     #[must_use]
     pub fn rate_limits(mut self, limits: &HeaderMap) -> Self {
-        self.rate_limits = (!limits.is_empty()).then(|| Box::new(limits.clone()));
+        if !limits.is_empty() {
+            self.cause.get_or_insert_default().rate_limits = limits.clone();
+        }
         self
     }
 
@@ -151,9 +146,10 @@ impl ApiError {
         const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
         const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
-        let mut headers = self.rate_limits.as_deref().cloned().unwrap_or_default();
+        let cause = self.cause.as_deref();
+        let mut headers = cause.map(|cause| cause.rate_limits.clone()).unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let id = self.cause.as_ref().and_then(|cause| cause.upstream_request_id.as_ref());
+        let id = cause.and_then(|cause| cause.upstream_request_id.as_ref());
         if let Some(id) = id.and_then(|id| HeaderValue::from_str(id).ok()) {
             headers.insert(UPSTREAM_REQUEST_ID, id);
         }

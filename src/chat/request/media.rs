@@ -141,16 +141,17 @@ fn read_source<'v>(
     Ok(data_url(data, mime_given(source).unwrap_or(default_mime)))
 }
 
+const DETAILS: &[(&str, Detail)] = &[
+    ("auto", Detail::Auto),
+    ("low", Detail::Low),
+    ("high", Detail::High),
+    ("original", Detail::Original),
+];
+
 fn read_detail(node: &Node<'_, '_>) -> Result<Option<Detail>, Reject> {
     let Some(detail) = node.get("detail").filter(|detail| !detail.is_blank()) else {
         return Ok(None);
     };
-    const DETAILS: &[(&str, Detail)] = &[
-        ("auto", Detail::Auto),
-        ("low", Detail::Low),
-        ("high", Detail::High),
-        ("original", Detail::Original),
-    ];
     detail.choice(DETAILS).map(Some)
 }
 
@@ -266,7 +267,7 @@ pub(super) fn read_document<'v>(
     let file = if url.starts_with("data:") {
         let invalid =
             |why: &str| Reject::new(&at, Code::InvalidValue, format!("Invalid '{at}': {why}"));
-        read_data(url, name, None, &invalid)?
+        read_data(&url, name, None, &invalid)?
     } else {
         File { name: file_name(name, PDF), source: FileSource::Url(url) }
     };
@@ -289,7 +290,7 @@ pub(super) fn read_resource<'v>(part: &Node<'_, 'v>) -> Option<Part<'v>> {
     let uri = resource.get("uri").and_then(|uri| uri.value().as_str()).unwrap_or_default();
     let name = uri.rsplit('/').next().filter(|name| !name.is_empty());
     let invalid = |_: &str| Reject::body("");
-    read_data(url, name, None, &invalid).ok().map(Part::File)
+    read_data(&url, name, None, &invalid).ok().map(Part::File)
 }
 
 fn read_file_url<'v>(
@@ -325,17 +326,17 @@ fn read_file_data<'v>(
         let message = format!("Invalid '{node}': {why}");
         Reject::new(node, Code::InvalidValue, message)
     };
-    read_data(data.into(), name, mime, &invalid)
+    read_data(&data.into(), name, mime, &invalid)
 }
 
 /// Reads a document's content; `mime` is the type that is given beside it.
 fn read_data<'v>(
-    content: Cow<'v, str>,
+    content: &Cow<'v, str>,
     name: Option<&'v str>,
     mime: Option<&str>,
     invalid: &dyn Fn(&str) -> Reject,
 ) -> Result<File<'v>, Reject> {
-    let data = &*content;
+    let data = &**content;
     let (mime, payload) = if starts_with_ignoring_case(data, "data:") {
         data["data:".len()..]
             .split_once(',')
@@ -355,7 +356,7 @@ fn read_data<'v>(
         ));
     }
     let name = file_name(name, &mime);
-    let url = match &content {
+    let url = match content {
         Cow::Borrowed(data) => rebuild_data_url(data, &mime, &data[data.len() - payload.len()..]),
         Cow::Owned(_) => Cow::Owned(rebuild_data_url(data, &mime, payload).into_owned()),
     };

@@ -402,10 +402,10 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     if let Some(model) = model.filter(|model| is_printable(model)) {
         insert(headers, "x-codex-proxy-upstream-model", model);
     }
-    if let Some(id) = head.request_id.as_deref().filter(|id| is_printable(id)) {
-        if let Ok(id) = HeaderValue::from_str(id) {
-            headers.insert(UPSTREAM_REQUEST_ID, id);
-        }
+    if let Some(id) = head.request_id.as_deref().filter(|id| is_printable(id))
+        && let Ok(id) = HeaderValue::from_str(id)
+    {
+        headers.insert(UPSTREAM_REQUEST_ID, id);
     }
     // The public API's own. Of a plan nothing can be told by these: they count requests and tokens,
     // and a plan has only percentages, which `GET /v1/usage` tells.

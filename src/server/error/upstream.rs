@@ -42,9 +42,11 @@ impl From<Failure> for ApiError {
             Failure::Refused(refusal) => refusal.head.request_id.clone(),
             _ => None,
         };
+        let rate_limits = error.cause.map(|cause| cause.rate_limits).unwrap_or_default();
         let cause = Cause {
             reason: failure.reason(),
             upstream_request_id: upstream_request_id.filter(|id| is_printable(id)),
+            rate_limits,
         };
         Self { cause: Some(Box::new(cause)), ..error }
     }
