@@ -182,7 +182,8 @@ fn is_forbidden(error: &io::Error) -> bool {
 /// not block.
 fn open(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options.create(true).truncate(false).write(true);
+    // Also for reading: then a FIFO is told for what it is.
+    options.create(true).truncate(false).read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     plain_file::open(path, &mut options, Links::Followed)

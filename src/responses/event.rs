@@ -118,6 +118,9 @@ pub struct Item<'a> {
     /// A generated image's format: `png`, `webp` or `jpeg`.
     #[serde(borrow)]
     pub output_format: Str<'a>,
+    /// What a search did, as it came.
+    #[serde(borrow)]
+    pub action: Option<&'a RawValue>,
 }
 
 impl<'a> Item<'a> {

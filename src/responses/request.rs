@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json_borrow::Value;
 
 pub use super::schema::{Fill, Schema};
@@ -143,6 +144,17 @@ pub enum Item<'v> {
         /// The sealed thoughts.
         encrypted_content: Cow<'v, str>,
     },
+    /// A search that the backend has made.
+    WebSearchCall {
+        /// The backend's own id, which it wants back.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<Cow<'v, str>>,
+        /// `completed`
+        status: Cow<'v, str>,
+        /// What it did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        action: Option<Json>,
+    },
     /// A call of a function.
     FunctionCall {
         /// At most 64 characters; unique within a request.
@@ -176,6 +188,19 @@ pub enum Item<'v> {
         output: Output<'v>,
     },
 }
+
+/// A JSON text that is sent as it came.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Json(pub Box<RawValue>);
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for Json {}
 
 /// A summary of what the model thought.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

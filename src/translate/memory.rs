@@ -164,7 +164,8 @@ impl History {
                     }
                 }
             }
-            Item::Reasoning { .. } => {}
+            // Clients cannot carry them.
+            Item::Reasoning { .. } | Item::WebSearchCall { .. } => {}
         }
         hash.update(&[0xFF]);
     }
@@ -206,7 +207,12 @@ impl Turn {
     /// chat clients cannot carry, and reasoning is followed by what it led to.
     pub fn is_worth_remembering(&self) -> bool {
         let has_secrets = self.items.iter().any(|item| {
-            matches!(item, Item::Reasoning { .. } | Item::Message { phase: Some(_), .. })
+            matches!(
+                item,
+                Item::Reasoning { .. }
+                    | Item::WebSearchCall { .. }
+                    | Item::Message { phase: Some(_), .. }
+            )
         });
         has_secrets && !matches!(self.items.last(), None | Some(Item::Reasoning { .. }))
     }
@@ -233,6 +239,9 @@ impl Turn {
                     Part::InputFile { file_data, .. } => file_data.as_ref().map_or(0, |d| d.len()),
                 } + size_of::<Part<'_>>())
                 .sum(),
+            Item::WebSearchCall { action, .. } => {
+                action.as_ref().map_or(0, |action| action.0.get().len())
+            }
             Item::Reasoning { summary, encrypted_content } => {
                 let summary = summary.iter().map(|part| part.text.len() + 24);
                 encrypted_content.len() + summary.sum::<usize>()

@@ -383,3 +383,32 @@ async fn another_account_that_signs_in_meanwhile_gets_nothing_either() {
     assert_eq!(exchange.headers["chatgpt-account-id"], "account-2");
     assert!(reasoning(&inputs(&[exchange])[0]).is_empty());
 }
+
+/// Turns with searches and pictures are turns like others: their items go back in their order, and
+/// the picture comes back with the client's message.
+#[tokio::test]
+async fn turns_with_searches_and_pictures_are_remembered() {
+    let (base_url, log) = backend().await;
+    let daemon = Daemon::start(&base_url).await;
+    let mut messages = vec![json!({"role": "user", "content": "Please search for it."})];
+    let request = |messages: &[Value]| {
+        json!({"model": "gpt-5.5", "reasoning_effort": "medium", "messages": messages,
+            "tools": [{"type": "web_search"}, {"type": "image_generation"}]})
+    };
+    for next in ["Now draw it.", "Make it blue."] {
+        let (status, answer) = daemon.ask(&request(&messages)).await;
+        assert_eq!(status, 200, "{answer}");
+        messages.push(answer["choices"][0]["message"].clone());
+        messages.push(json!({"role": "user", "content": next}));
+    }
+    let (status, answer) = daemon.ask(&request(&messages)).await;
+    assert_eq!(status, 200, "{answer}");
+    let exchanges = log.exchanges();
+    assert_eq!(exchanges.len(), 3, "nothing was refused");
+    let inputs = inputs(&exchanges);
+    let kinds: Vec<&str> = inputs[1].iter().map(|item| item["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["message", "reasoning", "web_search_call", "message", "message"]);
+    assert_eq!(inputs[2][..5], inputs[1][..], "the prefix stays");
+    let picture = inputs[2].iter().find_map(|item| item["content"][0]["image_url"].as_str());
+    assert!(picture.unwrap().starts_with("data:image/png;base64,"), "{:?}", inputs[2]);
+}

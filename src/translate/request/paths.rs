@@ -92,7 +92,7 @@ impl ClientPaths {
                         Output::Text(_) => false,
                     },
                 },
-                Item::Reasoning { .. } => Kind::Other,
+                Item::Reasoning { .. } | Item::WebSearchCall { .. } => Kind::Other,
             };
             paths.items.push(Origin { message: short(source), kind });
         }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::chat::delta::{Delta, ReasoningDetail, Sink};
 use crate::responses::event;
 use crate::responses::lax::Str;
-use crate::responses::request::{Item, Part, Role, Summary};
+use crate::responses::request::{Item, Json, Part, Role, Summary};
 use crate::translate::memory::Turn;
 
 /// Gathers a turn.
@@ -80,6 +80,7 @@ impl Recorder {
         }
         match sendable(item) {
             Some(item) => self.items.push(item),
+            None if can_be_left_out(item) => {}
             None => self.is_partial = true,
         }
     }
@@ -113,6 +114,15 @@ impl Recorder {
     }
 }
 
+/// Whether the turn is the same for the model without this item: pictures come back with the
+/// client's message, and what is unknown here is not missed as much as the rest of the turn.
+fn can_be_left_out(item: &event::Item<'_>) -> bool {
+    !matches!(
+        item.kind.as_deref(),
+        None | Some("message" | "function_call" | "custom_tool_call" | "web_search_call")
+    )
+}
+
 /// The item as it is sent back; nothing if it cannot be.
 fn sendable(item: &event::Item<'_>) -> Option<Item<'static>> {
     let owned = |text: &Str<'_>| Some(Cow::Owned(text.as_deref()?.to_owned()));
@@ -121,6 +131,12 @@ fn sendable(item: &event::Item<'_>) -> Option<Item<'static>> {
         "reasoning" => Some(Item::Reasoning {
             summary: summaries(item),
             encrypted_content: owned(&item.encrypted_content)?,
+        }),
+        "web_search_call" => Some(Item::WebSearchCall {
+            id: owned(&item.id),
+            // It has come to its end, or the turn would not be told.
+            status: "completed".into(),
+            action: item.action.map(|action| Json(action.to_owned())),
         }),
         "function_call" => Some(Item::FunctionCall {
             call_id: owned(&item.call_id)?,

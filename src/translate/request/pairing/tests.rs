@@ -76,7 +76,7 @@ fn show(items: &[Item<'_>]) -> String {
     let shown: Vec<String> = items
         .iter()
         .map(|item| match item {
-            Item::Reasoning { .. } => "r".to_owned(),
+            Item::Reasoning { .. } | Item::WebSearchCall { .. } => "r".to_owned(),
             Item::FunctionCall { call_id, .. } => format!("f:{call_id}"),
             Item::CustomToolCall { call_id, .. } => format!("c:{call_id}"),
             Item::FunctionCallOutput { call_id, output } => format!("o:{call_id}={}", text(output)),
