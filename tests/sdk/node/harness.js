@@ -40,7 +40,7 @@ async function signIn(home) {
   const tokens = {
     id_token: token(claims),
     access_token: token({ ...claims, exp: 4102444800 }),
-    refresh_token: "invented",
+    // Nothing renews it, so that a 401 of the backend is one request's alone.
     account_id: account.chatgpt_account_id,
   };
   const login = { auth_mode: "chatgpt", OPENAI_API_KEY: null, tokens };

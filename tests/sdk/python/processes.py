@@ -36,7 +36,7 @@ def sign_in(codex_home: Path) -> None:
     tokens = {
         "id_token": _token(**claims),
         "access_token": _token(**claims, exp=4102444800),
-        "refresh_token": "invented",
+        # Nothing renews it, so that a 401 of the backend is one request's alone.
         "account_id": account["chatgpt_account_id"],
     }
     login = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens}

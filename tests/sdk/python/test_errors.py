@@ -60,7 +60,7 @@ def test_a_schema_that_the_backend_refuses(client: OpenAI, scene: Scene) -> None
                 "json_schema": {"name": "x", "schema": schema, "strict": True},
             },
         )
-    assert caught.value.param == "response_format"
+    assert caught.value.param == "response_format.json_schema.schema"
     assert "'required' is required" in caught.value.message
 
 
