@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::Listen;
 use crate::credentials::LONGEST_RENEWAL;
+use crate::server::Threads;
 
 /// What the daemon may need after its last answer: for a renewal of the login that is on its way.
 const AFTERWARDS: Duration = LONGEST_RENEWAL;
@@ -23,10 +24,10 @@ pub(super) fn stopping(limit: Duration) {
 }
 
 /// From now on shows that the daemon lives, as often as the manager wants to see it. A task of the
-/// runtime does it: where nothing goes on any more, neither does this, and the manager starts the
-/// daemon anew. Needs a runtime.
-pub(super) fn watchdog() {
-    system::watchdog();
+/// runtime does it, once all `threads` have answered: where nothing goes on any more on one of
+/// them, this stops, and the manager starts the daemon anew. Needs a runtime.
+pub(super) fn watchdog(threads: Threads) {
+    system::watchdog(threads);
 }
 
 #[cfg(target_os = "linux")]
@@ -35,6 +36,8 @@ mod system {
 
     use sd_notify::NotifyState;
     use tokio::time::{MissedTickBehavior, interval};
+
+    use crate::server::Threads;
 
     pub(super) fn ready(status: &str) {
         tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -49,7 +52,7 @@ mod system {
         ]);
     }
 
-    pub(super) fn watchdog() {
+    pub(super) fn watchdog(threads: Threads) {
         let Some(patience) = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()) else {
             return;
         };
@@ -59,6 +62,7 @@ mod system {
         tokio::spawn(async move {
             loop {
                 ticks.tick().await;
+                threads.answer().await;
                 tell(&[NotifyState::Watchdog]);
             }
         });
@@ -76,9 +80,11 @@ mod system {
 mod system {
     use std::time::Duration;
 
+    use crate::server::Threads;
+
     pub(super) fn ready(_status: &str) {}
 
     pub(super) fn stopping(_status: &str, _limit: Duration) {}
 
-    pub(super) fn watchdog() {}
+    pub(super) fn watchdog(_threads: Threads) {}
 }

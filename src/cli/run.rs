@@ -117,11 +117,11 @@ async fn serve_until_stopped(
     for address in &places {
         telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
     }
-    notify::watchdog();
-    notify::ready(&places);
-    app.prewarm();
     let beside = app.clone();
     let mut workers = Workers::new(Workers::sensible(), move || beside.beside().router());
+    notify::watchdog(workers.threads());
+    notify::ready(&places);
+    app.prewarm();
     let served = signals
         .stop(|stop| {
             let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));

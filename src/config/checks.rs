@@ -129,6 +129,15 @@ pub(super) fn service_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// [`service_url`] of the backend, below which `/responses` is asked for.
+pub(super) fn base_url(text: &str) -> Result<Url, String> {
+    let url = service_url(text)?;
+    if url.path().ends_with("/responses") {
+        return Err(format!("\"{text}\" is one endpoint: leave the \"/responses\" out"));
+    }
+    Ok(url)
+}
+
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']');

@@ -143,7 +143,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
         _ => CODEX,
     };
     let base_url = r.take(key("upstream", "base_url", URL), default.to_owned(), |text: String| {
-        checks::service_url(if text.is_empty() { default } else { &text })
+        checks::base_url(if text.is_empty() { default } else { &text })
     });
     let compression = r.choose(
         "upstream",

@@ -209,6 +209,7 @@ fn a_wrong_value_names_its_place_its_key_and_what_is_allowed() {
         ("[upstream]\nbase_url = \"ftp://example.com\"", &["scheme \"ftp\""]),
         ("[upstream]\nbase_url = \"chatgpt.com\"", &["not a URL"]),
         ("[upstream]\nbase_url = \"https://a.example/?b=c\"", &["query"]),
+        ("[upstream]\nbase_url = \"https://a.example/v1/responses/\"", &["leave the"]),
         (
             "[auth]\nissuer = \"http://127.0.0.1.example.com\"",
             &[":2: [auth] issuer: ", "unencrypted"],

@@ -66,7 +66,9 @@ pub use arrival::Arrival;
 pub use guard::{KeyFileError, Refusal};
 #[cfg(unix)]
 pub use listen::Handed;
-pub use listen::{BindError, Limits, Listener, Workers, raise_descriptor_limit, serve, serve_on};
+pub use listen::{
+    BindError, Limits, Listener, Threads, Workers, raise_descriptor_limit, serve, serve_on,
+};
 
 /// What all requests share, and the client whose connections carry their calls. Clones are cheap.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls_platform_verifier::Verifier;
 
 use crate::config;
+use crate::plain_file;
 
 use super::circuit::Breaker;
 
@@ -161,8 +162,11 @@ fn is_loopback(url: &Url) -> bool {
     })
 }
 
+/// The largest file of certificates that is read, in bytes: those of whole systems have some 250 KB.
+const LARGEST_CERTIFICATES: u64 = 16 << 20;
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, BuildError> {
-    let pem = std::fs::read(path)
+    let pem = plain_file::read(path, LARGEST_CERTIFICATES)
         .map_err(|error| BuildError::Certificates { path: path.to_owned(), error })?;
     match CertificateDer::pem_slice_iter(&pem).collect::<Result<Vec<_>, _>>() {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),

@@ -97,6 +97,8 @@ const OF_ASSISTANT: &[&str] = &[
     "audio",
     "annotations",
     "reasoning_details",
+    "thinking_blocks",
+    "provider_specific_fields",
     "reasoning_content",
     "reasoning",
 ];

@@ -17,7 +17,8 @@ use crate::credentials::Renewals;
 use crate::limits::Limits;
 
 /// Seconds until the first piece of an answer: from a quick model to one that thinks for minutes.
-const FIRST_CHUNK: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0];
+const FIRST_CHUNK: &[f64] =
+    &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 /// Seconds of a request: from those that ask nobody to the longest answers.
 const DURATION: &[f64] =

@@ -47,8 +47,8 @@ use self::paced::Pace;
 pub(super) use self::paced::TooSlow;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
-pub use self::workers::Workers;
 use self::workers::{Load, Seat};
+pub use self::workers::{Threads, Workers};
 use super::arrival::Arrival;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.

@@ -6,8 +6,8 @@
 //! requests find the connections to the backend warm; others begin when there is work for them.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use tokio::runtime::{Builder, Handle};
@@ -24,7 +24,12 @@ pub struct Workers {
     most: usize,
     router: Box<dyn Fn() -> Router + Send + Sync>,
     started: Vec<Worker>,
+    threads: Threads,
 }
+
+/// The threads of [`Workers`] that have begun, for whoever watches over them.
+#[derive(Clone, Default)]
+pub struct Threads(Arc<Mutex<Vec<Handle>>>);
 
 /// One of the threads.
 struct Worker {
@@ -55,7 +60,13 @@ impl Workers {
     /// `router` when it begins.
     pub fn new(threads: usize, router: impl Fn() -> Router + Send + Sync + 'static) -> Self {
         let most = threads.saturating_sub(1);
-        Self { most, router: Box::new(router), started: Vec::new() }
+        let threads = Threads::default();
+        Self { most, router: Box::new(router), started: Vec::new(), threads }
+    }
+
+    /// The threads that have begun, those to come included.
+    pub fn threads(&self) -> Threads {
+        self.threads.clone()
     }
 
     /// As many threads as are sensible on this machine.
@@ -72,7 +83,10 @@ impl Workers {
         let mut chosen = choose(&counts, self.started.len() < self.most);
         if chosen == counts.len() {
             match Worker::start((self.router)()) {
-                Ok(worker) => self.started.push(worker),
+                Ok(worker) => {
+                    self.threads.push(worker.runtime.clone());
+                    self.started.push(worker);
+                }
                 Err(error) => {
                     tracing::warn!(%error, "cannot start a thread; going on with those there are");
                     self.most = self.started.len();
@@ -118,6 +132,23 @@ impl Worker {
     }
 }
 
+impl Threads {
+    fn push(&self, thread: Handle) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
+    /// Waits until each of the threads has run a task, which one that is stuck never does. Those
+    /// that have ended are not waited for.
+    pub async fn answer(&self) {
+        let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let answers: Vec<_> = threads.iter().map(|thread| thread.spawn(async {})).collect();
+        for answer in answers {
+            // An error says that the thread has ended.
+            let _ = answer.await;
+        }
+    }
+}
+
 impl Load {
     fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -137,6 +168,10 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
     use super::*;
 
     #[test]
@@ -154,6 +189,37 @@ mod tests {
         ] {
             assert_eq!(choose(counts, may_start), expected, "{counts:?} {may_start}");
         }
+    }
+
+    async fn is_pending(mut future: Pin<&mut impl Future>) -> bool {
+        poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    async fn a_thread_that_is_stuck_does_not_answer() {
+        let threads = Threads::default();
+        threads.answer().await;
+        let workers = [(); 2].map(|()| Worker::start(Router::new()).unwrap());
+        for worker in &workers {
+            threads.push(worker.runtime.clone());
+        }
+        threads.answer().await;
+        let (free, blocked) = std::sync::mpsc::channel::<()>();
+        let (stuck, is_stuck) = oneshot::channel();
+        workers[1].runtime.spawn(async move {
+            stuck.send(()).unwrap();
+            blocked.recv().unwrap();
+        });
+        is_stuck.await.unwrap();
+        let mut answered = pin!(threads.answer());
+        assert!(is_pending(answered.as_mut()).await);
+        workers[0].runtime.spawn(async {}).await.unwrap();
+        assert!(is_pending(answered.as_mut()).await);
+        free.send(()).unwrap();
+        answered.await;
+        // Nor are those waited for that have ended.
+        drop(workers);
+        threads.answer().await;
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Messages to input items.
 
 use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::names::Names;
@@ -54,7 +55,7 @@ pub(super) fn convert<'v>(
         items: Vec::new(),
         origins: Vec::new(),
         has_names: false,
-        legacy: Vec::new(),
+        legacy: HashMap::new(),
         history: History::default(),
         recollection: Recollection::default(),
     };
@@ -99,8 +100,8 @@ struct Converter<'n, 'v> {
     origins: Vec<Origin<'v>>,
     /// Whether somebody's name was put in front of what they said.
     has_names: bool,
-    /// Calls in the deprecated form that have no outcome yet: function and made-up id.
-    legacy: Vec<(&'v str, String)>,
+    /// Made-up ids of the calls in the deprecated form that have no outcome yet, by function.
+    legacy: HashMap<&'v str, VecDeque<String>>,
     history: History,
     recollection: Recollection,
 }
@@ -159,8 +160,7 @@ impl<'v> Converter<'_, 'v> {
             Message::Assistant(assistant) => self.assistant(index, assistant),
             Message::Tool(result) => self.result(index, result),
             Message::Function { name, content } => {
-                let position = self.legacy.iter().position(|(function, _)| function == name);
-                let call_id = position.map(|position| self.legacy.remove(position).1);
+                let call_id = self.legacy.get_mut(name).and_then(VecDeque::pop_front);
                 let call_id = Cow::Owned(call_id.unwrap_or_default());
                 self.push(index, name, outcome(call_id, content));
             }
@@ -270,7 +270,7 @@ impl<'v> Converter<'_, 'v> {
             legacy.filter(|call| !repeats(call, assistant))
         {
             let call_id = format!("call_legacy_{index}");
-            self.legacy.push((name, call_id.clone()));
+            self.legacy.entry(name).or_default().push_back(call_id.clone());
             items.push(Item::FunctionCall {
                 call_id: Cow::Owned(call_id),
                 name: self.names.upstream(name),

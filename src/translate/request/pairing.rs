@@ -149,12 +149,15 @@ const WAYS: [Way; 7] = [
 
 /// Gives every outcome to a call where there is one; the positions of the rest are returned.
 fn bind(items: &[Item<'_>], origins: &[Origin<'_>], calls: &mut [Call<'_>]) -> BTreeSet<usize> {
+    let tools: HashSet<&str> = calls.iter().map(|call| call.tool).collect();
     let mut unbound: Vec<_> = items
         .iter()
         .enumerate()
         .filter_map(|(position, item)| {
             let id = fitting_id(outcome_id(item)?);
-            let tool = Some(origins[position].tool).filter(|tool| !tool.is_empty());
+            // The name may stand in the place of the id.
+            let own = Some(origins[position].tool).filter(|tool| !tool.is_empty());
+            let tool = own.or_else(|| tools.get(&*id).copied().filter(|tool| !tool.is_empty()));
             Some(Outcome { position, id, tool })
         })
         .collect();

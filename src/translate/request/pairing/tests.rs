@@ -125,6 +125,26 @@ fn names_decide_where_ids_do_not() {
     }
 }
 
+/// Of two results that name the same tool, the second does not go to the call of another one.
+#[test]
+fn results_of_one_tool_do_not_go_to_another() {
+    for (items, bound) in [
+        ("f:@weather f:@time o:weather=22 o:weather=23", "22"),
+        ("f:@time f:@weather o:weather=22 o:weather=23", "22"),
+        ("f:@weather f:@time o:@weather=22 o:@weather=23", "22"),
+        ("f:@weather f:@time o:time=14 o:time=15", "14"),
+    ] {
+        let (parsed, tools) = parse_with_tools(items);
+        let shown = show(&normalise_with(parsed, &tools));
+        let outputs: Vec<&str> = shown.split(' ').filter(|part| part.starts_with("o:")).collect();
+        assert_eq!(outputs.len(), 2, "{items}: {shown}");
+        for (output, expected) in [(bound, 1), ("aborted", 1)] {
+            let count = outputs.iter().filter(|part| part.ends_with(&format!("={output}"))).count();
+            assert_eq!(count, expected, "{items}: {shown}");
+        }
+    }
+}
+
 /// Calls without ids get made-up ones, so that only what is bound to what is compared.
 #[test]
 fn calls_without_ids_get_the_results_of_their_tools() {
