@@ -14,7 +14,8 @@ pub(super) struct Pace {
     pub(super) silence: Duration,
     /// How long it may be slower than `bytes_per_second`.
     pub(super) grace: Duration,
-    /// How much of it has to come in every second behind that, on the whole.
+    /// How much of it has to come in every second behind that, on the whole; more if it is so long
+    /// that it would not end in time.
     pub(super) bytes_per_second: u32,
     /// How long it may take from its beginning to its end.
     pub(super) total: Duration,
@@ -38,8 +39,14 @@ pub(super) struct Paced<B> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl<B> Paced<B> {
-    pub(super) fn new(body: B, pace: Pace) -> Self {
+impl<B: Body> Paced<B> {
+    /// A body that says how long it is has memory reserved for all of it, so it has to come as fast
+    /// as its end needs: slow ones would keep that memory from others.
+    pub(super) fn new(body: B, mut pace: Pace) -> Self {
+        let announced = body.size_hint().exact().unwrap_or(0);
+        let needed = announced / pace.total.as_secs().max(1);
+        let needed = u32::try_from(needed).unwrap_or(u32::MAX);
+        pace.bytes_per_second = pace.bytes_per_second.max(needed);
         Self { body, pace, received: 0, waited: Duration::ZERO, since: None, timer: None }
     }
 
@@ -112,8 +119,9 @@ mod tests {
         total: Duration::from_secs(600),
     };
 
-    /// Pieces of so many bytes, each so many seconds after the one before.
-    struct Pieces(VecDeque<(u64, usize)>, Option<Pin<Box<Sleep>>>);
+    /// Pieces of so many bytes, each so many seconds after the one before, and the length that was
+    /// announced.
+    struct Pieces(VecDeque<(u64, usize)>, Option<Pin<Box<Sleep>>>, Option<u64>);
 
     impl Body for Pieces {
         type Data = Bytes;
@@ -130,12 +138,21 @@ mod tests {
             self.0.pop_front();
             Poll::Ready(Some(Ok(Frame::data(vec![0; length].into()))))
         }
+
+        fn size_hint(&self) -> SizeHint {
+            self.2.map_or_else(SizeHint::new, SizeHint::with_exact)
+        }
     }
 
     /// How a body of these pieces ends, and after how many seconds.
-    async fn outcome(pieces: &[(u64, usize)], reader_pauses: u64) -> (bool, u64) {
+    async fn outcome(
+        pieces: &[(u64, usize)],
+        announced: Option<u64>,
+        reader_pauses: u64,
+    ) -> (bool, u64) {
         let begin = Instant::now();
-        let mut body = Paced::new(Pieces(pieces.iter().copied().collect(), None), PACE);
+        let pieces = pieces.iter().copied().collect();
+        let mut body = Paced::new(Pieces(pieces, None, announced), PACE);
         loop {
             match body.frame().await {
                 None => return (true, begin.elapsed().as_secs()),
@@ -165,9 +182,21 @@ mod tests {
             ),
             ("without end", vec![(20, 10_000); 1000], (false, 600)),
         ] {
-            assert_eq!(outcome(&pieces, 0).await, expected, "{what}");
+            assert_eq!(outcome(&pieces, None, 0).await, expected, "{what}");
         }
         // Time in which nobody reads does not count.
-        assert_eq!(outcome(&[(20, 1); 3], 1000).await, (true, 3060));
+        assert_eq!(outcome(&[(20, 1); 3], None, 1000).await, (true, 3060));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_body_has_to_come_as_fast_as_its_end_needs() {
+        // 600,000 bytes in 600 s are 1000 in every second.
+        for (pieces, expected) in [
+            (vec![(20, 20_000); 30], (true, 600)),
+            (vec![(20, 2000); 300], (false, 66)),
+            (vec![(0, 600_000)], (true, 0)),
+        ] {
+            assert_eq!(outcome(&pieces, Some(600_000), 0).await, expected);
+        }
     }
 }
