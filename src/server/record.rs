@@ -95,10 +95,16 @@ impl Record {
         // What the backend gives as a code may be anything.
         let code = error.error.code.as_deref().filter(|code| is_code(code));
         let code = code.unwrap_or(error.error.kind).to_owned();
-        let reason = error.cause.as_ref().map(|cause| cause.reason.clone());
-        self.end = End::Failed { status: error.status.as_u16(), code, reason };
         let cause = error.cause.as_deref();
-        self.upstream_request_id(cause.and_then(|cause| cause.upstream_request_id.as_deref()));
+        let reason = match cause {
+            Some(cause) => Some(cause.reason.clone()),
+            None => error.error.param.as_deref().and_then(refused_here),
+        };
+        self.end = End::Failed { status: error.status.as_u16(), code, reason };
+        // Of several calls that which has failed is the one to ask about.
+        if let Some(id) = cause.and_then(|cause| cause.upstream_request_id.clone()) {
+            self.upstream_request_id = Some(id);
+        }
     }
 
     /// All that is to be told of it.
@@ -139,6 +145,16 @@ impl Record {
             },
         }
     }
+}
+
+/// Why a request was refused that did not get as far as the backend: the field at fault, without
+/// what lies within it, where names are the client's own.
+fn refused_here(param: &str) -> Option<String> {
+    let field = param.split('.').next().filter(|field| {
+        let is_of_field = |byte: u8| byte.is_ascii_alphanumeric() || b"_[]".contains(&byte);
+        field.len() <= 64 && field.bytes().all(is_of_field)
+    })?;
+    Some(format!("refused here: {field}"))
 }
 
 impl Drop for Record {

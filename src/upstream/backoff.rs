@@ -31,6 +31,8 @@ pub struct Failed {
     pub failure: Failure,
     /// How many tries there were.
     pub tries: u32,
+    /// The backend's id of the last one, if it has answered.
+    pub upstream_request_id: Option<String>,
 }
 
 impl Tries {

@@ -227,6 +227,14 @@ impl Failure {
         }
     }
 
+    /// The backend's id of the request that it has refused.
+    pub fn request_id(&self) -> Option<&str> {
+        match self {
+            Self::Refused(refusal) => refusal.head.request_id.as_deref(),
+            _ => None,
+        }
+    }
+
     /// What programs match on, for figures: the backend's own name of the failure, or one for the
     /// kind that it is of.
     pub fn code(&self) -> Cow<'_, str> {

@@ -28,6 +28,7 @@ fn modules_name_only_what_lies_below_them() {
         (
             "upstream",
             &[
+                "plain_file",
                 "responses",
                 "sse",
                 "config",

@@ -172,7 +172,74 @@ async fn a_failure_says_why_and_under_which_id_the_backend_knows_it() {
             assert!(!log.contains("canary-words"), "{log}");
         }
     }
-    // Within a stream.
+}
+
+/// A failure that the backend reports in an answer of status 200, before the client was sent
+/// anything: the id is that of the answer's head.
+#[tokio::test]
+async fn a_failure_reported_in_the_answer_is_told_with_the_id_of_that_answer() {
+    let failed = |code: &str| {
+        json!({"type": "response.failed", "response": {"error": {"code": code,
+            "message": "canary-words"}}})
+    };
+    for (is_streamed, code, end) in [
+        (false, "invalid_prompt", End::Proper),
+        (true, "invalid_prompt", End::Proper),
+        (false, "", End::Proper),
+        (false, "", End::Cut),
+        (true, "", End::Cut),
+    ] {
+        let events = if code.is_empty() { Vec::new() } else { vec![failed(code)] };
+        let backend = Backend::start(&["gpt-5.5"], move |_, _| {
+            let mut answer = Answer::stream(sse(&events));
+            answer.end = end;
+            answer.headers.push(("x-oai-request-id", "REQ-78".to_owned()));
+            answer
+        })
+        .await;
+        let retries = [("CODEX_PROXY_UPSTREAM_MAX_RETRIES", "1")];
+        let program = Program::start(&backend.base_url, &[], &retries);
+        let body = json!({"model": "gpt-5.5", "stream": is_streamed,
+            "messages": [{"role": "user", "content": "hi"}]});
+        let request = reqwest::Client::new().post(program.chat()).body(body.to_string());
+        let response = request.send().await.unwrap();
+        assert!(response.status().as_u16() >= 400, "{response:?}");
+        let id = response.headers().get("x-codex-proxy-upstream-request-id").cloned();
+        assert_eq!(id.unwrap_or_else(|| panic!("{is_streamed} {code} {response:?}")), "REQ-78");
+        let log = program.stop();
+        let failures: Vec<_> = log.lines().filter(|line| line.contains("reason=")).collect();
+        // Where it was sent again, that line has the id too.
+        assert_eq!(failures.len(), if code.is_empty() { 2 } else { 1 }, "{log}");
+        for line in failures {
+            assert!(line.contains("upstream_request_id=\"REQ-78\""), "{line}");
+        }
+        assert!(!log.contains("canary-words"), "{log}");
+    }
+}
+
+/// What the daemon refuses itself is told by the field at fault, and by nothing that the client says.
+#[tokio::test]
+async fn a_request_that_is_refused_here_says_where() {
+    let backend = backend().await;
+    let program = Program::start(&backend.base_url, &[], &[]);
+    for body in [
+        json!({"model": "gpt-5.5", "messages": [{"role": "canary-role", "content": "hi"}]}),
+        json!({"model": "gpt-5.5", "messages": "canary-text"}),
+    ] {
+        let request = reqwest::Client::new().post(program.chat()).body(body.to_string());
+        assert_eq!(request.send().await.unwrap().status(), 400, "{body}");
+    }
+    let log = program.stop();
+    let failed: Vec<_> = log.lines().filter(|line| line.contains(" failed ")).collect();
+    assert_eq!(failed.len(), 2, "{log}");
+    assert!(failed[0].contains("reason=\"refused here: messages[0]\""), "{log}");
+    assert!(failed[1].contains("reason=\"refused here: messages\""), "{log}");
+    assert!(!log.contains("canary"), "{log}");
+}
+
+/// After the first words the client has its head; the log has it all.
+#[tokio::test]
+async fn a_failure_within_an_answer_is_told_in_the_log() {
     let failed = json!({"type": "response.failed", "response": {"error": {"code": "server_error",
         "message": "canary-words"}}});
     let events: Vec<_> = text(&["Hi"]).into_iter().chain([failed]).collect();

@@ -16,6 +16,7 @@ use crate::capture::Tape;
 use crate::chat::delta::{Kept, Sink};
 use crate::continuity::Memory;
 use crate::credentials::Login;
+use crate::server::error::is_printable;
 use crate::server::figures::Figures;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
@@ -303,7 +304,7 @@ impl Choice {
         if !is_untouched {
             self.end();
             // What has gone out is of the last try, and the client knows of no other.
-            return Err(Failed { failure, tries: 1 });
+            return Err(self.failed(failure, 1));
         }
         if let Some(plainly) = self.take_plainly(&failure) {
             let remaking = async move { (plainly().await.map(Payload::from), failure) };
@@ -332,8 +333,13 @@ impl Choice {
             (Some(body), Some(draft)) if body != draft.body => draft.body = body,
             _ => return self.send_again(failure),
         }
-        let reason = failure.reason();
-        tracing::info!(reason, "the call is sent again without remembered turns");
+        let (reason, upstream_request_id) = (failure.reason(), self.request_id_of(&failure));
+        tracing::info!(
+            reason,
+            upstream_request_id,
+            "the call is sent again without remembered turns"
+        );
+        self.head = Head::default();
         self.call = self.opening(Duration::ZERO);
         Ok(Step::Restarted)
     }
@@ -342,15 +348,35 @@ impl Choice {
     fn send_again(&mut self, failure: Failure) -> Result<Step, Failed> {
         let Some(pause) = self.tries.next(&failure) else {
             self.end();
-            return Err(Failed { failure, tries: self.tries.made() });
+            return Err(self.failed(failure, self.tries.made()));
         };
         let (attempt, pause_ms) = (self.tries.made(), pause.as_secs_f64() * 1000.0);
-        let reason = failure.reason();
-        tracing::info!(attempt, pause_ms, reason, "the call failed and is sent again");
+        let (reason, upstream_request_id) = (failure.reason(), self.request_id_of(&failure));
+        tracing::info!(
+            attempt,
+            pause_ms,
+            reason,
+            upstream_request_id,
+            "the call failed and is sent again"
+        );
         // What is left of the call before ends here, and not after the pause.
+        self.head = Head::default();
         self.call = self.opening(pause);
         self.reader = Reader::new(Arc::clone(&self.order.plan));
         Ok(Step::Restarted)
+    }
+
+    /// The end of the call.
+    fn failed(&self, failure: Failure, tries: u32) -> Failed {
+        let upstream_request_id = self.request_id_of(&failure).map(str::to_owned);
+        Failed { failure, tries, upstream_request_id }
+    }
+
+    /// The backend's id of the try that failed so: of its refusal, or of the answer in which it
+    /// reported the failure. What is no id is not told, since it goes to the log.
+    fn request_id_of<'f>(&'f self, failure: &'f Failure) -> Option<&'f str> {
+        let id = failure.request_id().or(self.head.request_id.as_deref());
+        id.filter(|id| is_printable(id))
     }
 
     /// The call, after a pause. A call that has begun for the client is not made again.

@@ -241,7 +241,13 @@ impl Stream for Answer {
                 Err(failure) => {
                     let request_id = &this.record.request_id;
                     let reason = failure.failure.reason();
-                    tracing::warn!(request_id, reason, "the answer was cut off");
+                    let upstream_request_id = failure.upstream_request_id.as_deref();
+                    tracing::warn!(
+                        request_id,
+                        reason,
+                        upstream_request_id,
+                        "the answer was cut off"
+                    );
                     let error = ApiError::of_call(failure, this.paths());
                     this.fail(&error);
                 }

@@ -38,10 +38,7 @@ const NO_DETAILS: &str = "The upstream reported an error without details.";
 impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let error = Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() });
-        let upstream_request_id = match &failure {
-            Failure::Refused(refusal) => refusal.head.request_id.clone(),
-            _ => None,
-        };
+        let upstream_request_id = failure.request_id().map(str::to_owned);
         let rate_limits = error.cause.map(|cause| cause.rate_limits).unwrap_or_default();
         let cause = Cause {
             reason: failure.reason(),
@@ -53,13 +50,16 @@ impl From<Failure> for ApiError {
 }
 
 impl From<Failed> for ApiError {
-    fn from(Failed { failure, tries }: Failed) -> Self {
+    fn from(Failed { failure, tries, upstream_request_id }: Failed) -> Self {
         // What the backend says is passed on as it is, and attempts that were not made do not count.
         let is_ours = !matches!(
             failure,
             Failure::Refused(_) | Failure::Reported(_) | Failure::NotTried { .. }
         );
         let mut error = Self::from(failure);
+        if let Some(cause) = &mut error.cause {
+            cause.upstream_request_id = upstream_request_id.filter(|id| is_printable(id));
+        }
         if is_ours && tries > 1 {
             let message = sentence(&error.error.message);
             error.error.message = format!("{message} It was tried {tries} times.");

@@ -510,7 +510,7 @@ fn the_number_of_tries_is_added_to_our_own_words_only() {
         (resting(), 5, false),
     ] {
         let plain = of(&failure);
-        let error = ApiError::from(Failed { failure, tries });
+        let error = ApiError::from(Failed { failure, tries, upstream_request_id: None });
         if is_added {
             let expected = format!("{} It was tried {tries} times.", plain.error.message);
             assert_eq!(error.error.message, expected);
