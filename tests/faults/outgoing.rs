@@ -55,8 +55,10 @@ async fn the_backend_gets_our_headers_and_none_of_the_clients() {
         call = call.header(name, value);
     }
     assert_eq!(call.body(request.to_string()).send().await.unwrap().status(), 200);
+    // The list of models is asked for while the call is on its way; this waits for it.
+    let list = reqwest::get(format!("{}/v1/models", daemon.url)).await.unwrap();
+    assert_eq!(list.status(), 200);
     let mut seen = host.seen();
-    // The two are on their way at once.
     seen.sort_by_key(|seen| !seen.head.starts_with("GET "));
     let [models, call] = seen.as_slice() else { panic!("{seen:?}") };
     assert_eq!(

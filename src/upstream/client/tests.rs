@@ -466,6 +466,13 @@ async fn a_workspace_of_another_region_does_not_renew_the_login() {
 }
 
 /// As the Codex CLI asks it, once; calls then say what the answer says.
+/// A client whose account is bound to a region.
+fn bound_client(backend: &Backend) -> Client {
+    let base = backend.base.replace("/codex", "/backend-api/codex");
+    let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
+    Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap()
+}
+
 #[tokio::test]
 async fn a_bound_account_is_asked_about_before_its_first_call() {
     let backend = Backend::start(|number| match number {
@@ -477,9 +484,7 @@ async fn a_bound_account_is_asked_about_before_its_first_call() {
         _ => answer(200, "data: {}\n\n"),
     })
     .await;
-    let base = backend.base.replace("/codex", "/backend-api/codex");
-    let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
-    let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+    let client = bound_client(&backend);
     for _ in 0..2 {
         respond(&client).await.unwrap();
     }
@@ -513,9 +518,7 @@ async fn an_account_that_cannot_be_asked_about_is_called_for_all_the_same() {
             _ => answer(200, "data: {}\n\n"),
         })
         .await;
-        let base = backend.base.replace("/codex", "/backend-api/codex");
-        let bound = Arc::new(Login { residency: Some("us".to_owned()), ..(*login("t")).clone() });
-        let client = Client::with_extra_roots(&settings(&base), Arc::new(bound), None).unwrap();
+        let client = bound_client(&backend);
         for _ in 0..2 {
             respond(&client).await.unwrap();
         }
