@@ -150,8 +150,7 @@ fn requests(c: &mut Criterion) {
         group.throughput(Throughput::Bytes(body.len() as u64));
         group.bench_function(name, |b| {
             b.iter(|| {
-                let value: serde_json_borrow::Value<'_> =
-                    serde_json::from_slice(black_box(&body)).unwrap();
+                let value = codex_proxy::json::parse(black_box(&body)).unwrap();
                 let chat = Request::read(&value).unwrap();
                 let translated =
                     translate(&chat, &model, Policy::default(), &Past::unknown()).unwrap();
@@ -186,7 +185,7 @@ fn continuity(c: &mut Criterion) {
     }
     let body = json!({"model": "gpt-5.5", "messages": messages}).to_string();
     let translate_with = |past: &Past<'_>| {
-        let value: serde_json_borrow::Value<'_> = serde_json::from_str(&body).unwrap();
+        let value = codex_proxy::json::parse(body.as_bytes()).unwrap();
         let chat = Request::read(&value).unwrap();
         let translated = translate(&chat, &model(), Policy::default(), past).unwrap();
         serde_json::to_vec(&translated.request).unwrap().len()

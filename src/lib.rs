@@ -10,12 +10,13 @@
 //!
 //! | module | holds | may use |
 //! |---|---|---|
-//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | nothing of ours |
-//! | [`responses`] | what the backend speaks: requests, events, models, errors | nothing of ours |
+//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | `json` |
+//! | [`responses`] | what the backend speaks: requests, events, models, errors | `json` |
 //! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
 //! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
 //! | [`effort`], [`dated`], [`platform`], `excerpt` | words that several of the others share | nothing of ours |
 //! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
+//! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | nothing of ours |
 //! | `plain_file` | opening files that have to be plain ones | nothing of ours |
 //! | `printable` | text made safe for a terminal | nothing of ours |
 //! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
@@ -43,6 +44,7 @@ pub mod credentials;
 pub mod dated;
 pub mod effort;
 mod excerpt;
+pub mod json;
 pub mod limits;
 pub mod models;
 mod plain_file;

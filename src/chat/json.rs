@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use serde_json_borrow::Value;
+use crate::json::{Number, Value};
 
 use super::reject::{Code, Reject};
 use crate::steps;
@@ -199,7 +199,7 @@ fn kind(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
-        Value::Number(n) if n.is_f64() => "a decimal number",
+        Value::Number(Number::Float(_) | Number::Text(_)) => "a decimal number",
         Value::Number(_) => "an integer",
         Value::Str(_) => "a string",
         Value::Array(_) => "an array",
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Value<'_> {
-        serde_json::from_str(text).unwrap()
+        crate::json::parse(text.as_bytes()).unwrap()
     }
 
     #[test]

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
+use crate::json::Value;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json_borrow::Value;
 
 pub use super::schema::{Fill, Schema};
 use crate::effort::Effort;

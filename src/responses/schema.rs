@@ -1,8 +1,8 @@
 //! JSON schemas on the wire: the client's own, with what the backend insists on put in.
 
+use crate::json::{Object, Value};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
-use serde_json_borrow::{ObjectAsVec, Value};
 
 use super::request::Options;
 
@@ -46,7 +46,7 @@ impl<'v> Schema<'v> {
 
     fn fields(&self) -> impl Iterator<Item = (&'v str, &'v Value<'v>)> {
         let without = self.without;
-        let fields = self.given.and_then(Value::as_object).into_iter().flat_map(ObjectAsVec::iter);
+        let fields = self.given.and_then(Value::as_object).into_iter().flat_map(Object::iter);
         // A null stands for absent, and what was filled in must not come twice.
         fields.filter(move |(name, value)| !value.is_null() && !without.contains(name))
     }
@@ -114,7 +114,7 @@ struct Properties<'a, 'v>(Option<&'v Value<'v>>, &'a Merged<'v>);
 
 impl Serialize for Properties<'_, '_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let own = self.0.and_then(Value::as_object).into_iter().flat_map(ObjectAsVec::iter);
+        let own = self.0.and_then(Value::as_object).into_iter().flat_map(Object::iter);
         let mut map = serializer.serialize_map(None)?;
         for (name, value) in own {
             map.serialize_entry(name, &Inner(value))?;

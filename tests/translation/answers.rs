@@ -81,7 +81,7 @@ fn plan(expected: &Value) -> Plan {
         verbosity: true,
     };
     let text = request.to_string();
-    let body: serde_json_borrow::Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = codex_proxy::json::parse(text.as_bytes()).unwrap();
     translate(&Request::read(&body).unwrap(), &model, policy, &Past::unknown()).unwrap().plan
 }
 

@@ -35,7 +35,7 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
 });
 
 fn send(body: &str, policy: Policy) -> Result<String, Reject> {
-    let body: serde_json_borrow::Value<'_> = serde_json::from_str(body).unwrap();
+    let body = codex_proxy::json::parse(body.as_bytes()).unwrap();
     let chat = Request::read(&body)?;
     let translated = translate(&chat, &MODEL, policy, &Past::unknown())?;
     Ok(serde_json::to_string(&translated.request).unwrap())

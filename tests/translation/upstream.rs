@@ -233,9 +233,14 @@ fn check_tool(tool: &Value) -> Checked {
 fn check_choice(choice: &Value) -> Checked {
     let check_name = |tool: &Value| {
         let tool = object(tool, "a chosen tool")?;
-        keys(tool, "a chosen tool", &["type", "name"], &[])?;
-        ensure(tool["type"] == "function" || tool["type"] == "custom", "a chosen tool's type")?;
-        name(&tool["name"])
+        match tool.get("type").and_then(Value::as_str) {
+            Some("web_search" | "image_generation") => keys(tool, "a chosen tool", &["type"], &[]),
+            Some("function" | "custom") => {
+                keys(tool, "a chosen tool", &["type", "name"], &[])?;
+                name(&tool["name"])
+            }
+            _ => Err(format!("a chosen tool's type: {tool:?}")),
+        }
     };
     match choice {
         Value::String(word) => {

@@ -16,7 +16,7 @@ mod search;
 mod tool;
 mod unused;
 
-use serde_json_borrow::Value;
+use crate::json::Value;
 
 use self::unused::Unused;
 use super::json::Node;

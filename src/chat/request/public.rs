@@ -1,6 +1,6 @@
 //! Fields that the platform's public API takes and the Codex backend does not.
 
-use serde_json_borrow::Value;
+use crate::json::Value;
 
 use crate::chat::json::Node;
 

@@ -6,7 +6,7 @@ use crate::effort::Effort;
 /// The refusal of a request with these fields over a plain question.
 fn refusal(fields: &serde_json::Value) -> Reject {
     let text = over(fields);
-    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = crate::json::parse(text.as_bytes()).unwrap();
     match Request::read(&body) {
         Err(reject) => reject,
         Ok(_) => panic!("{text} is not refused"),
@@ -16,7 +16,7 @@ fn refusal(fields: &serde_json::Value) -> Reject {
 /// Reads a request with these fields over a plain question.
 fn reads(fields: &serde_json::Value, check: impl FnOnce(Request<'_>) -> bool) {
     let text = over(fields);
-    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = crate::json::parse(text.as_bytes()).unwrap();
     let request = Request::read(&body).unwrap_or_else(|reject| panic!("{text}: {reject}"));
     let shown = format!("{request:?}");
     assert!(check(request), "{text}: {shown}");
@@ -550,7 +550,7 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
 #[test]
 fn a_body_that_is_no_object_is_refused_as_a_whole() {
     for text in ["[]", "7", "null", "\"Hi\""] {
-        let body: Value<'_> = serde_json::from_str(text).unwrap();
+        let body = crate::json::parse(text.as_bytes()).unwrap();
         let reject = Request::read(&body).unwrap_err();
         assert_eq!((reject.param, reject.code), (None, None), "{text}");
         assert!(reject.message.contains("'model' and 'messages'"), "{text}");
@@ -568,9 +568,9 @@ fn null_is_absent() {
         "logprobs": null, "top_logprobs": null, "modalities": null, "audio": null, "any": null,
     });
     let text = over(&nulls);
-    let body: Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = crate::json::parse(text.as_bytes()).unwrap();
     let plain = over(&json!({}));
-    let plain: Value<'_> = serde_json::from_str(&plain).unwrap();
+    let plain = crate::json::parse(plain.as_bytes()).unwrap();
     let shown = |body| format!("{:?}", Request::read(body).unwrap());
     assert_eq!(shown(&body), shown(&plain));
 }
@@ -888,7 +888,7 @@ fn arguments_are_kept_to_the_byte() {
 /// The first message's calls as `ID NAME(ARGUMENTS)`, with `!` in front of custom ones.
 fn calls_of(message: &serde_json::Value) -> Result<Vec<String>, Reject> {
     let text = json!({"model": "m", "messages": [message]}).to_string();
-    let value = serde_json::from_str(&text).unwrap();
+    let value = crate::json::parse(text.as_bytes()).unwrap();
     let request = Request::read(&value)?;
     let Message::Assistant(assistant) = &request.messages[0] else { panic!("{text}") };
     let legacy = assistant
@@ -1089,7 +1089,7 @@ fn parts_of_other_hosts_are_taken() {
     ] {
         let text =
             json!({"model": "m", "messages": [{"role": "user", "content": content}]}).to_string();
-        let value = serde_json::from_str(&text).unwrap();
+        let value = crate::json::parse(text.as_bytes()).unwrap();
         let refused = Request::read(&value).unwrap_err();
         assert_eq!(refused.param.as_deref(), Some(param), "{text}");
     }

@@ -1,6 +1,6 @@
 //! What the model may call.
 
-use serde_json_borrow::Value;
+use crate::json::Value;
 
 use super::super::json::Node;
 use super::super::reject::{Code, Reject};

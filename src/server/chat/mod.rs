@@ -12,6 +12,7 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::json::{self, Value};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -19,7 +20,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use serde_json_borrow::Value;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -301,7 +301,7 @@ fn with_whole_characters(body: &[u8]) -> Cow<'_, [u8]> {
 
 fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    serde_json::from_slice(body).map_err(|error| {
+    json::parse(body).map_err(|error| {
         ApiError::invalid_request(format!(
             "We could not parse the JSON body of your request: {error}. The OpenAI API expects a \
              JSON payload."

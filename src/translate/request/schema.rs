@@ -2,10 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json_borrow::Value;
-
 use super::notes::Notes;
 use crate::chat::reject::Reject;
+use crate::json::{Object, Value};
 use crate::responses::schema::{Fill, Merged, Schema};
 use crate::steps;
 
@@ -96,7 +95,7 @@ struct Merge<'v> {
 impl<'v> Merge<'v> {
     fn new(root: &'v Value<'v>) -> Self {
         let own = field(root, "properties").and_then(Value::as_object);
-        let own = own.into_iter().flat_map(serde_json_borrow::ObjectAsVec::iter);
+        let own = own.into_iter().flat_map(Object::iter);
         Self {
             root,
             merged: Merged::default(),

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod cost;
+mod numbers;
 mod paths;
 mod tools;
 
@@ -30,7 +31,7 @@ struct Sent {
 
 fn send_to(model: &Model, policy: Policy, request: &Value) -> Result<Sent, Reject> {
     let text = request.to_string();
-    let body: serde_json_borrow::Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = crate::json::parse(text.as_bytes()).unwrap();
     let chat = chat::request::Request::read(&body)?;
     let translated = translate(&chat, model, policy, &Past::unknown())?;
     let Translated { request, conversation, plan, notes, .. } = translated;

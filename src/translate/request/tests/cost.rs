@@ -7,7 +7,7 @@ use crate::steps;
 /// Steps of a request with these fields, from the parsed body to the bytes for the backend.
 fn cost(fields: &Value) -> usize {
     let text = over(fields).to_string();
-    let body: serde_json_borrow::Value<'_> = serde_json::from_str(&text).unwrap();
+    let body = crate::json::parse(text.as_bytes()).unwrap();
     let (steps, ()) = steps::of(|| {
         // Refusals count as well: a limit must be found without much work.
         if let Ok(chat) = chat::request::Request::read(&body)
