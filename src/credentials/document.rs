@@ -4,6 +4,7 @@
 //! of. Members that are not changed are copied byte for byte, in their order.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
 use secrecy::ExposeSecret as _;
@@ -26,9 +27,10 @@ enum Text<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// The members of a JSON object.
+    /// The members of a JSON object. A byte order mark in front of it, which editors leave, is not
+    /// part of it; of a repeated member the last one counts.
     pub(super) fn parse(text: &'a [u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(text)
+        serde_json::from_slice(text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text))
     }
 
     /// Sets a member to a string.
@@ -132,9 +134,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for Document<'a> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                let mut members = Vec::<(Cow<'_, str>, Text<'_>)>::new();
+                let mut places = HashMap::<String, usize>::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
-                    members.push((Cow::Owned(name), Text::Kept(value.get())));
+                    let text = Text::Kept(value.get());
+                    match places.get(&name) {
+                        Some(&place) => members[place].1 = text,
+                        None => {
+                            places.insert(name.clone(), members.len());
+                            members.push((Cow::Owned(name), text));
+                        }
+                    }
                 }
                 Ok(Document { members })
             }
@@ -187,6 +197,23 @@ mod tests {
             let value: Value = serde_json::from_str(&renewed(file)).unwrap();
             let tokens = json!({"access_token": "new", "refresh_token": "\"rt\"\n"});
             assert_eq!(value, json!({"tokens": tokens, "last_refresh": "2026-09-01T00:00:00Z"}));
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_repeated_members_are_not_kept() {
+        for (text, expected) in [
+            ("\u{FEFF}{\"a\":1}", json!({"a": 1, "last_refresh": "x"})),
+            (
+                r#"{"a":1,"last_refresh":"old","\u0061":2,"last_refresh":"older","b":{"c":1,"c":2}}"#,
+                json!({"a": 2, "last_refresh": "x", "b": {"c": 2}}),
+            ),
+        ] {
+            let mut document = Document::parse(text.as_bytes()).unwrap();
+            document.set("last_refresh", "x");
+            let written = document.into_text();
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), expected, "{text}");
+            assert_eq!(written.matches("last_refresh").count(), 1, "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::claims::{Claims, lenient};
+use super::document::Document;
 use super::error::{Error, Mode};
 use super::login::Login;
 use super::session::{Kind, Session};
@@ -48,6 +49,12 @@ struct Tokens<'a> {
     account_id: Option<String>,
 }
 
+impl<'a> Tokens<'a> {
+    fn of(text: &'a str) -> Self {
+        serde_json::from_str(text).unwrap_or_default()
+    }
+}
+
 /// Which of the file's bearers is the login.
 enum Bearer {
     Tokens,
@@ -61,7 +68,9 @@ impl File<'_> {
     /// see the same login.
     fn bearer(&self) -> Result<Bearer, Mode> {
         let is_agent = || {
-            self.agent_identity.is_some() && self.tokens().access_token.and_then(secret).is_none()
+            let tokens = self.tokens();
+            self.agent_identity.is_some()
+                && Tokens::of(&tokens).access_token.and_then(secret).is_none()
         };
         Err(match self.auth_mode.as_deref() {
             Some("chatgpt" | "chatgptAuthTokens") => return Ok(Bearer::Tokens),
@@ -81,10 +90,10 @@ impl File<'_> {
         })
     }
 
-    /// Anything but an object holds no tokens.
-    fn tokens(&self) -> Tokens<'_> {
-        let tokens = self.tokens.map(RawValue::get);
-        tokens.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+    /// The text of the tokens, each once. Anything but an object holds none.
+    fn tokens(&self) -> Zeroizing<String> {
+        let tokens = self.tokens.map_or("{}", RawValue::get);
+        Document::parse(tokens.as_bytes()).unwrap_or_default().into_text()
     }
 }
 
@@ -98,8 +107,10 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
         let mut lines = before.split(|&byte| byte == b'\n');
         malformed(lines.clone().count(), lines.next_back().map_or(0, <[u8]>::len) + 1)
     })?;
+    let document = Document::parse(text.as_bytes());
+    let document = document.map_err(|error| malformed(error.line(), error.column()))?.into_text();
     let file: File<'_> =
-        serde_json::from_str(text).map_err(|error| malformed(error.line(), error.column()))?;
+        serde_json::from_str(&document).map_err(|error| malformed(error.line(), error.column()))?;
     match file.bearer().map_err(|mode| Error::UnsupportedMode { path: path(), mode })? {
         Bearer::Key => {
             let Some(key) = file.api_key.and_then(secret) else {
@@ -116,7 +127,8 @@ pub(super) fn parse(content: SecretSlice<u8>, path: &Path) -> Result<Session, Er
         Bearer::Tokens => {}
     }
     let last_refresh = file.last_refresh.as_deref().and_then(|text| text.parse::<Timestamp>().ok());
-    let Tokens { id_token, access_token, refresh_token, account_id } = file.tokens();
+    let tokens = file.tokens();
+    let Tokens { id_token, access_token, refresh_token, account_id } = Tokens::of(&tokens);
     let Some(access_token) = access_token.and_then(secret) else {
         return Err(Error::NoToken { path: path() });
     };
@@ -137,7 +149,8 @@ fn unrenewable(login: Login, kind: Kind, content: SecretSlice<u8>) -> Session {
 
 /// The key of the OpenAI platform in a file's content, whatever else it holds.
 pub(super) fn api_key(content: &[u8]) -> Option<SecretString> {
-    serde_json::from_slice::<File<'_>>(content).ok()?.api_key.and_then(secret)
+    let document = Document::parse(content).ok()?.into_text();
+    serde_json::from_str::<File<'_>>(&document).ok()?.api_key.and_then(secret)
 }
 
 /// What tokens say about themselves, and the account that the file names.
@@ -361,6 +374,22 @@ mod tests {
         let error = parse(torn.into(), Path::new("a")).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert!(error.to_string().contains("line 1"), "{error}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_repeated_members_are_understood() {
+        for text in [
+            "\u{FEFF}{\"tokens\":{\"access_token\":\"a\",\"refresh_token\":\"r\"}}",
+            r#"{"tokens":{"access_token":"a","refresh_token":"old","refresh_token":"r"}}"#,
+            r#"{"tokens":{"access_token":"old"},"tokens":{"access_token":"a","refresh_token":"r"}}"#,
+            r#"{"x":1,"x":2,"tokens":{"access_token":"a","refresh_token":"r"},"last_refresh":1,"last_refresh":2}"#,
+        ] {
+            let session = parse(text.as_bytes().to_vec().into(), Path::new("a")).unwrap();
+            assert_eq!(session.login.access_token.expose_secret(), "a", "{text}");
+            assert_eq!(session.refresh_token.unwrap().expose_secret(), "r", "{text}");
+        }
+        let key = "\u{FEFF}{\"OPENAI_API_KEY\":\"old\",\"OPENAI_API_KEY\":\"sk-fake\"}";
+        assert_eq!(api_key(key.as_bytes()).unwrap().expose_secret(), "sk-fake");
     }
 
     #[test]

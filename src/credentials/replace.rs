@@ -146,17 +146,23 @@ fn make_room(places: &Places) -> io::Result<File> {
     Ok(file)
 }
 
-/// A daemon that runs as another user must not take the file from its owner.
+/// A daemon that runs as another user must not take the file from its owner, nor from a group that
+/// its owner shares it with: one that everybody could read was shared with nobody on purpose.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, fchown};
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
     let Ok(old) = fs::metadata(old) else { return Ok(()) };
     let mine = new.metadata()?;
     let changed = |old: u32, mine: u32| (old != mine).then_some(old);
     match (changed(old.uid(), mine.uid()), changed(old.gid(), mine.gid())) {
-        (None, None) => Ok(()),
-        (uid, gid) => fchown(new, uid, gid),
+        (None, None) => {}
+        (uid, gid) => fchown(new, uid, gid)?,
     }
+    let (group, others) = (old.mode() & 0o060, old.mode() & 0o007);
+    if group == 0 || others != 0 {
+        return Ok(());
+    }
+    new.set_permissions(fs::Permissions::from_mode(0o600 | group))
 }
 
 #[cfg(not(unix))]
@@ -228,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_replaced_by_a_private_one() {
+    fn the_file_is_replaced() {
         let (folder, places) = folder();
         for noted in ["new, at first", "new"] {
             let mut slot = Slot::prepare(places.clone()).unwrap();
@@ -240,11 +246,21 @@ mod tests {
             assert_eq!(fs::read(&places.target).unwrap(), b"new");
             assert_eq!(names(&folder), ["auth.json"]);
         }
-        #[cfg(unix)]
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_new_file_is_for_its_owner_and_for_the_group_that_could_read_it() {
+        use std::os::unix::fs::PermissionsExt as _;
+        for (before, after) in
+            [(0o600, 0o600), (0o640, 0o640), (0o660, 0o660), (0o644, 0o600), (0o777, 0o600)]
         {
-            use std::os::unix::fs::PermissionsExt as _;
+            let (_folder, places) = folder();
+            fs::set_permissions(&places.target, fs::Permissions::from_mode(before)).unwrap();
+            let slot = Slot::prepare(places.clone()).unwrap();
+            assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
             let mode = fs::metadata(&places.target).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
+            assert_eq!(mode & 0o777, after, "{before:o}");
         }
     }
 
