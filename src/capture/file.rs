@@ -61,6 +61,9 @@ pub fn default_file(name: &str) -> Option<PathBuf> {
 /// How long a secret is, in bytes before it is written in hexadecimal.
 const SECRET: usize = 32;
 
+/// What stands in front of the secret: no file that was made for anything else has it.
+const MARK: &str = "file for a capture of codex-proxy, made by its user: ";
+
 /// Makes a new file for this user alone, and the folders that it is in. Gives the secret in it, by
 /// which the daemon knows that the order comes from whoever made the file.
 pub fn create(path: &Path) -> io::Result<String> {
@@ -78,7 +81,7 @@ pub fn create(path: &Path) -> io::Result<String> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let secret = bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    options.open(path)?.write_all(secret.as_bytes())?;
+    options.open(path)?.write_all([MARK, &secret].concat().as_bytes())?;
     Ok(secret)
 }
 
@@ -100,11 +103,11 @@ pub(super) fn take(Proof { file: path, secret }: &Proof) -> Result<File, FileErr
         }
     }
     let mut content = Vec::new();
-    let length = 2 * SECRET as u64 + 1;
+    let length = (MARK.len() + 2 * SECRET) as u64 + 1;
     (&mut file).take(length).read_to_end(&mut content).map_err(|_| FileError)?;
     // Nobody who guesses can measure how much was right: the guess is compared as a whole.
     let digest = |bytes: &[u8]| Sha256::digest(bytes);
-    if digest(&content) != digest(secret.as_bytes()) {
+    if digest(&content) != digest([MARK, secret].concat().as_bytes()) {
         return Err(FileError);
     }
     file.set_len(0).map_err(|_| FileError)?;

@@ -147,15 +147,15 @@ impl Capture {
         let time = Duration::from_secs(u64::from(minutes) * 60);
         // Before the lock, which requests take: a file system may take its time.
         let file = file::take(&wanted.proof)?;
+        let (begins, path) = (Timestamp::now(), wanted.proof.file.clone());
+        let shared = Arc::new(Progress::default());
+        let writer = Writer::new(file, path.clone(), begins, Arc::clone(&shared))?;
         let mut session = self.0.lock();
         if let Some(Session { file, .. }) = &*session {
             return Err(StartError::AlreadyOn { file: file.clone() });
         }
-        let (begins, deadline) = (Timestamp::now(), Instant::now() + time);
+        let deadline = Instant::now() + time;
         let until = begins.saturating_add(time).unwrap_or(Timestamp::MAX);
-        let shared = Arc::new(Progress::default());
-        let path = wanted.proof.file.clone();
-        let writer = Writer::new(file, path.clone(), begins, Arc::clone(&shared))?;
         let finished = writer.start(deadline, Arc::downgrade(&self.0))?;
         let new = Session {
             file: path,

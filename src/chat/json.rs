@@ -5,9 +5,8 @@
 
 use std::fmt;
 
-use crate::json::{Number, Value};
-
 use super::reject::{Code, Reject};
+use crate::json::{Number, Value};
 use crate::steps;
 
 /// A value in a client's request and where it stands.

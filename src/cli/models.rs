@@ -81,7 +81,7 @@ fn read(model: &Value) -> Option<Model> {
 
 async fn asked_of_backend(config: &Config) -> Result<Vec<Model>, Failure> {
     let store = store(config, Location::of(&config.auth))?;
-    let Signed { logins, .. } = sign::logins(config, store.clone())?;
+    let Signed { logins, .. } = sign::logins(config, store.clone()).await?;
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
     let answer = keeping_renewals(&store, client.models()).await??;

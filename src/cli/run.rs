@@ -108,7 +108,7 @@ async fn serve_until_stopped(
     };
     let client = Client::over(&config.upstream, logins, tls)
         .map_err(|error| Failure::new(Exit::Config, error))?;
-    let login = account.summary();
+    let login = account.summary().await;
     let signed_in = account.clone();
     let simulated = account.is_simulated();
     let limits = limits(&config.server);
@@ -121,7 +121,7 @@ async fn serve_until_stopped(
     let mut workers = Workers::new(Workers::sensible(), move || beside.beside().router());
     notify::watchdog(workers.threads());
     notify::ready(&places);
-    app.prewarm();
+    app.prewarm().await;
     let served = signals
         .stop(|stop| {
             let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));

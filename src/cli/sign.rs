@@ -15,7 +15,7 @@ pub(super) struct Signed {
 }
 
 /// The login that the daemon would use with these settings: that of the store, or a key.
-pub(super) fn logins(config: &Config, store: Store) -> Result<Signed, Failure> {
+pub(super) async fn logins(config: &Config, store: Store) -> Result<Signed, Failure> {
     match &config.upstream.mode {
         Mode::ApiKey { variable, file } => {
             let (value, auth) = (std::env::var_os(variable), &store.location().path);
@@ -24,7 +24,7 @@ pub(super) fn logins(config: &Config, store: Store) -> Result<Signed, Failure> {
             Ok(Signed { logins: Arc::new(login), platform: Platform::Public })
         }
         Mode::ChatGpt => {
-            let platform = store.platform();
+            let platform = store.platform().await;
             Ok(Signed { logins: Arc::new(store), platform })
         }
     }

@@ -16,7 +16,7 @@ use crate::config::{CodexConfig, Keeper};
 use crate::plain_file::{self, Links};
 
 /// Larger files are not logins.
-const LIMIT: u64 = 1 << 20;
+pub(super) const LIMIT: u64 = 1 << 20;
 
 /// How long to wait before each further look at a file that may be half-written, as old versions
 /// of the Codex CLI write it in place.
@@ -71,18 +71,19 @@ impl Reader {
         self.remember(patiently(|| self.look_elsewhere()).await)
     }
 
-    /// What the file holds, without waiting: a file that has changed is read once, and if that
-    /// finds it half-written, what was known before stands.
-    pub(super) fn peek(&self) -> Outcome {
-        self.unchanged().unwrap_or_else(|| {
-            let known = look(&self.location);
-            match &known.outcome {
-                Err(error) if error.may_be_half_written() => {
-                    self.known().map_or(known.outcome, |before| before.outcome)
-                }
-                _ => self.remember(known),
+    /// What the file holds now: one that has changed is read once, and if that finds it
+    /// half-written, what was known before stands.
+    pub(super) async fn peek(&self) -> Outcome {
+        if let Some(outcome) = self.unchanged() {
+            return outcome;
+        }
+        let known = self.look_elsewhere().await;
+        match &known.outcome {
+            Err(error) if error.may_be_half_written() => {
+                self.known().map_or(known.outcome, |before| before.outcome)
             }
-        })
+            _ => self.remember(known),
+        }
     }
 
     fn known(&self) -> Option<Known> {
@@ -321,15 +322,30 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peek_follows_the_file_without_waiting() {
+    async fn a_peek_follows_the_file() {
         let (folder, store) = folder(&[]);
         let path = folder.path().join("auth.json");
-        assert!(store.peek().is_err());
+        assert!(store.peek().await.is_err());
         std::fs::write(&path, auth("one")).unwrap();
-        assert!(store.peek().is_ok());
+        assert!(store.peek().await.is_ok());
         std::fs::write(&path, "{").unwrap();
-        assert!(store.peek().is_ok(), "half-written: what was known stands");
+        assert!(store.peek().await.is_ok(), "half-written: what was known stands");
         std::fs::remove_file(&path).unwrap();
-        assert!(store.peek().is_err());
+        assert!(store.peek().await.is_err());
+    }
+
+    #[test]
+    fn a_file_of_the_future_is_read_once() {
+        let (folder, _) = folder(&[("auth.json", "")]);
+        let file = File::options().write(true).open(folder.path().join("auth.json")).unwrap();
+        let hour = Duration::from_secs(3600);
+        for (time, is_settled) in [
+            (SystemTime::now() - hour, true),
+            (SystemTime::now(), false),
+            (SystemTime::now() + hour, true),
+        ] {
+            file.set_modified(time).unwrap();
+            assert_eq!(Identity::of(&file.metadata().unwrap()).is_some(), is_settled, "{time:?}");
+        }
     }
 }

@@ -154,14 +154,15 @@ impl Shared {
     }
 
     pub(super) async fn renewal_lock(&self, places: &Places) -> Result<RenewalLock, Error> {
-        RenewalLock::acquire(&places.renewal_lock).await.map_err(|error| match error {
-            NoLock::Busy => Error::Busy { lock: places.renewal_lock.clone() },
-            NoLock::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+        match RenewalLock::acquire(&places.renewal_lock).await {
+            Ok(lock) => Ok(lock),
+            Err(NoLock::Busy) => Err(Error::Busy { lock: places.renewal_lock.clone() }),
+            Err(NoLock::Io(error)) if error.kind() == io::ErrorKind::NotFound => {
                 // There is no folder: reading tells that better.
-                self.reader.peek().err().unwrap_or_else(|| self.unwritable(error))
+                Err(self.reader.peek().await.err().unwrap_or_else(|| self.unwritable(error)))
             }
-            NoLock::Io(error) => self.unwritable(error),
-        })
+            Err(NoLock::Io(error)) => Err(self.unwritable(error)),
+        }
     }
 
     pub(super) fn unwritable(&self, error: io::Error) -> Error {

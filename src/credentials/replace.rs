@@ -13,6 +13,8 @@ use std::path::Path;
 use secrecy::zeroize::Zeroizing;
 
 use super::location::Places;
+use super::reader::LIMIT;
+use crate::plain_file;
 
 /// How much room is made: more than any login needs.
 const ROOM: usize = 64 << 10;
@@ -118,7 +120,7 @@ impl Slot {
 
 /// What somebody wrote and did not put in place, being killed in between.
 pub(super) fn unfinished(places: &Places) -> Option<Vec<u8>> {
-    fs::read(&places.spare).ok()
+    plain_file::read(&places.spare, LIMIT).ok()
 }
 
 /// Puts it in place now.

@@ -1,5 +1,7 @@
 //! A new login in the place of the old one, and none in the place of one.
 
+use std::io::ErrorKind;
+
 use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
@@ -10,10 +12,12 @@ use super::file::{self, parse};
 use super::issuer::{self, Tokens};
 use super::lock::CodexLocks;
 use super::login::Login;
+use super::reader::LIMIT;
 use super::renew::{blocking, look_locked, with_tokens};
 use super::replace::{self, Slot};
 use super::session::Session;
 use super::store::Store;
+use crate::plain_file;
 
 /// What the sign-in service gave at the end of a sign-in.
 #[derive(Debug, Clone)]
@@ -144,15 +148,20 @@ impl Store {
         let _lock = shared.renewal_lock(&places).await?;
         let written = blocking(move || {
             let changed = || {
-                let old = std::fs::read(&places.target).map(Zeroizing::new).unwrap_or_default();
-                change(&old)
+                let old = match plain_file::read(&places.target, LIMIT) {
+                    Ok(old) => Zeroizing::new(old),
+                    Err(error) if error.kind() == ErrorKind::NotFound => Zeroizing::default(),
+                    // What cannot be read now is not thrown away.
+                    Err(error) => return Err(error),
+                };
+                Ok(change(&old))
             };
             let mut slot = Slot::prepare(places.clone())?;
-            slot.note(changed().as_bytes())?;
+            slot.note(changed()?.as_bytes())?;
             slot.sync()?;
             let locks = CodexLocks::open(&places.codex_locks);
             let held = locks.acquire();
-            let written = slot.commit(changed().as_bytes())?;
+            let written = slot.commit(changed()?.as_bytes())?;
             drop(held);
             replace::sync_folder(&places);
             Ok(written)

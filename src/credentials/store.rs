@@ -156,23 +156,23 @@ impl Store {
         self.shared.reader.location()
     }
 
-    /// Which API the login is for. Does not wait; without a login, the Codex backend.
-    pub fn platform(&self) -> Platform {
-        self.shared.reader.peek().map(|session| session.login.platform).unwrap_or_default()
+    /// Which API the login is for; without a login, the Codex backend.
+    pub async fn platform(&self) -> Platform {
+        self.shared.reader.peek().await.map(|session| session.login.platform).unwrap_or_default()
     }
 
-    /// What may be shown of the login. Does not wait.
-    pub fn summary(&self) -> Summary {
-        let Ok(session) = self.shared.reader.peek() else { return Summary::default() };
+    /// What may be shown of the login. Renews nothing.
+    pub async fn summary(&self) -> Summary {
+        let Ok(session) = self.shared.reader.peek().await else { return Summary::default() };
         let state = self.shared.state();
         let session = state.resolved_for(&session).unwrap_or(session);
         let ended = state.unusable(&session).map(|error| error.to_string());
         Summary { signed_in: ended.is_none(), ended, ..Summary::from(&*session.login) }
     }
 
-    /// Whether there is a login that can be used as it is. Does not wait.
-    pub fn is_fresh(&self) -> bool {
-        let Ok(session) = self.shared.reader.peek() else { return false };
+    /// Whether there is a login that can be used as it is.
+    pub async fn is_fresh(&self) -> bool {
+        let Ok(session) = self.shared.reader.peek().await else { return false };
         session.due(Timestamp::now()) == Due::No
             && !session.is_unresolved()
             && self.shared.state().unusable(&session).is_none()

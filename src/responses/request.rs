@@ -6,13 +6,13 @@
 
 use std::borrow::Cow;
 
-use crate::json::Value;
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use super::schema::{Fill, Schema};
 use crate::effort::Effort;
+use crate::json::Value;
 
 /// The body of `POST /responses`.
 #[derive(Debug, Serialize)]

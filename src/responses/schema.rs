@@ -1,10 +1,10 @@
 //! JSON schemas on the wire: the client's own, with what the backend insists on put in.
 
-use crate::json::{Object, Value};
 use serde::Serialize;
 use serde::ser::{SerializeMap, SerializeSeq, Serializer};
 
 use super::request::Options;
+use crate::json::{Object, Value};
 
 /// A JSON schema: the client's own, with what the backend insists on put in.
 #[derive(Debug, Clone)]

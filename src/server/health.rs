@@ -38,7 +38,7 @@ pub(super) async fn health(
     let details = match caller {
         Caller::Stranger => None,
         Caller::Known => {
-            let (simulated, login) = (app.0.account.is_simulated(), app.0.account.summary());
+            let (simulated, login) = (app.0.account.is_simulated(), app.0.account.summary().await);
             Some(Details {
                 version: env!("CARGO_PKG_VERSION"),
                 credentials: simulated || login.signed_in,

@@ -112,21 +112,21 @@ impl std::fmt::Debug for Account {
 
 impl Account {
     /// What may be shown of the account.
-    pub fn summary(&self) -> Summary {
+    pub async fn summary(&self) -> Summary {
         match self {
             Self::Simulated => Summary::default(),
             Self::ApiKey => Summary { signed_in: true, ..Summary::default() },
-            Self::SignedIn(store) => store.summary(),
+            Self::SignedIn(store) => store.summary().await,
         }
     }
 
     /// Whether the backend can be asked at once, and there is something to gain by it.
-    fn is_ready(&self) -> bool {
+    async fn is_ready(&self) -> bool {
         match self {
             Self::Simulated => false,
             Self::ApiKey => true,
             // One that has to be renewed first is left to a request.
-            Self::SignedIn(store) => store.is_fresh(),
+            Self::SignedIn(store) => store.is_fresh().await,
         }
     }
 
@@ -150,12 +150,12 @@ impl Account {
             .with(login.email.as_deref(), "e-mail address")
     }
 
-    /// Which API answers, as far as that can be told without waiting.
-    pub fn platform(&self) -> Platform {
+    /// Which API answers.
+    pub async fn platform(&self) -> Platform {
         match self {
             Self::Simulated => Platform::Codex,
             Self::ApiKey => Platform::Public,
-            Self::SignedIn(store) => store.platform(),
+            Self::SignedIn(store) => store.platform().await,
         }
     }
 
@@ -208,16 +208,16 @@ impl App {
     }
 
     /// If it may, fetches what the first request needs: the list of models, and with it an open
-    /// connection. Does not wait. Needs a runtime.
-    pub fn prewarm(&self) {
-        if self.may_prewarm() {
+    /// connection. Does not wait for that.
+    pub async fn prewarm(&self) {
+        if self.may_prewarm().await {
             self.0.catalogue.prepare();
         }
     }
 
-    fn may_prewarm(&self) -> bool {
+    async fn may_prewarm(&self) -> bool {
         let Shared { config, catalogue, account, .. } = &*self.0;
-        config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready()
+        config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready().await
     }
 
     /// The API's index. What clients put before an endpoint in other ways than `/v1` is brought

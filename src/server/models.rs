@@ -1,15 +1,19 @@
 //! `GET /v1/models`, which never fails for want of the backend.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path, State};
 use axum::http::request::Parts;
+use tokio::task::spawn_blocking;
 
-use super::App;
 use super::error::ApiError;
+use super::{App, Shared};
 use crate::chat::model::{List, Model};
+use crate::config::CodexConfig;
 use crate::effort::Effort;
+use crate::models::{self, Resolved, Source, find, resolve};
 use crate::responses::model::ModelInfo;
 
 pub(super) async fn list(State(app): State<App>) -> Json<List> {
@@ -25,7 +29,7 @@ impl FromRequestParts<App> for Announced {
     type Rejection = Infallible;
 
     async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        if app.may_prewarm() {
+        if app.may_prewarm().await {
             app.0.catalogue.announce();
         }
         Ok(Self)
@@ -47,4 +51,46 @@ pub(super) async fn retrieve(
 fn describe(id: &str, info: &ModelInfo) -> Model {
     let efforts = info.efforts.known().iter().copied().map(Effort::as_str).collect();
     Model::new(id, info.context_window, efforts)
+}
+
+impl App {
+    /// The model behind a client's name of it.
+    pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
+        let Shared { config, catalogue, .. } = &*self.0;
+        let at_hand = catalogue.at_hand();
+        let codex_default = self.codex_default(name, &at_hand).await;
+        let codex_default = || codex_default.clone();
+        let found = find(name, &at_hand, &config.models, &codex_default);
+        let found = found.filter(|model| model.info.is_some());
+        let (list, is_current) = match found {
+            // Not every plan has the first model of a list that is not the backend's.
+            Some(model) if model.by_place && at_hand.source() != Source::Backend => {
+                (catalogue.list().await, false)
+            }
+            Some(model) => return Ok(model),
+            None => catalogue.newest().await,
+        };
+        Ok(resolve(name, &list, is_current, &config.models, &codex_default)?)
+    }
+
+    /// The `model` of the Codex CLI's settings, if it matters to what this name means. The file is
+    /// read where waiting for a disk holds up nobody else.
+    async fn codex_default(&self, name: &str, list: &models::List) -> Option<String> {
+        let config = &self.0.config;
+        let is_asked_for = {
+            let is_asked_for = Cell::new(false);
+            let ask = || {
+                is_asked_for.set(true);
+                None
+            };
+            // Only whether it asks is of interest.
+            let _ = resolve(name, list, false, &config.models, &ask);
+            is_asked_for.get()
+        };
+        if !is_asked_for {
+            return None;
+        }
+        let home = config.auth.codex_home.clone();
+        spawn_blocking(move || CodexConfig::read(&home).model).await.ok().flatten()
+    }
 }

@@ -36,7 +36,7 @@ pub(super) struct Inquiry {
 pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     let client = &app.0.upstream;
     // A key has no plan.
-    if app.0.account.platform() == Platform::Codex && !knows_enough(client) {
+    if app.0.account.platform().await == Platform::Codex && !knows_enough(client) {
         // Who waits for somebody else's question waits no longer than for an own one.
         if timeout(PATIENCE, app.0.inquiry.ask(client)).await.is_err() {
             tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");

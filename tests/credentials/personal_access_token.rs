@@ -63,7 +63,7 @@ async fn a_service_that_fails_is_left_alone_and_one_that_refuses_is_not_asked_ag
             assert!(error.to_string().contains("auth.json"), "{error}");
         }
         assert_eq!(service.handle.calls().len(), before + 1, "{failure:?}");
-        assert_eq!(store.summary().ended.is_some(), is_final, "{failure:?}");
+        assert_eq!(store.summary().await.ended.is_some(), is_final, "{failure:?}");
     }
 }
 

@@ -361,21 +361,21 @@ async fn a_dead_login_is_not_sent_again_until_it_changes() {
     let home = Home::with(&service.handle.sign_in(&account()));
     let store = home.store(&service);
     let login = store.login().await.unwrap();
-    assert!(store.summary().signed_in);
+    assert!(store.summary().await.signed_in);
     service.handle.fail_next(Failure::Invalidated);
     store.rejected(&login).await.unwrap_err();
     for _ in 0..3 {
         let error = store.login().await.unwrap_err();
         assert!(matches!(error, Error::Ended { why: Ended::Invalidated, .. }), "{error}");
-        let summary = store.summary();
-        assert!(!summary.signed_in && !store.is_fresh());
+        let summary = store.summary().await;
+        assert!(!summary.signed_in && !store.is_fresh().await);
         assert!(summary.ended.unwrap().contains("run `codex-proxy login`"));
     }
     assert_eq!(service.handle.calls().len(), 1);
     let new = service.handle.sign_in(&account());
     home.write(&document(&new, "2026-01-02T00:00:00Z"));
     assert_eq!(bearer(&store.login().await.unwrap()), new.access_token);
-    assert!(store.summary().signed_in);
+    assert!(store.summary().await.signed_in);
 }
 
 #[tokio::test]
@@ -422,7 +422,7 @@ async fn a_fifo_in_the_place_of_a_file_holds_nobody_up() {
         if let Err(error) = asked {
             assert!(error.to_string().contains("it is not a regular file"), "{name}: {error}");
         }
-        assert_eq!(store.summary().signed_in, name != "auth.json", "{name}");
+        assert_eq!(store.summary().await.signed_in, name != "auth.json", "{name}");
     }
 }
 

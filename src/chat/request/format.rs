@@ -1,10 +1,9 @@
 //! `response_format`.
 
-use crate::json::Value;
-
 use super::super::json::Node;
 use super::super::reject::{Code, Reject};
 use super::unused::Unused;
+use crate::json::Value;
 
 /// The shape of the answer, where it is not plain text.
 #[derive(Debug)]

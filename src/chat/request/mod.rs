@@ -16,11 +16,10 @@ mod search;
 mod tool;
 mod unused;
 
-use crate::json::Value;
-
 use self::unused::Unused;
 use super::json::Node;
 use super::reject::{Code, Reject};
+use crate::json::Value;
 
 pub use call::{Call, CallKind, LegacyCall};
 pub use choice::{AllowedMode, ToolChoice, ToolName};

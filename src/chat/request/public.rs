@@ -1,8 +1,7 @@
 //! Fields that the platform's public API takes and the Codex backend does not.
 
-use crate::json::Value;
-
 use crate::chat::json::Node;
+use crate::json::Value;
 
 /// Fields that the platform's public API takes and the Codex backend does not. Values of other
 /// types than documented, and those that ask for what happens anyway, are absent.

@@ -1,13 +1,12 @@
 //! What the model may call.
 
-use crate::json::Value;
-
 use super::super::json::Node;
 use super::super::reject::{Code, Reject};
 use super::choice::ToolName;
 use super::search::WebSearch;
 use super::unused::Unused;
 use crate::dated::without_date;
+use crate::json::Value;
 
 /// The most tools that a request may declare. The public API takes 128, which agents with many
 /// servers exceed.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::cli::exit::{Exit, Failure};
+use crate::plain_file;
 
 /// A file and what is to be in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Root {
     pub(super) fn write(&self, file: &File) -> Result<bool, Failure> {
         let path = self.at(&file.path);
         let fault = |error| failure("write", &path, &error);
-        if fs::read(&path).is_ok_and(|content| content == file.content.as_bytes()) {
+        if read(&path).is_ok_and(|content| content == file.content) {
             return Ok(false);
         }
         replace(&path, &file.content).map_err(fault)?;
@@ -50,7 +51,7 @@ impl Root {
     }
 
     pub(super) fn read(&self, path: &Path) -> Option<String> {
-        fs::read_to_string(self.at(path)).ok()
+        read(&self.at(path)).ok()
     }
 
     /// Removes a file; true if there was one.
@@ -72,6 +73,13 @@ impl Root {
 }
 
 /// Nobody ever sees half of it.
+/// No unit is larger.
+const LIMIT: u64 = 1 << 20;
+
+fn read(path: &Path) -> io::Result<String> {
+    plain_file::read_text(path, LIMIT)
+}
+
 fn replace(path: &Path, content: &str) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     fs::create_dir_all(folder)?;

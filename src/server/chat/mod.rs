@@ -12,7 +12,6 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::json::{self, Value};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -27,6 +26,7 @@ use uuid::Uuid;
 
 use self::choice::{Choice, Continuation, Draft, Order, Plainly};
 use self::whole::{Ended, Gathered};
+use super::App;
 use super::body::Whole;
 use super::capture::Taped;
 use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
@@ -34,16 +34,15 @@ use super::figures::Visit;
 use super::listen::Closing;
 use super::models::Announced;
 use super::record::{Asked, Record};
-use super::{App, Shared};
 use crate::capture::Tape;
 use crate::chat;
 use crate::chat::completion::{Completion, Gatherer};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
-use crate::config::CodexConfig;
 use crate::effort::Effort;
 use crate::excerpt::excerpt;
-use crate::models::{Resolved, Source, find, resolve};
+use crate::json::{self, Value};
+use crate::models::Resolved;
 use crate::responses::surrogates::repair_surrogates;
 use crate::translate::memory::{Past, Scope};
 use crate::translate::plan::Plan;
@@ -455,25 +454,5 @@ impl Identity {
             model: self.model.clone(),
             service_tier,
         }
-    }
-}
-
-impl App {
-    /// The model behind a client's name of it.
-    pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
-        let Shared { config, catalogue, .. } = &*self.0;
-        let codex_default = || CodexConfig::read(&config.auth.codex_home).model;
-        let at_hand = catalogue.at_hand();
-        let found = find(name, &at_hand, &config.models, &codex_default);
-        let found = found.filter(|model| model.info.is_some());
-        let (list, is_current) = match found {
-            // Not every plan has the first model of a list that is not the backend's.
-            Some(model) if model.by_place && at_hand.source() != Source::Backend => {
-                (catalogue.list().await, false)
-            }
-            Some(model) => return Ok(model),
-            None => catalogue.newest().await,
-        };
-        Ok(resolve(name, &list, is_current, &config.models, &codex_default)?)
     }
 }

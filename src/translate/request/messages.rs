@@ -184,10 +184,7 @@ impl<'v> Converter<'_, 'v> {
         }
         let items = match recalled {
             // Pictures are the client's to bring back: nobody else keeps them.
-            Some(turn) => {
-                let pictures = plain.into_iter().filter(|item| is_of_user(item));
-                turn.items.iter().cloned().chain(pictures).collect()
-            }
+            Some(turn) => with_pictures(&turn.items, plain.into_iter().filter(is_of_user)),
             None => with_details(plain, &assistant.reasoning_details),
         };
         // The calls are in the same order in both.
@@ -296,6 +293,23 @@ fn is_of_user(item: &Item<'_>) -> bool {
     matches!(item, Item::Message { role: Role::User, .. })
 }
 
+/// A turn with the pictures that belong to it: behind what was said, and in front of its calls with
+/// what led to them, since outcomes follow their calls.
+fn with_pictures<'v>(
+    turn: &[Item<'static>],
+    pictures: impl Iterator<Item = Item<'v>>,
+) -> Vec<Item<'v>> {
+    let is_call =
+        |item: &Item<'_>| matches!(item, Item::FunctionCall { .. } | Item::CustomToolCall { .. });
+    let call = turn.iter().position(is_call).unwrap_or(turn.len());
+    let (before, calls) = turn.split_at(call);
+    let led = before.iter().rev().take_while(|item| matches!(item, Item::Reasoning { .. })).count();
+    let led = if calls.is_empty() { 0 } else { led };
+    let (before, reasoning) = before.split_at(before.len() - led);
+    let after = reasoning.iter().chain(calls).cloned();
+    before.iter().cloned().chain(pictures).chain(after).collect()
+}
+
 /// Puts sealed reasoning that the client has carried before what it led to.
 fn with_details<'v>(plain: Vec<Item<'v>>, details: &[ReasoningDetail<'v>]) -> Vec<Item<'v>> {
     if details.is_empty() {
@@ -369,4 +383,50 @@ fn outcome<'v>(call_id: Cow<'v, str>, content: &ToolContent<'v>) -> Item<'v> {
         ToolContent::Parts(parts) => Output::Parts(input_parts(parts)),
     };
     Item::FunctionCallOutput { call_id, output }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Items in short: `r`easoning, `m`essage of the assistant, `c`all, `p`icture.
+    fn items(kinds: &str) -> Vec<Item<'static>> {
+        let item = |kind| match kind {
+            'r' => Item::Reasoning { summary: Vec::new(), encrypted_content: "sealed".into() },
+            'm' => Item::Message { role: Role::Assistant, phase: None, content: Vec::new() },
+            'p' => user(Vec::new()),
+            _ => Item::FunctionCall {
+                call_id: "id".into(),
+                name: "f".into(),
+                arguments: "{}".into(),
+            },
+        };
+        kinds.chars().map(item).collect()
+    }
+
+    fn kinds(items: &[Item<'_>]) -> String {
+        let kind = |item: &Item<'_>| match item {
+            Item::Reasoning { .. } => 'r',
+            Item::Message { role: Role::User, .. } => 'p',
+            Item::Message { .. } => 'm',
+            _ => 'c',
+        };
+        items.iter().map(kind).collect()
+    }
+
+    #[test]
+    fn pictures_of_a_turn_stand_behind_its_words_and_never_behind_its_calls() {
+        for (turn, expected) in [
+            ("", "pp"),
+            ("rm", "rmpp"),
+            ("r", "rpp"),
+            ("rc", "pprc"),
+            ("rmc", "rmppc"),
+            ("rmrrcrc", "rmpprrcrc"),
+            ("cm", "ppcm"),
+        ] {
+            let placed = with_pictures(&items(turn), items("pp").into_iter());
+            assert_eq!(kinds(&placed), expected, "{turn}");
+        }
+    }
 }

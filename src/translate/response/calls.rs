@@ -13,10 +13,16 @@ use crate::responses::event::Item;
 use crate::responses::lax::Few;
 use crate::translate::plan::Plan;
 
+/// The most characters of a response's id in an id that is made of it: the backend takes 64.
+const MAX_STEM: usize = 48;
+
 /// The calls of an answer.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     list: Vec<Call>,
+    /// What ids are made of where the backend gives none; empty until the backend has named the
+    /// response.
+    stem: String,
     /// The first call that is not told to its end.
     current: usize,
     /// How many calls the client knows of.
@@ -66,6 +72,16 @@ enum Form {
 }
 
 impl Calls {
+    /// Takes the response's id, which no other answer has, as the stem of the ids that are made
+    /// here.
+    pub(super) fn name_after(&mut self, response: &str) {
+        if self.stem.is_empty() {
+            let unique = response.trim_start_matches("resp_").chars();
+            let legal = unique.filter(char::is_ascii_alphanumeric).take(MAX_STEM);
+            self.stem = legal.collect();
+        }
+    }
+
     /// A call of which nothing but its place is known yet.
     pub(super) fn add(&mut self) -> usize {
         self.list.push(Call {
@@ -122,7 +138,8 @@ impl Calls {
         if call.told_id.is_empty() && call.index.is_none() {
             item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.told_id);
             call.id = match call.told_id.as_str() {
-                "" => format!("call_{number}"),
+                "" if self.stem.is_empty() => format!("call_{number}"),
+                "" => format!("call_{}_{number}", self.stem),
                 told => told.to_owned(),
             };
         }

@@ -255,6 +255,9 @@ impl Reader {
     }
 
     fn note(&mut self, response: &Response<'_>) {
+        if let Some(id) = response.id.as_deref() {
+            self.calls.name_after(id);
+        }
         if let Some(model) = response.model.as_deref() {
             self.model.get_or_insert_with(|| model.to_owned());
         }

@@ -30,7 +30,7 @@ pub(super) async fn look(config: &Config, with_call: bool) -> Backend {
         Ok(store) => store,
         Err(failure) => return no_answer(failure),
     };
-    match client(config, store.clone()) {
+    match client(config, store.clone()).await {
         Ok((client, platform)) => {
             let asked = ask(config, &client, platform, with_call);
             keeping_renewals(&store, asked).await.unwrap_or_else(no_answer)
@@ -61,8 +61,8 @@ async fn ask(config: &Config, client: &Client, platform: Platform, with_call: bo
     Backend { models, limits, call }
 }
 
-fn client(config: &Config, store: Store) -> Result<(Client, Platform), Failure> {
-    let Signed { logins, platform } = sign::logins(config, store)?;
+async fn client(config: &Config, store: Store) -> Result<(Client, Platform), Failure> {
+    let Signed { logins, platform } = sign::logins(config, store).await?;
     let client =
         Client::new(&config.upstream, logins).map_err(|error| Failure::new(Exit::Config, error))?;
     Ok((client, platform))

@@ -328,6 +328,40 @@ fn steps_of(plan: &Plan, events: &[Value], sink: &mut impl Sink) -> u64 {
 }
 
 #[test]
+fn calls_without_ids_get_ids_that_no_other_answer_has() {
+    let long = format!("resp_{}", "0123456789".repeat(10));
+    for (id, expected) in [
+        (Some("resp_0a1B"), ["call_0a1B_0", "call_0a1B_1"]),
+        (Some("odd id-!"), ["call_oddid_0", "call_oddid_1"]),
+        (Some(""), ["call_0", "call_1"]),
+        (None, ["call_0", "call_1"]),
+        (
+            Some(&long),
+            [
+                "call_012345678901234567890123456789012345678901234567_0",
+                "call_012345678901234567890123456789012345678901234567_1",
+            ],
+        ),
+    ] {
+        let created = json!({"type": "response.created", "response": {"id": id}});
+        let events = [
+            created,
+            given::call_done(0, "", "{}"),
+            given::call_done(1, "", "{}"),
+            given::completed(),
+        ];
+        let mut script = Script::default();
+        let mut reader = reader(Plan::default());
+        for event in events {
+            reader.event(&event.to_string(), &mut script).unwrap();
+        }
+        let ids =
+            script.0.iter().filter_map(|line| line.strip_prefix("Function ")?.split(' ').nth(1));
+        assert_eq!(ids.collect::<Vec<_>>(), expected, "{id:?}");
+    }
+}
+
+#[test]
 fn twice_as_many_items_and_calls_take_twice_the_steps() {
     let message = |n: usize, id: &str| json!({"type": "message", "id": id, "content": [{"type": "output_text", "text": n.to_string()}]});
     let call = |n: usize, with_id: bool| {
