@@ -18,7 +18,7 @@
 //! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
 //! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | nothing of ours |
 //! | `plain_file` | opening files that have to be plain ones | nothing of ours |
-//! | `printable` | text made safe for a terminal | nothing of ours |
+//! | `printable` | text made safe for a terminal and a log | nothing of ours |
 //! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
@@ -30,7 +30,7 @@
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
 //! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses`, `capture` |
 //! | `allocator` | where memory comes from | nothing of ours |
-//! | [`telemetry`] | the log and the start banner | `config`, `credentials` |
+//! | [`telemetry`] | the log and the start banner | `config`, `credentials`, `printable` |
 //! | [`cli`] | the command line | all of the above |
 
 #[cfg(not(target_env = "msvc"))]

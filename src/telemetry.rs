@@ -1,17 +1,23 @@
 //! Logs on standard error. By default they hold no content and no secrets: what this program logs
 //! never does, and other crates, which might, are heard only when they warn.
 
-use std::io::IsTerminal as _;
+use std::fmt::{self, Debug};
+use std::io::{self, IsTerminal as _};
 
+use anstyle::Style;
 use tracing::Subscriber;
+use tracing::field::Field;
+use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::filter::{EnvFilter, ParseError};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use crate::config::{Listen, LogFormat, callable};
 use crate::credentials::Summary;
+use crate::printable::{printable, printable_line};
 
 /// What is logged unless `RUST_LOG` says otherwise.
 const FILTER: &str = "warn,codex_proxy=info";
@@ -60,8 +66,55 @@ where
     // gone, as after its terminal has closed.
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
-        LogFormat::Text => layer.with_ansi(ansi).with_target(false).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).with_span_list(false).boxed(),
+        LogFormat::Text => layer
+            .fmt_fields(debug_fn(text_field).delimited(" "))
+            .with_ansi(ansi)
+            .with_target(false)
+            .boxed(),
+        LogFormat::Json => layer
+            .map_writer(PrintableLines)
+            .json()
+            .flatten_event(true)
+            .with_span_list(false)
+            .boxed(),
+    }
+}
+
+/// Writes lines of JSON with what steers terminals escaped, besides what JSON itself escapes.
+struct PrintableLines<W>(W);
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableLines<W> {
+    type Writer = PrintableLines<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        PrintableLines(self.0.make_writer())
+    }
+}
+
+impl<W: io::Write> io::Write for PrintableLines<W> {
+    /// The whole of it, which is one line.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.write_all(printable(&String::from_utf8_lossy(line)).as_bytes())?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// A field as the crate's own form of lines has it, but that nothing in it steers a terminal or
+/// begins another line.
+fn text_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let value = format!("{value:?}");
+    let value = printable_line(&value);
+    match (field.name(), out.has_ansi_escapes()) {
+        ("message", _) => write!(out, "{value}"),
+        (name, false) => write!(out, "{name}={value}"),
+        (name, true) => {
+            let (italic, dim) = (Style::new().italic(), Style::new().dimmed());
+            write!(out, "{italic}{name}{italic:#}{dim}={dim:#}{value}")
+        }
     }
 }
 
@@ -194,6 +247,46 @@ mod tests {
         assert_eq!(lines[0]["model"], "gpt-5.5");
         assert_eq!(lines[0]["message"], "done");
         assert_eq!(lines[1]["level"], "WARN");
+    }
+
+    #[test]
+    fn no_field_steers_a_terminal_or_begins_another_line() {
+        let odd = "a\u{1b}[2Jb\n2026 INFO forged\u{9b}31m\u{202e}\u{7f}";
+        for format in [LogFormat::Text, LogFormat::Json] {
+            let text = logged(format, None, || {
+                let list = [odd];
+                let error = io::Error::other(odd);
+                tracing::warn!(plain = odd, shown = %odd, debugged = ?list, %error, "said: {odd}");
+                tracing::warn!(error = &error as &dyn std::error::Error, "next");
+            });
+            assert_eq!(text.lines().count(), 2, "{text}");
+            let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!text.contains(steers), "{text:?}");
+            assert_eq!(text.matches("forged").count(), 6, "{text}");
+        }
+    }
+
+    #[test]
+    fn colours_are_those_of_the_crates_own_lines() {
+        let lines = |fields: bool| {
+            let file = Arc::new(tempfile::tempfile().unwrap());
+            let plain = tracing_subscriber::fmt::layer().with_writer(Arc::clone(&file));
+            let plain = plain.without_time().with_ansi(true).with_target(false);
+            let layer: Box<dyn Layer<_> + Send + Sync> = if fields {
+                plain.fmt_fields(debug_fn(text_field).delimited(" ")).boxed()
+            } else {
+                plain.boxed()
+            };
+            let subscriber = tracing_subscriber::registry().with(layer);
+            tracing::subscriber::with_default(subscriber, || {
+                tracing::info!(number = 7, text = "a b", shown = %"a b", "said");
+            });
+            let mut text = String::new();
+            (&*file).rewind().unwrap();
+            (&*file).read_to_string(&mut text).unwrap();
+            text
+        };
+        assert_eq!(lines(true), lines(false));
     }
 
     #[test]

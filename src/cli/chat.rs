@@ -19,7 +19,7 @@ use super::daemon::{Daemon, Error, Refused};
 use super::exit::{Exit, Failure};
 use super::run::runtime;
 use crate::config::Config;
-use crate::printable::printable;
+use crate::printable::{printable, printable_line};
 use crate::sse;
 
 /// How long the daemon may be silent. It sends comments while the model thinks, and lets requests
@@ -220,7 +220,7 @@ impl Screen {
         }
         if let Some(reason) = &chunk.finish {
             self.end();
-            writeln!(io::stderr(), "(the answer ends here: {})", printable(reason))?;
+            writeln!(io::stderr(), "(the answer ends here: {})", printable_line(reason))?;
         }
         Ok(())
     }

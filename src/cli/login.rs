@@ -1,17 +1,18 @@
 //! `codex-proxy login`
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::time::Duration;
 
 use clap::Args;
 use secrecy::SecretSlice;
 
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::{issuer, runtime, store};
 use crate::config::{Config, Keeper};
 use crate::credentials::sign_in::{Browser, Device, PORTS};
 use crate::credentials::{Location, Login, NewDocument, NewLogin, Store, Summary};
-use crate::printable::printable;
+use crate::printable::printable_line;
 
 /// As long as a code of the device flow is good for.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
@@ -149,13 +150,8 @@ fn confirmed(old: &Login, new: &Login, stdin_is_used: bool) -> bool {
     if stdin_is_used || !io::stdin().is_terminal() {
         return false;
     }
-    let _ = write!(
-        io::stdout(),
-        "{} is signed in. Replace it by {}? [y/N] ",
-        described(old),
-        described(new)
-    );
-    let _ = io::stdout().flush();
+    let (old, new) = (described(old), described(new));
+    output::say(&format!("{old} is signed in. Replace it by {new}? [y/N] "));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).is_ok()
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
@@ -164,14 +160,13 @@ fn confirmed(old: &Login, new: &Login, stdin_is_used: bool) -> bool {
 fn described(login: &Login) -> String {
     let summary = Summary::from(login);
     let email = summary.email.unwrap_or_else(|| "an account without address".to_owned());
-    match summary.plan {
+    let described = match summary.plan {
         Some(plan) => format!("{email}, plan {plan}"),
         None => email,
-    }
+    };
+    printable_line(&described).into_owned()
 }
 
 fn say(text: &str) {
-    // A closed pipe is nobody's problem.
-    let _ = writeln!(io::stdout(), "{}", printable(text));
-    let _ = io::stdout().flush();
+    output::say(&format!("{text}\n"));
 }

@@ -1,10 +1,9 @@
 //! `codex-proxy logout`
 
-use std::io::Write as _;
-
 use clap::Args;
 
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::{runtime, store};
 use crate::config::{Config, Keeper};
 use crate::credentials::Location;
@@ -30,6 +29,6 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     if let Some(error) = complaint {
         tracing::warn!(%error, "the login was removed here, but the service did not confirm it");
     }
-    let _ = writeln!(std::io::stdout(), "Signed out: {path} is removed.");
+    output::say(&format!("Signed out: {path} is removed.\n"));
     Ok(())
 }

@@ -37,7 +37,6 @@ mod signals;
 mod snippet;
 mod status;
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +46,6 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 pub use self::exit::{Exit, Failure};
 pub use self::run::Backend;
 use crate::config::{self, Config, Effective, Flags, LogFormat};
-use crate::printable::printable;
 use crate::telemetry;
 
 const EXAMPLES: &str = "\
@@ -185,8 +183,7 @@ pub fn main() -> ExitCode {
         Ok(()) => Exit::Ok.into(),
         Err(failure) => {
             if !failure.is_silent() {
-                let _ =
-                    writeln!(std::io::stderr(), "codex-proxy: {}", printable(&failure.to_string()));
+                output::warn(&format!("codex-proxy: {failure}"));
             }
             failure.exit.into()
         }
@@ -265,8 +262,7 @@ impl Cli {
             Command::Service(arguments) => service::run(&options, arguments),
             Command::Config => {
                 let (_, effective) = options.settings()?;
-                let _ = write!(std::io::stdout(), "{}{effective}", options.settings_file());
-                Ok(())
+                output::print(&format!("{}{effective}", options.settings_file()))
             }
         }
     }

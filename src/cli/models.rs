@@ -1,7 +1,6 @@
 //! `codex-proxy models`
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use clap::Args;
@@ -16,7 +15,7 @@ use super::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::Location;
 use crate::models::{List, Source};
-use crate::printable::printable;
+use crate::printable::printable_line;
 use crate::upstream::{self, Client};
 
 /// How to show them.
@@ -55,11 +54,7 @@ async fn list(config: &Config) -> Result<(Vec<Model>, &'static str), Failure> {
         Err(error @ (daemon::Error::NotRunning { .. } | daemon::Error::AnyPort)) => error,
         Err(error) => return Err(error.into()),
     };
-    let _ = writeln!(
-        std::io::stderr(),
-        "{}\nThe backend is asked directly:",
-        printable(&absent.to_string())
-    );
+    output::warn(&format!("{absent}\nThe backend is asked directly:"));
     Ok((asked_of_backend(config).await?, "backend"))
 }
 
@@ -122,9 +117,9 @@ fn table(models: &[Model]) -> String {
         .iter()
         .map(|model| {
             [
-                model.id.clone(),
+                printable_line(&model.id).into_owned(),
                 model.context_length.map(grouped).unwrap_or_default(),
-                model.reasoning_efforts.join(" "),
+                printable_line(&model.reasoning_efforts.join(" ")).into_owned(),
                 if model.default { "yes" } else { "" }.to_owned(),
             ]
         })

@@ -25,7 +25,12 @@ pub(super) fn say(text: &str) {
     let _ = stdout.write_all(printable(text).as_bytes()).and_then(|()| stdout.flush());
 }
 
-/// The same with the colours that its text has, if they are wanted: at a terminal, unless
+/// [`say`] on standard error, with a line break behind it.
+pub(super) fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", printable(text));
+}
+
+/// [`print`] with the colours that its text has, if they are wanted: at a terminal, unless
 /// `NO_COLOR`, `CLICOLOR=0` or `TERM=dumb` say otherwise, and elsewhere with `CLICOLOR_FORCE`.
 pub(super) fn print_coloured(text: &str) -> Result<(), Failure> {
     let mut stdout = anstream::stdout().lock();

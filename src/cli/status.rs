@@ -15,6 +15,7 @@ use crate::config::{self, Config, Keeper};
 use crate::credentials::{Location, Status, Store, Summary};
 use crate::limits::{self, Credits, Limits, Told, Window};
 use crate::platform::Platform;
+use crate::printable::printable_line;
 use crate::upstream::Client;
 
 /// What to show.
@@ -173,7 +174,7 @@ impl Report {
         let mut text = String::new();
         for (name, value) in rows {
             // Writing to a `String` does not fail.
-            let _ = writeln!(text, "{name:<8} {value}");
+            let _ = writeln!(text, "{name:<8} {}", printable_line(&value));
         }
         text
     }

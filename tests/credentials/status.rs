@@ -34,6 +34,22 @@ async fn the_account_is_masked_unless_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_field_of_the_login_forges_a_line_or_steers_the_terminal() {
+    let service = Service::start().await;
+    let odd = "one\nplan     forged\u{1b}[2J\u{202e}\u{9b}";
+    let tokens = json!({"access_token": "opaque", "refresh_token": "rt", "account_id": odd});
+    let home = Home::new();
+    home.write(&json!({ "tokens": tokens }));
+    let ended = run(&home, &service.base, &["status", "--show"]);
+    ended.with(0, "id       one\\u000aplan     forged\\u001b[2J\\u202e\\u009b\n");
+    assert_eq!(ended.out.matches("\nplan ").count(), 1, "{}", ended.out);
+    let json = run(&home, &service.base, &["status", "--show", "--json"]);
+    assert!(json.out.chars().all(|c| c == '\n' || !c.is_control()), "{}", json.out);
+    let report: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(report["account_id"], odd);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_there_is_a_message_and_an_exit_code() {
     let (service, home) = (Service::start().await, Home::new());
     run(&home, &service.base, &["status"]).with(77, "run `codex-proxy login`");

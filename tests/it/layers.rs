@@ -55,7 +55,7 @@ fn modules_name_only_what_lies_below_them() {
         ),
         ("continuity", &["config", "translate"]),
         ("simulator", &["responses", "capture"]),
-        ("telemetry", &["config", "credentials"]),
+        ("telemetry", &["printable", "config", "credentials"]),
         (
             "server",
             &[

@@ -13,7 +13,6 @@ mod files;
 mod launchd;
 mod systemd;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Parser as _, Subcommand, ValueEnum};
@@ -24,9 +23,11 @@ use self::launchd::Launchd;
 use self::systemd::{Shape, Systemd};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
+use super::output;
 use super::run::runtime;
 use super::{Cli, Options};
 use crate::config::{self, Config, Environment, Sources};
+use crate::printable::printable_line;
 
 /// Where the settings of a system service are.
 const SYSTEM_SETTINGS: &str = "/etc";
@@ -189,19 +190,17 @@ impl Install {
                 Manager::Systemd(systemd) => systemd.print(&definition, shape),
                 Manager::Launchd(launchd) => launchd.print(&definition)?,
             };
-            // A closed pipe is nobody's problem.
-            let _ = write!(std::io::stdout(), "{text}");
-            return Ok(());
+            return output::print_own(text.as_bytes());
         }
         if !walls {
-            warn(
+            output::warn(
                 "This system does not let a user's services have namespaces: the unit comes \
                  without the walls that need them. `service install --system` has them all.",
             );
         }
         let unseen = unseen(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
         if !unseen.is_empty() {
-            warn(&format!(
+            output::warn(&format!(
                 "The service does not see {}: put settings into the settings file, and other \
                  variables into {}.",
                 unseen.join(", "),
@@ -430,16 +429,11 @@ fn unseen(names: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 fn row(name: &str, value: &str) {
-    say(&format!("{name:<8} {value}"));
+    say(&format!("{name:<8} {}", printable_line(value)));
 }
 
 fn say(text: &str) {
-    // A closed pipe is nobody's problem.
-    let _ = writeln!(std::io::stdout(), "{text}");
-}
-
-fn warn(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    output::say(&format!("{text}\n"));
 }
 
 impl From<Unfit> for Failure {

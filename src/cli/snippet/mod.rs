@@ -3,7 +3,7 @@
 mod table;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -56,9 +56,8 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     if key.expose_secret() == PLACEHOLDER && client.text.contains("<KEY>") {
         let _ = write!(notes, "\n{PLACEHOLDER} is one of the daemon's API keys (--show-key).");
     }
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() && !notes.trim().is_empty() {
-        let _ = writeln!(stderr, "\n{}", notes.trim());
+    if std::io::stderr().is_terminal() && !notes.trim().is_empty() {
+        output::warn(&format!("\n{}", notes.trim()));
     }
     Ok(())
 }
