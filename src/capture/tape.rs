@@ -234,13 +234,11 @@ impl NotedCall {
                 .as_ref()
                 .map(|body| redact::text(&String::from_utf8_lossy(body), secrets)),
         });
-        let event =
-            |event: &Event| Event { at_ms: event.at_ms, data: redact::text(&event.data, secrets) };
         Call {
             at_ms: self.at_ms,
             request: self.request.redacted(secrets),
             response,
-            events: self.events.iter().map(event).collect(),
+            events: redact::events(&self.events, secrets),
             end: self.end.clone(),
         }
     }

@@ -56,7 +56,7 @@ impl<'p, 'v> Node<'p, 'v> {
     {
         let Value::Object(object) = self.value else { return None };
         steps::count(object.len());
-        let (_, value) = object.iter().filter(|(key, _)| *key == name).last()?;
+        let (_, value) = object.iter().rfind(|(key, _)| *key == name)?;
         if value.is_null() {
             return None;
         }

@@ -138,12 +138,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Document<'a> {
                 let mut places = HashMap::<String, usize>::new();
                 while let Some((name, value)) = map.next_entry::<String, &'de RawValue>()? {
                     let text = Text::Kept(value.get());
-                    match places.get(&name) {
-                        Some(&place) => members[place].1 = text,
-                        None => {
-                            places.insert(name.clone(), members.len());
-                            members.push((Cow::Owned(name), text));
-                        }
+                    if let Some(&place) = places.get(&name) {
+                        members[place].1 = text;
+                    } else {
+                        places.insert(name.clone(), members.len());
+                        members.push((Cow::Owned(name), text));
                     }
                 }
                 Ok(Document { members })

@@ -5,21 +5,22 @@
 //! that the API seals, or that name people and sessions, the length and a digest are left; and
 //! what looks like a key is left out wherever it stands. Redacting twice is redacting once.
 
-use std::borrow::Cow;
+mod events;
+mod secrets;
 
 use reqwest::header::HeaderMap;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+pub(super) use self::events::events;
+pub use self::secrets::Secrets;
+use self::secrets::without;
 use super::exchange::Headers;
 
 /// Longer texts are shortened if they are nothing but encoded bytes.
 const LONGEST_BLOB: usize = 4 << 10;
 /// How much of such a text is left.
 const START_OF_BLOB: usize = 48;
-/// Shorter texts are too common to be looked for.
-const SHORTEST_SECRET: usize = 4;
 
 /// Members whose texts nobody else is to have, wherever they stand.
 const SEALED: [&str; 11] = [
@@ -67,49 +68,6 @@ const HARMLESS: [&str; 24] = [
 /// What else is harmless: by its beginning.
 const HARMLESS_STARTS: [&str; 4] =
     ["x-codex-proxy-", "x-stainless-", "x-ratelimit-", "x-codex-primary-"];
-
-/// Texts that are nobody else's, which are looked for everywhere.
-#[derive(Debug, Clone, Default)]
-pub struct Secrets(Vec<(SecretString, &'static str)>);
-
-impl Secrets {
-    /// With one more; `what` stands in its place.
-    #[must_use]
-    pub fn with(mut self, secret: Option<&str>, what: &'static str) -> Self {
-        if let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST_SECRET) {
-            self.0.push((secret.into(), what));
-        }
-        self
-    }
-
-    /// The text without them.
-    fn removed<'t>(&self, text: &'t str) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
-        for (secret, what) in &self.0 {
-            if let Some(without) = replaced(&text, secret.expose_secret(), what) {
-                text = Cow::Owned(without);
-            }
-        }
-        text
-    }
-}
-
-/// The text with something else in the place of `from`, whatever its case; nothing if it is not
-/// there.
-fn replaced(text: &str, from: &str, what: &str) -> Option<String> {
-    // ASCII letters only, so that places in both are the same.
-    let (lower, from) = (text.to_ascii_lowercase(), from.to_ascii_lowercase());
-    let mut out = String::new();
-    let mut rest = 0;
-    for (at, _) in lower.match_indices(&from) {
-        out.push_str(&text[rest..at]);
-        out.push_str("[redacted: ");
-        out.push_str(what);
-        out.push(']');
-        rest = at + from.len();
-    }
-    (rest > 0).then(|| out + &text[rest..])
-}
 
 /// Headers, of most of which only the names are left.
 pub fn headers(headers: &HeaderMap, secrets: &Secrets) -> Headers {
@@ -222,37 +180,7 @@ fn is_blob(text: &str) -> bool {
 
 /// A text without secrets, whether known or only looking like one.
 fn plain(text: &str, secrets: &Secrets) -> String {
-    let text = secrets.removed(text);
-    let mut out = String::with_capacity(text.len());
-    let mut is_after_bearer = false;
-    // Words, and what stands between them.
-    for piece in text.split_inclusive(|c| !is_of_token(c)) {
-        let end = piece.char_indices().next_back().filter(|(_, c)| !is_of_token(*c));
-        let (word, after) = piece.split_at(end.map_or(piece.len(), |(at, _)| at));
-        let is_secret = looks_secret(word) || (is_after_bearer && word.len() >= 16);
-        out.push_str(if is_secret { "[redacted: key]" } else { word });
-        out.push_str(after);
-        if !word.is_empty() {
-            is_after_bearer = word.eq_ignore_ascii_case("bearer");
-        }
-    }
-    out
-}
-
-fn is_of_token(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "-_.~+/=".contains(c)
-}
-
-/// Whether a word has the form of a key or token.
-fn looks_secret(word: &str) -> bool {
-    // What stands in front may be a part of the word: `key=sk-…`, `/sk-…`.
-    let is_secret = |word: &str| {
-        (word.len() >= 20 && (word.starts_with("sk-") || word.starts_with("rt_")))
-            || (word.len() >= 30
-                && word.starts_with("eyJ")
-                && word.bytes().filter(|b| *b == b'.').count() >= 2)
-    };
-    word.split(['=', '/', '~', '+']).any(is_secret)
+    without(text, &secrets.find(text)).into_owned()
 }
 
 /// What stands in the place of a text: its length, and by what to see that two were the same.
@@ -286,32 +214,6 @@ mod tests {
             .with(Some("Jo@Example.com"), "e-mail address")
             .with(Some("abc"), "too short")
             .with(None, "nothing")
-    }
-
-    #[test]
-    fn texts_lose_what_is_secret_and_nothing_else() {
-        let key = format!("sk-proj-{}", "aB3_".repeat(8));
-        let token = format!("eyJhbGciOiJub25lIn0.eyJ{}.c2lnbmF0dXJl", "A".repeat(20));
-        for (text, expected) in [
-            ("Hello, World! abc".to_owned(), "Hello, World! abc"),
-            ("mail jo@example.COM now".to_owned(), "mail [redacted: e-mail address] now"),
-            ("xaccount-1234y".to_owned(), "x[redacted: account id]y"),
-            (format!("use {key}, please"), "use [redacted: key], please"),
-            (format!("key={key}"), "[redacted: key]"),
-            (format!("\"{token}\""), "\"[redacted: key]\""),
-            (
-                "Authorization: Bearer abcdefghijklmnop".to_owned(),
-                "Authorization: Bearer [redacted: key]",
-            ),
-            ("a bearer of news".to_owned(), "a bearer of news"),
-            (
-                "sk-short and sketch-of-something-long-enough".to_owned(),
-                "sk-short and sketch-of-something-long-enough",
-            ),
-            ("ä—ö sk".to_owned(), "ä—ö sk"),
-        ] {
-            assert_eq!(plain(&text, &secrets()), expected);
-        }
     }
 
     #[test]
