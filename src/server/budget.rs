@@ -87,6 +87,19 @@ impl Budget {
         Ok(reservation)
     }
 
+    /// Sets so much aside for one that holds `held` bytes already, and is refused at once if others
+    /// that hold some wait as well. What is more than all the rest gets all of the rest.
+    pub(super) async fn reserve_beside(
+        &self,
+        bytes: usize,
+        held: usize,
+    ) -> Result<Reservation, Exhausted> {
+        let mut reservation = self.nothing();
+        let rest = self.0.total.saturating_sub(held);
+        reservation.grow(bytes.min(rest), Alone::Allowed).await?;
+        Ok(reservation)
+    }
+
     /// Bytes that are counted from now on, even if there is no room for them: they were made of
     /// something that had to wait already.
     pub(super) fn overdraw(&self, bytes: Vec<u8>) -> Bytes {
@@ -241,6 +254,23 @@ mod tests {
 
     fn used(budget: &Budget) -> usize {
         *budget.used()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_some_never_waits_for_itself() {
+        let budget = Budget::new(100);
+        let body = budget.reserve(30).await.unwrap();
+        let beside = budget.reserve_beside(1000, 60).await.unwrap();
+        assert_eq!((beside.bytes(), used(&budget)), (40, 70));
+        // Others are told apart by whether somebody waits already.
+        let other = budget.reserve(20).await.unwrap();
+        let mut waiting = pin!(budget.reserve_beside(50, 20));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(budget.reserve_beside(50, 20).await.unwrap_err(), Exhausted::ForNow);
+        drop((body, beside));
+        assert_eq!(waiting.await.unwrap().bytes(), 50);
+        drop(other);
+        assert_eq!(budget.reserve_beside(5, 200).await.unwrap().bytes(), 0);
     }
 
     #[tokio::test(start_paused = true)]

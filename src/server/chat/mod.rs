@@ -176,7 +176,12 @@ async fn elsewhere(
     let client = Client(Some(Arc::downgrade(&waiting)));
     let work = move || {
         let mut asked = Asked::default();
-        let outcome = runtime.block_on(translate(&app, &body, &mut asked, tape, &client));
+        let outcome = runtime.block_on(async {
+            // Beside the body and what is made of it: a request never waits for its own memory.
+            let room = work::memory(&body);
+            let _room = app.0.budget.reserve_beside(room, 2 * body.len()).await?;
+            translate(&app, &body, &mut asked, tape, &client).await
+        });
         (outcome, asked)
     };
     let outcome = spawn_blocking(work).await;

@@ -1,4 +1,5 @@
-//! How long the translation of a request takes, told from its body before anything of it is read.
+//! How long the translation of a request takes, and how much memory, told from its body before
+//! anything of it is read.
 
 use memchr::memchr2;
 
@@ -13,18 +14,31 @@ const LARGE: usize = 256 << 10;
 /// written and hashed, each time on its own.
 const VALUE: usize = 64;
 
+/// What a value takes up in memory while it is translated. Measured on bodies of 20 MiB: 70 bytes
+/// for numbers that are passed on, 170 for parts of a message, 370 for messages.
+const VALUE_IN_MEMORY: usize = 256;
+
 /// Whether the translation would keep other answers of this thread waiting.
 pub(super) fn is_long(body: &[u8]) -> bool {
     match body.len() {
         ..SMALL => false,
-        length @ SMALL..LARGE => has_more_values(body, (LARGE - length) / VALUE),
+        length @ SMALL..LARGE => {
+            let most = (LARGE - length) / VALUE;
+            values_up_to(body, most) > most
+        }
         _ => true,
     }
 }
 
-/// Whether there are more than `most` values in the JSON text. Of what is no JSON anything may be
-/// said: reading it ends at the first mistake.
-fn has_more_values(body: &[u8], most: usize) -> bool {
+/// About how many bytes the values take up that the translation makes of a body, besides its text
+/// and the text that is sent.
+pub(super) fn memory(body: &[u8]) -> usize {
+    values_up_to(body, usize::MAX).saturating_mul(VALUE_IN_MEMORY)
+}
+
+/// How many values there are in the JSON text; the count stops behind `most`. Of what is no JSON
+/// anything may be said: reading it ends at the first mistake.
+fn values_up_to(body: &[u8], most: usize) -> usize {
     let mut values = 0;
     let mut rest = body;
     while let Some((&byte, after)) = rest.split_first() {
@@ -35,11 +49,11 @@ fn has_more_values(body: &[u8], most: usize) -> bool {
         if matches!(byte, b',' | b'{' | b'[') {
             values += 1;
             if values > most {
-                return true;
+                break;
             }
         }
     }
-    false
+    values
 }
 
 /// What follows the string whose first quote stands before `text`.
