@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::names::hex;
 use crate::responses::request::{Item, Output, Part, Role};
+use crate::steps;
 
 /// The longest id that the backend takes, in characters.
 const MAX_ID: usize = 64;
@@ -69,6 +70,7 @@ pub(super) fn normalise<'v>(
 fn find_calls<'o>(items: &[Item<'_>], origins: &[Origin<'o>]) -> Vec<Call<'o>> {
     let mut calls = Vec::new();
     for (position, item) in items.iter().enumerate() {
+        steps::count(1);
         if let Item::FunctionCall { call_id, name, arguments: body }
         | Item::CustomToolCall { call_id, name, input: body } = item
         {
@@ -184,9 +186,11 @@ fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>
         let mut open: HashMap<Key<'_>, Open> = HashMap::new();
         let mut coming = calls.iter().enumerate().peekable();
         for (index, outcome) in unbound.iter().enumerate() {
+            steps::count(1);
             while let Some((number, call)) =
                 coming.next_if(|(_, call)| call.position < outcome.position)
             {
+                steps::count(1);
                 if call.outcome.is_none()
                     && let Some(key) = (way.of_call)(call)
                 {
@@ -219,6 +223,7 @@ fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>) {
         let Some(same_id) = open.get_mut(&*outcome.id) else { return true };
         // Outcomes come in order, so that a call before this one is before all that follow.
         while same_id.front().is_some_and(|&call| calls[call].position < outcome.position) {
+            steps::count(1);
             same_id.pop_front();
         }
         let Some(call) = same_id.pop_front() else { return true };
@@ -248,6 +253,7 @@ fn rebuild<'v>(
     let mut outcomes = Vec::new();
     let mut outcome_sources = Vec::new();
     for position in 0..slots.len() {
+        steps::count(1);
         if let Some(call) = next_call.next_if(|call| call.position == position) {
             let id = unique_id(&call.id, &mut ids);
             if let Some(item) = slots[position].take() {
@@ -327,6 +333,7 @@ fn unique_id(id: &str, ids: &mut Ids) -> String {
     let stem: String = id.chars().take(MAX_STEM).collect();
     let number = ids.numbers.entry(stem.clone()).or_insert(1);
     loop {
+        steps::count(1);
         *number += 1;
         let candidate = format!("{stem}_{number}");
         if ids.used.insert(candidate.clone()) {

@@ -27,6 +27,31 @@ fn list(count: usize, item: impl Fn(usize) -> Value) -> Value {
     Value::Array((0..count).map(item).collect())
 }
 
+/// So many messages.
+fn said<'a>(message: impl Fn(usize) -> Value + 'a) -> Box<dyn Fn(usize) -> Value + 'a> {
+    Box::new(move |count| json!({"messages": list(count, &message)}))
+}
+
+fn call(id: &str, name: &str) -> Value {
+    let function = json!({"name": name, "arguments": "{}"});
+    json!({"role": "assistant", "tool_calls": [{"id": id, "type": "function", "function": function}]})
+}
+
+fn outcome(id: &str, content: Value) -> Value {
+    json!({"role": "tool", "tool_call_id": id, "content": content})
+}
+
+/// So many calls with their outcomes, of these ids.
+fn turns<'a>(ids: impl Fn(usize) -> (String, String) + 'a) -> Box<dyn Fn(usize) -> Value + 'a> {
+    Box::new(move |count| {
+        let turn = |number| {
+            let (of_call, of_outcome) = ids(number);
+            [call(&of_call, "f"), outcome(&of_outcome, json!("a"))]
+        };
+        json!({"messages": (0..count).flat_map(turn).collect::<Vec<_>>()})
+    })
+}
+
 type Dimension<'a> = (&'a str, Box<dyn Fn(usize) -> Value + 'a>);
 
 #[test]
@@ -110,6 +135,86 @@ fn twice_as_much_takes_twice_as_many_steps() {
                 over_tools(json!([{"type": "function", "function": {"name": "f",
                     "parameters": {"anyOf": references, "$defs": definitions}}}]))
             }),
+        ),
+        ("messages", said(|i| json!({"role": (["user", "assistant"])[i % 2], "content": "a"}))),
+        (
+            "messages with names",
+            said(|i| json!({"role": "user", "name": format!("u{i}"), "content": "a"})),
+        ),
+        ("system messages", said(|_| json!({"role": "system", "content": "a"}))),
+        (
+            "system messages in between",
+            said(|i| json!({"role": (["user", "system"])[i % 2], "content": "a"})),
+        ),
+        (
+            "parts",
+            Box::new(|n| {
+                let parts = list(n, |_| json!({"type": "text", "text": "a"}));
+                json!({"messages": [{"role": "user", "content": parts}]})
+            }),
+        ),
+        (
+            "parts of an outcome",
+            Box::new(|n| {
+                let parts = list(n, |i| json!({"type": "text", "text": i.to_string()}));
+                json!({"messages": [call("c", "f"), outcome("c", parts)]})
+            }),
+        ),
+        ("calls and outcomes", turns(|i| (format!("c{i}"), format!("c{i}")))),
+        ("calls of one id", turns(|_| ("c".to_owned(), "c".to_owned()))),
+        ("calls without ids", turns(|_| (String::new(), String::new()))),
+        ("calls without outcomes", said(|i| call(&format!("c{i}"), "f"))),
+        ("outcomes without calls", said(|i| outcome(&format!("c{i}"), json!("a")))),
+        ("outcomes by name", turns(|_| (String::new(), "f".to_owned()))),
+        (
+            "long ids of one stem",
+            turns(|i| {
+                let id = format!("{:0<64}", format!("{}x", "a".repeat(57 + i % 6)));
+                (id.clone(), id)
+            }),
+        ),
+        (
+            "ids that look as if they had been made unique",
+            turns(|i| {
+                let id = if i % 2 == 0 { "c".to_owned() } else { format!("c_{i}") };
+                (id.clone(), id)
+            }),
+        ),
+        (
+            "calls of one message",
+            Box::new(|n| {
+                let calls = list(
+                    n,
+                    |i| json!({"id": format!("c{i}"), "function": {"name": format!("f{i}")}}),
+                );
+                let mut messages = vec![json!({"role": "assistant", "tool_calls": calls})];
+                messages.extend((0..n).rev().map(|i| outcome(&format!("c{i}"), json!("a"))));
+                json!({ "messages": messages })
+            }),
+        ),
+        (
+            "calls in the deprecated form",
+            Box::new(|n| {
+                let turn = |i: usize| {
+                    let name = format!("f{}", i % 3);
+                    [
+                        json!({"role": "assistant", "function_call": {"name": name, "arguments": "{}"}}),
+                        json!({"role": "function", "name": name, "content": "a"}),
+                    ]
+                };
+                json!({"messages": (0..n).flat_map(turn).collect::<Vec<_>>()})
+            }),
+        ),
+        (
+            "reasoning details",
+            said(|i| {
+                json!({"role": "assistant", "content": "a", "reasoning_details":
+                [{"type": "reasoning.encrypted", "data": i.to_string(), "id": "rs", "index": 0}]})
+            }),
+        ),
+        (
+            "unknown fields of messages",
+            said(|i| json!({"role": "user", "content": "a", format!("x{i}"): 1})),
         ),
         ("stops", Box::new(|n| json!({"stop": list(n, |i| json!(format!("s{i}")))}))),
         (
