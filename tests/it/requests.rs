@@ -214,6 +214,59 @@ async fn what_a_client_says_is_repeated_in_part() {
 }
 
 #[tokio::test]
+async fn json_is_taken_as_clients_write_it() {
+    let (backend, daemon) = setup().await;
+    let body = |content: &str| {
+        format!(r#"{{"model":"gpt-5.5","messages":[{{"role":"user","content":"{content}"}}]}}"#)
+    };
+    let cases = [
+        // Cut in the middle of an emoji: a half becomes U+FFFD, and the conversation goes on.
+        (body(r"cut \ud83d"), "cut \u{FFFD}"),
+        (body(r"x \ude00 y"), "x \u{FFFD} y"),
+        (body(r"\ud83d\ud83d\ude00"), "\u{FFFD}😀"),
+        (body(r"\ud83d\ude00"), "😀"),
+        (body(r"\\ud83d"), r"\ud83d"),
+        (body(r"a\u0000b"), "a\0b"),
+        (format!("\u{FEFF}{}", body("mark")), "mark"),
+        (format!(" \n\t{}\r\n ", body("space")), "space"),
+        (body("last").replace(r#""model""#, r#""messages":[],"model":"no","model""#), "last"),
+        (body("whole").replace(r#"{"model""#, r#"{"n":1.0,"model""#), "whole"),
+        (body("float").replace(r#"{"model""#, r#"{"n":1e0,"model""#), "float"),
+        (body("large").replace(r#"{"model""#, r#"{"seed":9223372036854775807,"model""#), "large"),
+    ];
+    for (number, (body, expected)) in cases.into_iter().enumerate() {
+        let response = daemon.post(body.clone()).await;
+        assert_eq!(response.status(), 200, "{body}");
+        response.bytes().await.unwrap();
+        let sent = backend.seen()[number].json();
+        assert_eq!(sent["input"][0]["content"][0]["text"], expected, "{body}");
+    }
+    let refused: [Vec<u8>; 9] = [
+        b"".to_vec(),
+        b"\xff\xfe{\x00".to_vec(),
+        body("x").encode_utf16().flat_map(u16::to_le_bytes).collect(),
+        (body("x") + "x").into_bytes(),
+        body("x").replace(r#""x""#, "NaN").into_bytes(),
+        body("x").replace(r#"{"model""#, r#"{"seed":1e400,"model""#).into_bytes(),
+        body("x")
+            .replace(r#""x""#, &format!("{}1{}", "[".repeat(126), "]".repeat(126)))
+            .into_bytes(),
+        body("x\ny").into_bytes(),
+        [body("").as_bytes()[..60].to_vec(), vec![0xC3, 0x28]].concat(),
+    ];
+    let before = backend.seen().len();
+    for body in refused {
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let response = daemon.post(body).await;
+        assert_eq!(response.status(), 400, "{shown:?}");
+        let error: Value = response.json().await.unwrap();
+        check_error(&error);
+        assert!(error["error"]["message"].as_str().unwrap().contains("JSON"), "{error}");
+    }
+    assert_eq!(backend.seen().len(), before);
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_413() {
     let backend = Backend::streaming(&answer(&["Hi"])).await;
     let daemon = Daemon::with_settings(&backend.base_url, "[server]\nmax_body_mib = 1").await;

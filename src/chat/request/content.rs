@@ -82,7 +82,10 @@ fn read_part<'v>(
         // Left in histories by clients of other providers: thoughts come back in their sealed form
         // only, and the calls are read by `calls`.
         "thinking" | "redacted_thinking" | "reasoning" | "reasoning_content" => Ok(None),
-        "tool_use" if is_assistant => Ok(None),
+        "tool_use" if is_assistant => {
+            unused.add_others(part, &["type", "cache_control", "id", "name", "input"]);
+            Ok(None)
+        }
         "tool_result" => {
             unused.add_others(part, &["type", "cache_control", "tool_use_id", "content"]);
             let id = part.get("tool_use_id").map(|id| call::read_id(&id)).transpose()?;

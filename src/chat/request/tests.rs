@@ -1149,6 +1149,12 @@ fn what_nothing_is_made_of_in_messages_is_named_by_its_path() {
             ),
             &["messages[0].content[0].file.x"],
         ),
+        (
+            messages(
+                json!({"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}, "x": 1}]}),
+            ),
+            &["messages[0].content[0].x"],
+        ),
         // What the daemon itself puts in answers, and what asks for what happens anyway.
         (
             messages(
