@@ -188,6 +188,22 @@ impl Running {
             || format!("{text:?} is not in:\n{}", self.log.lock().unwrap()),
         );
     }
+
+    /// Asks it to end, and gives its exit code; nothing if it had to be killed.
+    #[cfg(unix)]
+    pub fn terminate(mut self) -> Option<i32> {
+        let id = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+        let mut code = None;
+        until(
+            || {
+                code = self.child.try_wait().unwrap();
+                code.is_some()
+            },
+            || "it does not end".to_owned(),
+        );
+        code.and_then(|status| status.code())
+    }
 }
 
 impl Drop for Running {
