@@ -3,6 +3,8 @@
 
 #[path = "cli/chat.rs"]
 mod chat;
+#[path = "cli/daemon.rs"]
+mod daemon;
 #[path = "cli/doctor.rs"]
 mod doctor;
 #[path = "cli/health.rs"]

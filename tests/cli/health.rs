@@ -1,7 +1,5 @@
 //! `codex-proxy health`
 
-use std::path::Path;
-
 use serde_json::json;
 
 use crate::world::{KEY, World, free_address, saying};
@@ -74,41 +72,4 @@ fn a_socket_is_reached_as_well() {
     world.run(&["health", "--listen", &socket]).with(0, "simulated");
     world.run(&["chat", "--listen", &socket, "Hello!"]).with(0, "simulated answer to: Hello!");
     world.run(&["run", "--listen", &socket, "--", "true"]).with(64, "listen on an address");
-}
-
-/// Whatever stands in the place of the login, the daemon answers, says what is wrong, and ends.
-#[cfg(unix)]
-#[test]
-fn no_login_file_however_odd_holds_the_daemon_up() {
-    use std::os::unix::fs::symlink;
-
-    let utf16: Vec<u8> = "{\"tokens\":{}}".encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let make_fifo = |path: &Path| {
-        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
-    };
-    type Make<'a> = &'a dyn Fn(&Path);
-    let files: [(&str, Make<'_>); 7] = [
-        ("a FIFO", &make_fifo),
-        ("endless", &|path| symlink("/dev/zero", path).unwrap()),
-        ("a folder", &|path| std::fs::create_dir(path).unwrap()),
-        ("a link to itself", &|path| symlink("auth.json", path).unwrap()),
-        ("UTF-16", &|path| std::fs::write(path, &utf16).unwrap()),
-        ("deep", &|path| std::fs::write(path, "[".repeat(100_000)).unwrap()),
-        ("empty", &|path| std::fs::write(path, "").unwrap()),
-    ];
-    for (name, make) in files {
-        let world = World::new();
-        make(&world.home.path().join("auth.json"));
-        let daemon = world.daemon(&["serve"]);
-        let health = world.run(&["health", "--json", "--listen", &daemon.address]).json();
-        assert_eq!(
-            (&health["running"], &health["credentials"]),
-            (&json!(true), &json!(false)),
-            "{name}"
-        );
-        let ended = world.run(&["chat", "hi", "--listen", &daemon.address]);
-        assert_eq!(ended.code, Some(77), "{name}: {}", ended.err);
-        assert!(ended.err.contains("auth.json"), "{name}: {}", ended.err);
-        assert_eq!(daemon.terminate(), Some(0), "{name}");
-    }
 }

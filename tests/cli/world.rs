@@ -155,7 +155,7 @@ pub struct Running {
 
 impl Running {
     /// Waits for a line of the log, and takes the address behind `mark` from it.
-    fn start(mut command: Command, line: &str, mark: &str) -> Self {
+    pub fn start(mut command: Command, line: &str, mark: &str) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
