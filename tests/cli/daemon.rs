@@ -8,6 +8,9 @@ use serde_json::json;
 
 use crate::world::{Running, World, until};
 
+/// Puts something in the place of a file.
+type Make<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn it_listens_on_ipv6() {
     let world = World::new();
@@ -57,7 +60,6 @@ fn no_login_file_however_odd_holds_the_daemon_up() {
     let make_fifo = |path: &Path| {
         assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
     };
-    type Make<'a> = &'a dyn Fn(&Path);
     let files: [(&str, Make<'_>); 7] = [
         ("a FIFO", &make_fifo),
         ("endless", &|path| symlink("/dev/zero", path).unwrap()),
