@@ -24,7 +24,7 @@ use super::admission::Admission;
 use super::answer::{Accepted, accepted, read_up_to};
 use super::circuit::Breaker;
 use super::events::text;
-use super::lanes::{Lanes, Seat};
+use super::pool::{ConnectionPool, Lease};
 use super::packing::{Packing, ZSTD};
 use super::request::Requests;
 use super::routing::{self, Route, Routing};
@@ -104,7 +104,7 @@ enum Remedy {
 /// connections and the number of calls that may be under way.
 #[derive(Clone)]
 pub struct Client {
-    lanes: Arc<Lanes>,
+    lanes: Arc<ConnectionPool>,
     admission: Arc<Admission>,
     logins: Arc<dyn Logins>,
     requests: Arc<Requests>,
@@ -123,7 +123,7 @@ struct Outgoing<'a> {
     body: &'a Payload,
     conversation: Uuid,
     turn_state: Option<&'a str>,
-    seat: Seat,
+    seat: Lease,
     tape: Option<CallTape>,
 }
 
@@ -166,7 +166,7 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let breaker = Breaker::new(settings.connect_timeout);
         let service = settings.base_url.clone();
-        let lanes = Lanes::new(settings.max_in_flight, move || {
+        let lanes = ConnectionPool::new(settings.max_in_flight, move || {
             transport::client(&service, &tls, &breaker)
         })?;
         Ok(Self {

@@ -15,7 +15,7 @@ use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
 use super::Failure;
-use super::lanes::Seat;
+use super::pool::Lease;
 use super::watch::{SinceEvent, Watched};
 
 /// How long a complete answer may take to come to its end.
@@ -100,7 +100,7 @@ pub struct Events {
     is_over: bool,
     reporter: Reporter,
     /// The call's place on its connection.
-    _seat: Seat,
+    _seat: Lease,
     /// Nothing unless exchanges are captured.
     tape: Option<CallTape>,
 }
@@ -110,7 +110,7 @@ impl Events {
         response: Response,
         reporter: Reporter,
         idle_timeout: Duration,
-        seat: Seat,
+        seat: Lease,
         tape: Option<CallTape>,
     ) -> Self {
         let head = Head::new(response.headers());

@@ -13,7 +13,7 @@ mod circuit;
 mod client;
 mod events;
 mod failure;
-mod lanes;
+mod pool;
 mod packing;
 mod request;
 mod routing;
