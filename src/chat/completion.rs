@@ -12,7 +12,7 @@ use super::usage::Usage;
 
 /// Gathers one choice.
 #[derive(Debug, Default)]
-pub struct Gatherer {
+pub struct CompletionBuilder {
     content: String,
     reasoning: String,
     refusal: String,
@@ -31,7 +31,7 @@ struct GatheredCall {
     kind: CallKind,
 }
 
-impl Sink for Gatherer {
+impl Sink for CompletionBuilder {
     fn delta(&mut self, delta: Delta<'_>) {
         match delta {
             Delta::Content(text) => self.content.push_str(text),
@@ -82,7 +82,7 @@ impl<'a> Completion<'a> {
     /// reasoning goes.
     pub fn new(
         heading: &'a Heading,
-        choices: &'a [Gatherer],
+        choices: &'a [CompletionBuilder],
         usage: Usage,
         reasoning_field: ReasoningField,
     ) -> Self {
@@ -155,7 +155,7 @@ struct Custom<'a> {
 }
 
 impl<'a> Choice<'a> {
-    fn new(index: usize, gathered: &'a Gatherer, reasoning_field: ReasoningField) -> Self {
+    fn new(index: usize, gathered: &'a CompletionBuilder, reasoning_field: ReasoningField) -> Self {
         let refusal = some(&gathered.refusal);
         // An empty string stands for an empty answer only.
         let content = match some(&gathered.content) {

@@ -91,12 +91,12 @@ async fn asked_of_backend(config: &Config) -> Result<Vec<Model>, Failure> {
     Ok(list.listed().map(model).collect())
 }
 
-impl From<upstream::Failure> for Failure {
-    fn from(failure: upstream::Failure) -> Self {
+impl From<upstream::UpstreamError> for Failure {
+    fn from(failure: upstream::UpstreamError) -> Self {
         match failure {
-            upstream::Failure::Login(error) => error.into(),
-            upstream::Failure::UnusableLogin => Self::new(Exit::NotSignedIn, failure),
-            upstream::Failure::Refused(ref refusal) if refusal.status.as_u16() == 401 => {
+            upstream::UpstreamError::Login(error) => error.into(),
+            upstream::UpstreamError::UnusableLogin => Self::new(Exit::NotSignedIn, failure),
+            upstream::UpstreamError::Refused(ref refusal) if refusal.status.as_u16() == 401 => {
                 Self::new(Exit::NotSignedIn, failure)
             }
             other => Self::new(Exit::Unavailable, other),

@@ -16,10 +16,10 @@ use crate::capture;
 use crate::config::{self, Config, Mode};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
-use crate::server::{self, Account, App, BindError, Limits, Listener, Workers};
+use crate::server::{self, Account, App, BindError, Limits, Listener, WorkerPool};
 use crate::simulator::{Replay, Settings, Simulator};
 use crate::telemetry::{self, Banner};
-use crate::upstream::{Client, Logins, Tls, http_client_over};
+use crate::upstream::{Client, CredentialProvider, Tls, http_client_over};
 
 /// Who answers the daemon's calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ fn listening(
     server: &config::Server,
 ) -> Result<BoxFuture<'static, Result<Listener, BindError>>, BindError> {
     #[cfg(unix)]
-    if let Some(handed) = server::Handed::take(server.needs_key())? {
+    if let Some(handed) = server::InheritedListener::take(server.needs_key())? {
         return Ok(async { Listener::inherit(handed) }.boxed());
     }
     let listen = server.listen.clone();
@@ -87,7 +87,7 @@ async fn serve_until_stopped(
     let listener = listening.await?;
     let places = listener.places().map_err(|error| Failure::new(Exit::Internal, error))?;
     let tls = tls()?;
-    let (logins, account): (Arc<dyn Logins>, Account) = match (simulator, &config.upstream.mode) {
+    let (logins, account): (Arc<dyn CredentialProvider>, Account) = match (simulator, &config.upstream.mode) {
         (None, Mode::ApiKey { variable, file }) => {
             let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
             let login = api_key(variable, value, file.as_deref(), &auth)
@@ -118,10 +118,10 @@ async fn serve_until_stopped(
         telemetry::banner(&Banner { address, login: &login, simulated, needs_key });
     }
     let beside = app.clone();
-    let mut workers = Workers::new(Workers::sensible(), move || beside.beside().router());
+    let mut workers = WorkerPool::new(WorkerPool::sensible(), move || beside.for_worker().router());
     notify::watchdog(workers.threads());
     notify::ready(&places);
-    app.prewarm().await;
+    app.prefetch().await;
     let served = signals
         .stop(|stop| {
             let stop = stop.inspect(|()| notify::stopping(limits.drain + limits.farewell));

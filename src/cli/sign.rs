@@ -6,11 +6,11 @@ use super::exit::{Exit, Failure};
 use crate::config::{Config, Mode};
 use crate::credentials::{Store, api_key};
 use crate::platform::Platform;
-use crate::upstream::Logins;
+use crate::upstream::CredentialProvider;
 
 /// A login, and which API it is for.
 pub(super) struct Signed {
-    pub(super) logins: Arc<dyn Logins>,
+    pub(super) logins: Arc<dyn CredentialProvider>,
     pub(super) platform: Platform,
 }
 

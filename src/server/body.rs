@@ -22,15 +22,15 @@ const FIRST_ROOM: usize = 64 << 10;
 
 /// How much is decoded before other requests of the same thread get a turn: under a millisecond of
 /// work.
-const TURN: usize = 512 << 10;
+const YIELD_AFTER: usize = 512 << 10;
 
 /// The bytes of a body that is not too large, decoded.
 ///
 /// They are copied together as they come. Kept as they come, every piece would hold on to the
 /// buffer it was read into, and a body sent byte by byte would take up hundreds of times its size.
-pub(super) struct Whole(pub(super) Bytes);
+pub(super) struct BodyBytes(pub(super) Bytes);
 
-impl FromRequest<App> for Whole {
+impl FromRequest<App> for BodyBytes {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
@@ -97,7 +97,7 @@ impl Reading {
         Ok(())
     }
 
-    async fn finish(mut self) -> Result<Whole, ApiError> {
+    async fn finish(mut self) -> Result<BodyBytes, ApiError> {
         loop {
             let before = self.decoding.len();
             if !self.decoding.drain().map_err(undecodable)? {
@@ -109,7 +109,7 @@ impl Reading {
         if whole.len() > self.largest {
             return Err(too_large(self.largest));
         }
-        Ok(Whole(self.reservation.hold_fitting(whole)))
+        Ok(BodyBytes(self.reservation.hold_fitting(whole)))
     }
 
     fn is_plain(&self) -> bool {
@@ -134,7 +134,7 @@ impl Reading {
         if !self.is_plain() {
             self.make_room(length).await?;
             self.turn += length - before;
-            if self.turn >= TURN {
+            if self.turn >= YIELD_AFTER {
                 self.turn = 0;
                 yield_now().await;
             }

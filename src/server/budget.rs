@@ -15,7 +15,7 @@ use tokio::sync::{Mutex as Turns, Notify};
 use tokio::time::timeout;
 
 /// How long memory is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest budget that is taken unasked, and the one where the size of the machine's memory
 /// cannot be found out.
@@ -82,7 +82,7 @@ impl Budget {
             let _turn = self.0.beginning.lock().await;
             self.wait_for(bytes).await;
         };
-        timeout(PATIENCE, waiting).await.map_err(|_| Exhausted::ForNow)?;
+        timeout(WAIT_TIMEOUT, waiting).await.map_err(|_| Exhausted::ForNow)?;
         reservation.bytes = bytes;
         Ok(reservation)
     }
@@ -161,7 +161,7 @@ impl Reservation {
             let shared = Arc::clone(&self.budget.0);
             let Ok(_turn) = shared.growing.try_lock() else { return Err(Exhausted::ForNow) };
             let waiting = self.budget.wait_for(more);
-            timeout(PATIENCE, waiting).await.map_err(|_| Exhausted::ForNow)?;
+            timeout(WAIT_TIMEOUT, waiting).await.map_err(|_| Exhausted::ForNow)?;
         }
         self.bytes += more;
         Ok(())
@@ -287,7 +287,7 @@ mod tests {
         assert_eq!((large.bytes(), small.bytes(), used(&budget)), (70, 10, 80));
         let begin = Instant::now();
         assert_eq!(budget.reserve(30).await.unwrap_err(), Exhausted::ForNow);
-        assert_eq!(begin.elapsed(), PATIENCE);
+        assert_eq!(begin.elapsed(), WAIT_TIMEOUT);
         drop((large, small));
         // One that is larger than all of it is alone.
         let all = budget.reserve(1000).await.unwrap();
@@ -328,9 +328,9 @@ mod tests {
         let two = budget.reserve(50).await.unwrap();
         let begin = Instant::now();
         assert_eq!(one.grow(60, Alone::Allowed).await, Err(Exhausted::ForNow));
-        assert_eq!(begin.elapsed(), PATIENCE);
+        assert_eq!(begin.elapsed(), WAIT_TIMEOUT);
         let (grown, ()) = tokio::join!(one.grow(60, Alone::Allowed), async {
-            sleep(PATIENCE / 2).await;
+            sleep(WAIT_TIMEOUT / 2).await;
             drop(two);
         });
         grown.unwrap();

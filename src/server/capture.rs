@@ -13,8 +13,8 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::App;
-use super::arrival::Arrival;
-use super::body::Whole;
+use super::peer_info::PeerInfo;
+use super::body::BodyBytes;
 use super::error::ApiError;
 use crate::capture::{Proof, StartError, Status, Tape, Wanted};
 
@@ -65,7 +65,7 @@ pub(super) async fn status(_: Local, State(app): State<App>) -> Json<Status> {
 pub(super) async fn switch(
     _: Local,
     State(app): State<App>,
-    body: Result<Whole, ApiError>,
+    body: Result<BodyBytes, ApiError>,
 ) -> Result<Json<Status>, ApiError> {
     let order: Order = serde_json::from_slice(&body?.0)
         .map_err(|error| ApiError::invalid_request(format!("This is no order: {error}.")))?;
@@ -108,11 +108,11 @@ impl<S: Sync> FromRequestParts<S> for Local {
     }
 }
 
-fn is_near(arrival: Option<&Arrival>) -> bool {
+fn is_near(arrival: Option<&PeerInfo>) -> bool {
     match arrival {
         None => false,
-        Some(Arrival::Unix) => true,
-        Some(Arrival::Tcp { local, peer }) => {
+        Some(PeerInfo::Unix) => true,
+        Some(PeerInfo::Tcp { local, peer }) => {
             let (local, peer) = (local.ip().to_canonical(), peer.ip().to_canonical());
             peer.is_loopback() || peer == local
         }
@@ -125,9 +125,9 @@ fn is_page(parts: &Parts) -> bool {
 }
 
 /// What the request is noted on; nothing while nothing is captured.
-pub(super) struct Taped(pub(super) Option<Tape>);
+pub(super) struct CaptureHandle(pub(super) Option<Tape>);
 
-impl FromRequestParts<App> for Taped {
+impl FromRequestParts<App> for CaptureHandle {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
@@ -150,19 +150,19 @@ mod tests {
     use super::*;
 
     /// Over what a request came, with what headers, and whether it may.
-    type Case<'c> = (Option<Arrival>, &'c [(&'c str, &'c str)], bool);
+    type Case<'c> = (Option<PeerInfo>, &'c [(&'c str, &'c str)], bool);
 
     #[tokio::test]
     async fn only_programs_of_this_machine_are_near() {
         let tcp = |local: &str, peer: &str| {
             let (local, peer) = (local.parse().unwrap(), peer.parse().unwrap());
-            Some(Arrival::Tcp { local, peer })
+            Some(PeerInfo::Tcp { local, peer })
         };
         let near = tcp("127.0.0.1:1", "127.0.0.1:2");
         let cases: [Case<'_>; 16] = [
             (near, &[], true),
             (near, &[("authorization", "Bearer k")], true),
-            (Some(Arrival::Unix), &[], true),
+            (Some(PeerInfo::Unix), &[], true),
             (tcp("[::1]:1", "[::1]:2"), &[], true),
             (tcp("[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:2"), &[], true),
             (tcp("192.168.1.5:1", "192.168.1.5:2"), &[], true),

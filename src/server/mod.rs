@@ -18,14 +18,14 @@
 //! | `figures/` | what goes on: activity and metrics |
 //! | `usage.rs` | what is left of the plan |
 
-mod arrival;
+mod peer_info;
 mod body;
 mod budget;
 mod capture;
 mod chat;
 pub mod error;
 mod figures;
-mod gate;
+mod middleware;
 mod guard;
 mod health;
 mod listen;
@@ -56,18 +56,18 @@ use crate::platform::Platform;
 use crate::upstream;
 use budget::Budget;
 use error::ApiError;
-use figures::Figures;
-use gate::Gate;
+use figures::Metrics;
+use middleware::Middleware;
 use guard::Guard;
 use paths::Target;
-use usage::Inquiry;
+use usage::UsageRefresher;
 
-pub use arrival::Arrival;
+pub use peer_info::PeerInfo;
 pub use guard::{KeyFileError, Refusal};
 #[cfg(unix)]
-pub use listen::Handed;
+pub use listen::InheritedListener;
 pub use listen::{
-    BindError, Limits, Listener, Threads, Workers, raise_descriptor_limit, serve, serve_on,
+    BindError, Limits, Listener, Threads, WorkerPool, raise_descriptor_limit, serve, serve_on,
 };
 
 /// What all requests share, and the client whose connections carry their calls. Clones are cheap.
@@ -83,8 +83,8 @@ struct Shared {
     account: Account,
     /// Nothing if turns are not to be remembered.
     memory: Option<Memory>,
-    figures: Figures,
-    inquiry: Inquiry,
+    figures: Metrics,
+    inquiry: UsageRefresher,
     capture: Capture,
     budget: Budget,
 }
@@ -180,11 +180,11 @@ impl App {
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
             // It is told in the log only.
-            async move { upstream.models().await.map_err(|failure| failure.reason()) }
+            async move { upstream.models().await.map_err(|failure| failure.log_reason()) }
         });
         let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
         let budget = Budget::new(config.server.max_body_total_bytes);
-        let (figures, inquiry) = (Figures::new(), Inquiry::default());
+        let (figures, inquiry) = (Metrics::new(), UsageRefresher::default());
         let calls = upstream.clone();
         let shared = Arc::new(Shared {
             config,
@@ -203,19 +203,19 @@ impl App {
 
     /// The same application for another thread, with connections of its own for calls.
     #[must_use]
-    pub fn beside(&self) -> Self {
-        Self(Arc::clone(&self.0), self.1.beside())
+    pub fn for_worker(&self) -> Self {
+        Self(Arc::clone(&self.0), self.1.for_worker())
     }
 
     /// If it may, fetches what the first request needs: the list of models, and with it an open
     /// connection. Does not wait for that.
-    pub async fn prewarm(&self) {
-        if self.may_prewarm().await {
+    pub async fn prefetch(&self) {
+        if self.may_prefetch().await {
             self.0.catalogue.prepare();
         }
     }
 
-    async fn may_prewarm(&self) -> bool {
+    async fn may_prefetch(&self) -> bool {
         let Shared { config, catalogue, account, .. } = &*self.0;
         config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready().await
     }
@@ -244,7 +244,7 @@ impl App {
             .layer(CatchPanicLayer::custom(panicked))
             // A layer of the router runs when it has chosen the route.
             .layer(MapRequestLayer::new(figures::note_endpoint));
-        Router::new().fallback_service(Gate::new(guard, figures, is_simulated, routes))
+        Router::new().fallback_service(Middleware::new(guard, figures, is_simulated, routes))
     }
 }
 

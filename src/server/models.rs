@@ -23,13 +23,13 @@ pub(super) async fn list(State(app): State<App>) -> Json<List> {
 
 /// Has the backend asked for its models, if that is to be done again, while the body of the request
 /// is still on its way: over a connection that may have to be opened, which the call then uses.
-pub(super) struct Announced;
+pub(super) struct PrefetchModels;
 
-impl FromRequestParts<App> for Announced {
+impl FromRequestParts<App> for PrefetchModels {
     type Rejection = Infallible;
 
     async fn from_request_parts(_: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        if app.may_prewarm().await {
+        if app.may_prefetch().await {
             app.0.catalogue.announce();
         }
         Ok(Self)

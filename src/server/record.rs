@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::ApiError;
-use super::figures::{Continuity, Ended, Outcome, Visit, millis};
-use super::listen::Closing;
+use super::figures::{Continuity, Ended, Outcome, RequestMetrics, millis};
+use super::listen::Shutdown;
 use crate::chat::usage::Usage;
 use crate::upstream::is_code;
 
@@ -12,20 +12,20 @@ use crate::upstream::is_code;
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) request_id: String,
-    pub(super) asked: Asked,
-    visit: Visit,
+    pub(super) asked: RequestInfo,
+    visit: RequestMetrics,
     at: SystemTime,
     started: Instant,
     first_token: Option<Duration>,
     upstream_request_id: Option<String>,
     usage: Usage,
     end: End,
-    closing: Closing,
+    closing: Shutdown,
 }
 
 /// What the request says, so far as it has been read.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct RequestInfo {
     pub(super) model: String,
     /// The model's own name, once it is known.
     pub(super) slug: Option<String>,
@@ -49,11 +49,11 @@ enum End {
 }
 
 impl Record {
-    pub(super) fn new(request_id: String, visit: Visit, closing: Closing) -> Self {
+    pub(super) fn new(request_id: String, visit: RequestMetrics, closing: Shutdown) -> Self {
         visit.begun();
         Self {
             request_id,
-            asked: Asked::default(),
+            asked: RequestInfo::default(),
             visit,
             at: SystemTime::now(),
             started: Instant::now(),
@@ -124,7 +124,7 @@ impl Record {
                 (Outcome::Failed, status, Some(code))
             }
         };
-        let Asked { model, slug, stream, recalled } = std::mem::take(&mut self.asked);
+        let RequestInfo { model, slug, stream, recalled } = std::mem::take(&mut self.asked);
         Ended {
             request_id: std::mem::take(&mut self.request_id),
             at: self.at,

@@ -19,17 +19,17 @@ use crate::platform::Platform;
 use crate::upstream::Client;
 
 /// What is older is asked for anew, in seconds.
-const FRESH: i64 = 60;
+const FRESH_FOR: i64 = 60;
 
 /// How long the backend may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to leave the backend alone after it was asked, whatever came of it.
-const REST: Duration = Duration::from_secs(30);
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Asks the backend for all who want to know: one after the other, and not often.
 #[derive(Debug, Default)]
-pub(super) struct Inquiry {
+pub(super) struct UsageRefresher {
     last: Mutex<Option<Instant>>,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     // A key has no plan.
     if app.0.account.platform().await == Platform::Codex && !knows_enough(client) {
         // Who waits for somebody else's question waits no longer than for an own one.
-        if timeout(PATIENCE, app.0.inquiry.ask(client)).await.is_err() {
+        if timeout(USAGE_TIMEOUT, app.0.inquiry.ask(client)).await.is_err() {
             tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");
         }
     }
@@ -53,18 +53,18 @@ fn knows_enough(client: &Client) -> bool {
 }
 
 fn is_fresh(limits: &Limits, now: i64) -> bool {
-    limits.age(now).is_some_and(|age| age <= FRESH)
+    limits.age(now).is_some_and(|age| age <= FRESH_FOR)
 }
 
-impl Inquiry {
+impl UsageRefresher {
     async fn ask(&self, client: &Client) {
         let mut last = self.last.lock().await;
-        if knows_enough(client) || last.is_some_and(|last| last.elapsed() < REST) {
+        if knows_enough(client) || last.is_some_and(|last| last.elapsed() < MIN_REFRESH_INTERVAL) {
             return;
         }
         *last = Some(Instant::now());
         if let Err(failure) = client.usage().await {
-            let reason = failure.reason();
+            let reason = failure.log_reason();
             tracing::info!(reason, "the backend does not tell the plan's limits");
         }
     }

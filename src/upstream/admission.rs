@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use crate::config;
 
 /// How long a request may wait for its turn.
-const PATIENCE: Duration = Duration::from_secs(60);
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The calls that may be under way, and the line of requests that wait for them.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Admission {
 
 /// Why a request is sent away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Crowded {
+pub enum AdmissionError {
     /// Too many requests wait already.
     #[error(
         "Too many requests at once: {max_in_flight} calls to the upstream may be under way and \
@@ -68,14 +68,14 @@ impl Admission {
     /// there are gets all of them, and makes its calls in turn.
     ///
     /// Dropping the future gives up the place in the line.
-    pub(super) async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {
+    pub(super) async fn enter(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         let count = calls.clamp(1, self.max_in_flight);
         // Nobody is overtaken: what becomes free goes to those who wait.
         let permit = match Arc::clone(&self.places).try_acquire_many_owned(count) {
             Ok(permit) => permit,
             Err(_) => self.wait(count).await?,
         };
-        Ok(Arc::new(Places { turns: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
+        Ok(Arc::new(Permits { turns: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
     }
 
     /// How many requests wait.
@@ -83,46 +83,46 @@ impl Admission {
         self.max_queued - self.line.available_permits()
     }
 
-    async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, Crowded> {
+    async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, AdmissionError> {
         let Self { max_in_flight, max_queued, .. } = *self;
-        let full = Crowded::FullLine { max_in_flight, max_queued };
+        let full = AdmissionError::FullLine { max_in_flight, max_queued };
         let _in_line = self.line.try_acquire().map_err(|_| full)?;
         let places = Arc::clone(&self.places).acquire_many_owned(count);
-        match timeout(PATIENCE, places).await {
+        match timeout(QUEUE_TIMEOUT, places).await {
             Ok(Ok(permit)) => Ok(permit),
             // The places are never closed; if they were, nobody could be let in.
             Ok(Err(_)) => Err(full),
-            Err(_) => Err(Crowded::WaitedTooLong { max_in_flight, waited: PATIENCE }),
+            Err(_) => Err(AdmissionError::WaitedTooLong { max_in_flight, waited: QUEUE_TIMEOUT }),
         }
     }
 }
 
 /// The places of one request, until the last of its [`Turn`]s is over.
 #[derive(Debug)]
-pub struct Places {
+pub struct Permits {
     turns: Arc<Semaphore>,
     _permit: OwnedSemaphorePermit,
 }
 
 /// The right to have one call under way.
 #[derive(Debug)]
-pub struct Turn {
+pub struct CallPermit {
     _permit: Option<OwnedSemaphorePermit>,
-    _places: Arc<Places>,
+    _places: Arc<Permits>,
 }
 
-impl Places {
+impl Permits {
     /// A turn, if there is one now; there are fewer than calls if the request has fewer places.
-    pub fn turn_now(self: &Arc<Self>) -> Option<Turn> {
+    pub fn try_acquire(self: &Arc<Self>) -> Option<CallPermit> {
         let permit = Arc::clone(&self.turns).try_acquire_owned().ok()?;
-        Some(Turn { _permit: Some(permit), _places: Arc::clone(self) })
+        Some(CallPermit { _permit: Some(permit), _places: Arc::clone(self) })
     }
 
     /// Waits for a turn: for another call of the same request to end.
-    pub async fn turn(self: Arc<Self>) -> Turn {
+    pub async fn acquire(self: Arc<Self>) -> CallPermit {
         // The turns are never closed; if they were, there would be nothing to wait for.
         let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
-        Turn { _permit: permit, _places: self }
+        CallPermit { _permit: permit, _places: self }
     }
 }
 
@@ -168,7 +168,7 @@ mod tests {
         assert!(many.as_mut().now_or_never().is_none());
         assert!(matches!(
             admission.enter(1).now_or_never(),
-            Some(Err(Crowded::FullLine { max_in_flight: 2, max_queued: 1 }))
+            Some(Err(AdmissionError::FullLine { max_in_flight: 2, max_queued: 1 }))
         ));
         drop(many);
         let two = admission.enter(1).now_or_never().unwrap().unwrap();
@@ -182,16 +182,16 @@ mod tests {
     async fn without_a_line_nobody_waits() {
         let admission = admission(1, 0);
         let _one = admission.enter(1).await.unwrap();
-        assert!(matches!(admission.enter(1).await, Err(Crowded::FullLine { .. })));
+        assert!(matches!(admission.enter(1).await, Err(AdmissionError::FullLine { .. })));
     }
 
     #[tokio::test]
     async fn who_needs_more_than_there_is_gets_all_and_takes_turns() {
         let admission = admission(2, 1);
         let places = admission.enter(8).await.unwrap();
-        let turns = [places.turn_now().unwrap(), places.turn_now().unwrap()];
-        assert!(places.turn_now().is_none());
-        let mut third = Box::pin(Arc::clone(&places).turn());
+        let turns = [places.try_acquire().unwrap(), places.try_acquire().unwrap()];
+        assert!(places.try_acquire().is_none());
+        let mut third = Box::pin(Arc::clone(&places).acquire());
         assert!(third.as_mut().now_or_never().is_none());
         let [first, second] = turns;
         drop(first);
@@ -210,10 +210,10 @@ mod tests {
         let _one = admission.enter(1).await.unwrap();
         let start = Instant::now();
         let crowded = admission.enter(1).await.unwrap_err();
-        assert_eq!(crowded, Crowded::WaitedTooLong { max_in_flight: 1, waited: PATIENCE });
+        assert_eq!(crowded, AdmissionError::WaitedTooLong { max_in_flight: 1, waited: QUEUE_TIMEOUT });
         assert_eq!(start.elapsed().as_secs(), 60);
         assert_eq!(admission.line.available_permits(), 1);
-        for crowded in [crowded, Crowded::FullLine { max_in_flight: 1, max_queued: 1 }] {
+        for crowded in [crowded, AdmissionError::FullLine { max_in_flight: 1, max_queued: 1 }] {
             let text = crowded.to_string();
             assert!(text.contains("max_in_flight`") && text.contains("`max_queued`"), "{text}");
         }

@@ -15,8 +15,8 @@ use crate::responses::error::{Body, Class, Report};
 use crate::retry_after;
 
 use super::events::text;
-use super::watch::MAX_DOCUMENT;
-use super::{Failure, Head, Refusal};
+use super::body::MAX_ERROR_BODY;
+use super::{UpstreamError, Head, ErrorResponse};
 
 /// How long the body of a refusal may take. Its status is known by then.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(super) struct Refused {
     status: StatusCode,
     headers: HeaderMap,
     body: Vec<u8>,
-    failure: Failure,
+    failure: UpstreamError,
 }
 
 impl Refused {
@@ -42,13 +42,13 @@ impl Refused {
         // is renewed because of it is refused again.
         let is_of_another_region = matches!(
             &self.failure,
-            Failure::Refused(refusal) if refusal.class() == Class::Region
+            UpstreamError::Refused(refusal) if refusal.class() == Class::Region
         );
         self.status == StatusCode::UNAUTHORIZED && !is_of_another_region
     }
 
     /// The failure, once the answer is noted on the tape.
-    pub(super) fn noted(self, tape: Option<&CallTape>) -> Failure {
+    pub(super) fn noted(self, tape: Option<&CallTape>) -> UpstreamError {
         if let Some(tape) = tape {
             tape.head(self.status, &self.headers);
             tape.body(&self.body);
@@ -58,7 +58,7 @@ impl Refused {
 }
 
 /// The answer if its status is success, else what it reports.
-pub(super) async fn accepted(response: Response) -> Result<Accepted, Failure> {
+pub(super) async fn accepted(response: Response) -> Result<Accepted, UpstreamError> {
     let status = response.status();
     if status.is_success() {
         return readable(response).map(Accepted::Yes);
@@ -71,7 +71,7 @@ pub(super) async fn accepted(response: Response) -> Result<Accepted, Failure> {
 
 /// What a refusal says. Its status keeps its meaning whatever the body looks like: the edge has
 /// pages of its own for requests that are too large and for a backend that is away.
-fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
+fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let ray = text(headers, "cf-ray");
     let report = match Report::from_body(body) {
         Body::Report(report) => Some(report),
@@ -83,12 +83,12 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
     };
     let is_challenge = headers.contains_key("cf-mitigated");
     if is_challenge || (status == StatusCode::FORBIDDEN && is_page) {
-        return Failure::Blocked { status, ray };
+        return UpstreamError::Blocked { status, ray };
     }
     let now = Timestamp::now();
     let texts =
         headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    Failure::Refused(Box::new(Refusal {
+    UpstreamError::Refused(Box::new(ErrorResponse {
         status,
         report: report.unwrap_or_default(),
         head: Head::new(headers),
@@ -100,10 +100,10 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Failure {
 
 /// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
 /// has no limit.
-fn readable(response: Response) -> Result<Response, Failure> {
+fn readable(response: Response) -> Result<Response, UpstreamError> {
     match response.headers().get(CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Failure::Malformed("it is compressed, which was not asked for".to_owned()))
+            Err(UpstreamError::Malformed("it is compressed, which was not asked for".to_owned()))
         }
         _ => Ok(response),
     }
@@ -131,14 +131,14 @@ fn unpacked(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
 fn beginning(unpacking: impl std::io::Read) -> Vec<u8> {
     let mut body = Vec::new();
     // A body that is damaged later on may still say what it is about.
-    let _ = unpacking.take(MAX_DOCUMENT as u64).read_to_end(&mut body);
+    let _ = unpacking.take(MAX_ERROR_BODY as u64).read_to_end(&mut body);
     body
 }
 
 /// As much of the body of a refusal as comes in time; nothing if it does not come whole.
 async fn refusal_body(response: Response) -> Vec<u8> {
     let deadline = Instant::now() + REFUSAL_TIMEOUT;
-    match timeout_at(deadline, read_up_to(response, MAX_DOCUMENT)).await {
+    match timeout_at(deadline, read_up_to(response, MAX_ERROR_BODY)).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) | Err(_) => Vec::new(),
     }

@@ -15,10 +15,10 @@ use tokio::time::{Instant, timeout};
 use tower::{BoxError, Layer, Service};
 
 /// So many failures in a row, and nobody tries for a while.
-const FAILURES: u32 = 5;
+const FAILURE_THRESHOLD: u32 = 5;
 
 /// The while.
-const REST: Duration = Duration::from_secs(3);
+const OPEN_FOR: Duration = Duration::from_secs(3);
 
 /// Whether connecting is worth a try. Pure: it is told what happens, and the time.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ enum Kind {
 /// Why there is no attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the last {failures} attempts to connect failed, the last one so: {cause}")]
-pub(super) struct Resting {
+pub(super) struct CircuitOpen {
     pub(super) failures: u32,
     pub(super) cause: String,
     /// How long until the next attempt; nothing if that is under way.
@@ -63,7 +63,7 @@ impl Circuit {
     }
 
     /// Whether to try now.
-    fn attempt(&mut self, now: Instant) -> Result<Kind, Resting> {
+    fn attempt(&mut self, now: Instant) -> Result<Kind, CircuitOpen> {
         let wait = match self.state {
             State::Closed => return Ok(Kind::Ordinary),
             State::Open(until) if until <= now => {
@@ -73,7 +73,7 @@ impl Circuit {
             State::Open(until) => Some(until - now),
             State::Trial => None,
         };
-        Err(Resting { failures: self.failures, cause: self.cause.clone(), wait })
+        Err(CircuitOpen { failures: self.failures, cause: self.cause.clone(), wait })
     }
 
     /// Any connection shows that connecting works.
@@ -91,8 +91,8 @@ impl Circuit {
         if counts {
             self.failures = self.failures.saturating_add(1);
             self.cause = cause;
-            if self.failures >= FAILURES {
-                self.state = State::Open(now + REST);
+            if self.failures >= FAILURE_THRESHOLD {
+                self.state = State::Open(now + OPEN_FOR);
             }
         }
     }
@@ -107,12 +107,12 @@ impl Circuit {
 
 /// The circuit that all connectors of a client share, and how long connecting may take.
 #[derive(Debug, Clone)]
-pub(super) struct Breaker {
+pub(super) struct CircuitBreakerLayer {
     circuit: Arc<Mutex<Circuit>>,
     limit: Duration,
 }
 
-impl Breaker {
+impl CircuitBreakerLayer {
     pub(super) fn new(limit: Duration) -> Self {
         Self { circuit: Arc::new(Mutex::new(Circuit::new())), limit }
     }
@@ -122,21 +122,21 @@ impl Breaker {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn attempt(&self) -> Result<Attempt, Resting> {
+    fn attempt(&self) -> Result<Permit, CircuitOpen> {
         let kind = self.circuit().attempt(Instant::now())?;
-        Ok(Attempt { breaker: self.clone(), kind, is_over: false })
+        Ok(Permit { breaker: self.clone(), kind, is_over: false })
     }
 }
 
 /// One attempt to connect. Dropping it without an outcome gives it up.
 #[derive(Debug)]
-struct Attempt {
-    breaker: Breaker,
+struct Permit {
+    breaker: CircuitBreakerLayer,
     kind: Kind,
     is_over: bool,
 }
 
-impl Attempt {
+impl Permit {
     /// Waits for the connection, as long as that may take.
     async fn make<T>(
         mut self,
@@ -157,7 +157,7 @@ impl Attempt {
     }
 }
 
-impl Drop for Attempt {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.is_over {
             self.breaker.circuit().abandoned(self.kind, Instant::now());
@@ -175,22 +175,22 @@ fn causes(error: &BoxError) -> String {
     text
 }
 
-impl<S> Layer<S> for Breaker {
-    type Service = Guarded<S>;
+impl<S> Layer<S> for CircuitBreakerLayer {
+    type Service = CircuitBreaker<S>;
 
-    fn layer(&self, connector: S) -> Guarded<S> {
-        Guarded { connector, breaker: self.clone() }
+    fn layer(&self, connector: S) -> CircuitBreaker<S> {
+        CircuitBreaker { connector, breaker: self.clone() }
     }
 }
 
 /// A connector that does not try while that is hopeless.
 #[derive(Debug, Clone)]
-pub(super) struct Guarded<S> {
+pub(super) struct CircuitBreaker<S> {
     connector: S,
-    breaker: Breaker,
+    breaker: CircuitBreakerLayer,
 }
 
-impl<S, R> Service<R> for Guarded<S>
+impl<S, R> Service<R> for CircuitBreaker<S>
 where
     S: Service<R, Error = BoxError>,
     S::Future: Send + 'static,
@@ -330,29 +330,29 @@ mod tests {
 
     /// A connector whose attempts end as they are told to.
     fn connector(
-        breaker: &Breaker,
+        breaker: &CircuitBreakerLayer,
     ) -> impl Service<oneshot::Receiver<bool>, Response = (), Error = BoxError> {
         breaker.layer(tower::service_fn(|told: oneshot::Receiver<bool>| async {
             if told.await? { Ok(()) } else { Err("refused".into()) }
         }))
     }
 
-    async fn open(breaker: &Breaker) {
-        for _ in 0..FAILURES {
+    async fn open(breaker: &CircuitBreakerLayer) {
+        for _ in 0..FAILURE_THRESHOLD {
             let (tell, told) = oneshot::channel();
             tell.send(false).unwrap();
             connector(breaker).call(told).await.unwrap_err();
         }
         let (_tell, told) = oneshot::channel();
         let error = connector(breaker).call(told).await.unwrap_err();
-        assert!(error.is::<Resting>(), "{error}");
+        assert!(error.is::<CircuitOpen>(), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_is_given_up_does_not_take_the_trial_with_it() {
-        let breaker = Breaker::new(Duration::from_secs(15));
+        let breaker = CircuitBreakerLayer::new(Duration::from_secs(15));
         open(&breaker).await;
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(OPEN_FOR).await;
         let (tell, told) = oneshot::channel();
         drop(connector(&breaker).call(told));
         tell.send(true).unwrap();
@@ -364,9 +364,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_trial_that_takes_too_long_has_failed() {
-        let breaker = Breaker::new(Duration::from_secs(15));
+        let breaker = CircuitBreakerLayer::new(Duration::from_secs(15));
         open(&breaker).await;
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(OPEN_FOR).await;
         let (_tell, told) = oneshot::channel();
         let error = connector(&breaker).call(told).await.unwrap_err();
         let error = error.downcast::<io::Error>().unwrap();
@@ -376,9 +376,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_attempt_that_panics_leaves_its_place_to_the_next() {
-        let breaker = Breaker::new(Duration::from_secs(15));
+        let breaker = CircuitBreakerLayer::new(Duration::from_secs(15));
         open(&breaker).await;
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(OPEN_FOR).await;
         let connect = |panics: bool| async move {
             assert!(!panics, "on purpose");
             Ok::<(), BoxError>(())
@@ -390,7 +390,7 @@ mod tests {
 
     #[tokio::test]
     async fn ordinary_attempts_that_are_given_up_count_for_nothing() {
-        let breaker = Breaker::new(Duration::from_secs(15));
+        let breaker = CircuitBreakerLayer::new(Duration::from_secs(15));
         for _ in 0..10 {
             let (_tell, told) = oneshot::channel();
             drop(connector(&breaker).call(told));

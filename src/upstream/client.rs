@@ -22,15 +22,15 @@ use crate::platform::Platform;
 
 use super::admission::Admission;
 use super::answer::{Accepted, accepted, read_up_to};
-use super::circuit::Breaker;
+use super::circuit::CircuitBreakerLayer;
 use super::events::text;
 use super::pool::{ConnectionPool, Lease};
-use super::packing::{Packing, ZSTD};
-use super::request::Requests;
+use super::compression::{Compressor, ZSTD};
+use super::request::RequestHeaders;
 use super::routing::{self, Route, Routing};
-use super::watch::MAX_DOCUMENT;
+use super::body::MAX_ERROR_BODY;
 use super::{
-    BuildError, Crowded, Events, Failure, Payload, Places, RATE_LIMITS, Tls, Tries, Waiting,
+    BuildError, AdmissionError, Events, UpstreamError, RequestBody, Permits, RATE_LIMITS, Tls, RetryState, Waiting,
     transport,
 };
 
@@ -40,7 +40,7 @@ const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_MODELS: usize = 8 << 20;
 
 /// Where a client takes its login from, before every request.
-pub trait Logins: Send + Sync {
+pub trait CredentialProvider: Send + Sync {
     /// The login that is valid now.
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
 
@@ -55,7 +55,7 @@ pub trait Logins: Send + Sync {
 
     /// What to use instead of a login that the backend has refused; the same one again if there
     /// is nothing else.
-    fn rejected<'a>(
+    fn on_unauthorized<'a>(
         &'a self,
         _refused: &'a Arc<Login>,
     ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
@@ -63,7 +63,7 @@ pub trait Logins: Send + Sync {
     }
 }
 
-impl Logins for Store {
+impl CredentialProvider for Store {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         Store::login(self).boxed()
     }
@@ -75,7 +75,7 @@ impl Logins for Store {
         Store::login_for(self, prepared).boxed()
     }
 
-    fn rejected<'a>(
+    fn on_unauthorized<'a>(
         &'a self,
         refused: &'a Arc<Login>,
     ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
@@ -84,7 +84,7 @@ impl Logins for Store {
 }
 
 /// A login that never changes; for a backend that asks for none, such as the simulated one.
-impl Logins for Arc<Login> {
+impl CredentialProvider for Arc<Login> {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         std::future::ready(Ok(Arc::clone(self))).boxed()
     }
@@ -92,7 +92,7 @@ impl Logins for Arc<Login> {
 
 /// What to do about a login that the backend refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Remedy {
+enum AuthRetry {
     /// Have it renewed.
     Renew,
     /// Take another one if there is one. `/models` refuses logins that `/responses` accepts, so
@@ -106,9 +106,9 @@ enum Remedy {
 pub struct Client {
     lanes: Arc<ConnectionPool>,
     admission: Arc<Admission>,
-    logins: Arc<dyn Logins>,
-    requests: Arc<Requests>,
-    packing: Arc<Packing>,
+    logins: Arc<dyn CredentialProvider>,
+    requests: Arc<RequestHeaders>,
+    packing: Arc<Compressor>,
     limits: limits::Store,
     routing: Routing,
     max_retries: u32,
@@ -120,7 +120,7 @@ pub struct Client {
 struct Outgoing<'a> {
     /// The login that the body was made for.
     login: &'a Arc<Login>,
-    body: &'a Payload,
+    body: &'a RequestBody,
     conversation: Uuid,
     turn_state: Option<&'a str>,
     seat: Lease,
@@ -145,14 +145,14 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client that trusts the platform's certificates, and those that `CODEX_CA_CERTIFICATE` or
     /// `SSL_CERT_FILE` name.
-    pub fn new(settings: &config::Upstream, logins: Arc<dyn Logins>) -> Result<Self, BuildError> {
+    pub fn new(settings: &config::Upstream, logins: Arc<dyn CredentialProvider>) -> Result<Self, BuildError> {
         Self::over(settings, logins, Tls::of_environment()?)
     }
 
     /// A client that trusts the platform's certificates, and those in the PEM file `extra_roots`.
     pub fn with_extra_roots(
         settings: &config::Upstream,
-        logins: Arc<dyn Logins>,
+        logins: Arc<dyn CredentialProvider>,
         extra_roots: Option<&Path>,
     ) -> Result<Self, BuildError> {
         Self::over(settings, logins, Tls::with_extra_roots(extra_roots)?)
@@ -161,10 +161,10 @@ impl Client {
     /// A client that knows what other clients know already.
     pub fn over(
         settings: &config::Upstream,
-        logins: Arc<dyn Logins>,
+        logins: Arc<dyn CredentialProvider>,
         tls: Tls,
     ) -> Result<Self, BuildError> {
-        let breaker = Breaker::new(settings.connect_timeout);
+        let breaker = CircuitBreakerLayer::new(settings.connect_timeout);
         let service = settings.base_url.clone();
         let lanes = ConnectionPool::new(settings.max_in_flight, move || {
             transport::client(&service, &tls, &breaker)
@@ -173,8 +173,8 @@ impl Client {
             lanes: Arc::new(lanes),
             admission: Arc::new(Admission::new(settings)),
             logins,
-            requests: Arc::new(Requests::new(settings)?),
-            packing: Arc::new(Packing::new(settings)),
+            requests: Arc::new(RequestHeaders::new(settings)?),
+            packing: Arc::new(Compressor::new(settings)),
             limits: limits::Store::default(),
             routing: Routing::default(),
             max_retries: settings.max_retries,
@@ -186,13 +186,13 @@ impl Client {
     /// The same client with connections of its own for calls. A connection belongs to the thread
     /// that opened it.
     #[must_use]
-    pub fn beside(&self) -> Self {
-        Self { lanes: Arc::new(self.lanes.another()), ..self.clone() }
+    pub fn for_worker(&self) -> Self {
+        Self { lanes: Arc::new(self.lanes.for_worker()), ..self.clone() }
     }
 
     /// Waits until so many calls of one request may be under way. Dropping the future leaves the
     /// line.
-    pub async fn enter(&self, calls: u32) -> Result<Arc<Places>, Crowded> {
+    pub async fn acquire_permits(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         self.admission.enter(calls).await
     }
 
@@ -207,8 +207,8 @@ impl Client {
     }
 
     /// The tries of a call that begins now.
-    pub fn tries(&self) -> Tries {
-        Tries::new(self.max_retries)
+    pub fn retry_state(&self) -> RetryState {
+        RetryState::new(self.max_retries)
     }
 
     /// Sends `body`, a Responses request, and gives its answer once the backend has accepted it.
@@ -223,14 +223,14 @@ impl Client {
         body: Bytes,
         conversation: Uuid,
         turn_state: Option<&str>,
-    ) -> Result<Events, Failure> {
+    ) -> Result<Events, UpstreamError> {
         let login = self.login().await?;
         self.respond_taped(&login, &body.into(), conversation, turn_state, None).await
     }
 
     /// The login that is valid now. A request is made for one login, and sent with that or a newer
     /// one of the same account.
-    pub async fn login(&self) -> Result<Arc<Login>, Failure> {
+    pub async fn login(&self) -> Result<Arc<Login>, UpstreamError> {
         Ok(self.logins.login().await?)
     }
 
@@ -239,11 +239,11 @@ impl Client {
     pub async fn respond_taped(
         &self,
         login: &Arc<Login>,
-        body: &Payload,
+        body: &RequestBody,
         conversation: Uuid,
         turn_state: Option<&str>,
         tape: Option<&Tape>,
-    ) -> Result<Events, Failure> {
+    ) -> Result<Events, UpstreamError> {
         let call = Outgoing {
             login,
             body,
@@ -254,7 +254,7 @@ impl Client {
         };
         let answer = self.call(&call).await;
         if let (Err(failure), Some(tape)) = (&answer, &call.tape) {
-            tape.failed(failure.reason());
+            tape.failed(failure.log_reason());
         }
         let (response, reporter) = answer?;
         Ok(Events::new(response, reporter, self.idle_timeout, call.seat, call.tape))
@@ -262,15 +262,15 @@ impl Client {
 
     /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
     /// it so.
-    async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), Failure> {
+    async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), UpstreamError> {
         let login = self.logins.login_for(call.login).await?;
         let route = self.route(&login).await;
         let packed = self.packing.pack(call.body, &login).await;
-        let answer = self.sent(call, packed.as_ref(), login, &route).await;
+        let answer = self.send_encoded(call, packed.as_ref(), login, &route).await;
         match &answer {
-            Err(failure) if packed.is_some() && self.packing.is_to_blame(failure) => {
+            Err(failure) if packed.is_some() && self.packing.disable_if_unsupported(failure) => {
                 let login = self.logins.login_for(call.login).await?;
-                self.sent(call, None, login, &route).await
+                self.send_encoded(call, None, login, &route).await
             }
             _ => answer,
         }
@@ -287,7 +287,7 @@ impl Client {
             let (client, login, url) = (self.clone(), Arc::clone(login), url.clone());
             async move {
                 let answer = client.account(&login, url).await;
-                answer.map_err(|failure| failure.reason())
+                answer.map_err(|failure| failure.log_reason())
             }
         };
         self.routing.of(login, ask).await
@@ -295,27 +295,27 @@ impl Client {
 
     /// Asks how calls of the account are routed. A login that is refused here is not renewed: calls
     /// do that.
-    async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, Failure> {
+    async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, UpstreamError> {
         let mut request = Request::new(reqwest::Method::GET, url);
         *request.headers_mut() = self.requests.account(login)?;
         let response = within(routing::TIMEOUT, self.lanes.first().execute(request))
             .await?
-            .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+            .map_err(|error| UpstreamError::sending(error, self.connect_timeout))?;
         match accepted(response).await? {
             Accepted::Yes(response) => {
-                read_up_to(response, MAX_DOCUMENT).await.map_err(Failure::reading)
+                read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)
             }
             Accepted::No(refused) => Err(refused.noted(None)),
         }
     }
 
-    async fn sent(
+    async fn send_encoded(
         &self,
         call: &Outgoing<'_>,
         packed: Option<&Bytes>,
         login: Arc<Login>,
         route: &Route,
-    ) -> Result<(Response, Reporter), Failure> {
+    ) -> Result<(Response, Reporter), UpstreamError> {
         let request = |login: &Login| {
             let url = self.requests.responses(login, route);
             let mut request = Request::new(reqwest::Method::POST, url);
@@ -335,15 +335,15 @@ impl Client {
             Ok(request)
         };
         let (http, tape) = (call.seat.http(), call.tape.as_ref());
-        self.signed(http, self.idle_timeout, Remedy::Renew, tape, login, request).await
+        self.send_authenticated(http, self.idle_timeout, AuthRetry::Renew, tape, login, request).await
     }
 
     /// Fetches the catalogue of models.
-    pub async fn models(&self) -> Result<ModelsAnswer, Failure> {
+    pub async fn models(&self) -> Result<ModelsAnswer, UpstreamError> {
         let fetch = async {
             let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, _) = self
-                .signed(http, MODELS_TIMEOUT, Remedy::Reread, None, login, |login| {
+                .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Reread, None, login, |login| {
                     let url = self.requests.models(login, &self.routing.known(login));
                     let mut request = Request::new(reqwest::Method::GET, url);
                     *request.headers_mut() = self.requests.catalogue(login)?;
@@ -352,9 +352,9 @@ impl Client {
                 .await?;
             let etag = text(response.headers(), ETAG.as_str())
                 .or_else(|| text(response.headers(), "x-models-etag"));
-            let body = read_up_to(response, MAX_MODELS + 1).await.map_err(Failure::reading)?;
+            let body = read_up_to(response, MAX_MODELS + 1).await.map_err(UpstreamError::reading)?;
             if body.len() > MAX_MODELS {
-                return Err(Failure::Malformed("the model catalogue is too large".to_owned()));
+                return Err(UpstreamError::Malformed("the model catalogue is too large".to_owned()));
             }
             Ok(ModelsAnswer { body: body.into(), etag })
         };
@@ -362,14 +362,14 @@ impl Client {
     }
 
     /// Asks for the plan's limits, and gives all that is known of them then.
-    pub async fn usage(&self) -> Result<Limits, Failure> {
+    pub async fn usage(&self) -> Result<Limits, UpstreamError> {
         let fetch = async {
             let (http, login) = (self.lanes.first(), self.logins.login().await?);
             let (response, reporter) = self
-                .signed(http, MODELS_TIMEOUT, Remedy::Renew, None, login, |login| {
+                .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Renew, None, login, |login| {
                     // A key is not for the address that knows of plans.
                     if login.platform == Platform::Public {
-                        return Err(Failure::NoPlan);
+                        return Err(UpstreamError::NoPlan);
                     }
                     let mut request =
                         Request::new(reqwest::Method::GET, self.requests.usage.clone());
@@ -377,10 +377,10 @@ impl Client {
                     Ok(request)
                 })
                 .await?;
-            let body = read_up_to(response, MAX_DOCUMENT).await.map_err(Failure::reading)?;
+            let body = read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)?;
             let now = Timestamp::now().as_second();
             let update = limits::document::usage(&body, now)
-                .ok_or_else(|| Failure::Malformed("the plan's limits are unreadable".to_owned()))?;
+                .ok_or_else(|| UpstreamError::Malformed("the plan's limits are unreadable".to_owned()))?;
             reporter.note(update, Source::Usage, now);
             Ok(self.limits.current(now))
         };
@@ -391,15 +391,15 @@ impl Client {
     /// there is another one by the `remedy`, sends it once more.
     ///
     /// What the answer tells of limits is noted; the reporter is for what else it may tell.
-    async fn signed(
+    async fn send_authenticated(
         &self,
         http: &reqwest::Client,
         patience: Duration,
-        remedy: Remedy,
+        remedy: AuthRetry,
         tape: Option<&CallTape>,
         login: Arc<Login>,
-        request: impl Fn(&Login) -> Result<Request, Failure>,
-    ) -> Result<(Response, Reporter), Failure> {
+        request: impl Fn(&Login) -> Result<Request, UpstreamError>,
+    ) -> Result<(Response, Reporter), UpstreamError> {
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         let refused = match accepted(response).await? {
             Accepted::Yes(response) => {
@@ -412,8 +412,8 @@ impl Client {
             return Err(refused.noted(tape));
         }
         let fresh = match remedy {
-            Remedy::Renew => self.logins.rejected(&login).await?,
-            Remedy::Reread => self.logins.login().await?,
+            AuthRetry::Renew => self.logins.on_unauthorized(&login).await?,
+            AuthRetry::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
             return Err(refused.noted(tape));
@@ -434,10 +434,10 @@ impl Client {
         patience: Duration,
         login: &Login,
         request: Request,
-    ) -> Result<(Response, Reporter), Failure> {
+    ) -> Result<(Response, Reporter), UpstreamError> {
         let mut response = within(patience, http.execute(request))
             .await?
-            .map_err(|error| Failure::sending(error, self.connect_timeout))?;
+            .map_err(|error| UpstreamError::sending(error, self.connect_timeout))?;
         if login.platform == Platform::Codex {
             // They would not be what clients take them for.
             for name in &RATE_LIMITS {
@@ -459,9 +459,9 @@ fn note(tape: Option<&CallTape>, response: &Response) {
     }
 }
 
-async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, UpstreamError> {
     let waiting = Waiting::Answer;
-    timeout(limit, work).await.map_err(|_| Failure::TimedOut { waiting, limit })
+    timeout(limit, work).await.map_err(|_| UpstreamError::TimedOut { waiting, limit })
 }
 
 #[cfg(test)]

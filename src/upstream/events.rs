@@ -14,12 +14,12 @@ use crate::capture::CallTape;
 use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
-use super::Failure;
+use super::UpstreamError;
 use super::pool::Lease;
-use super::watch::{SinceEvent, Watched};
+use super::body::{EventTimeout, SseBody};
 
 /// How long a complete answer may take to come to its end.
-const LINGER: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long an answer may go on with nothing but comments. Much longer than any model is known to
 /// think without an event.
@@ -95,8 +95,8 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 /// As a stream it gives texts of their own; [`Events::poll_event`] lends them.
 pub struct Events {
     head: Head,
-    events: sse::Events<Watched<BodyDataStream<Body>>>,
-    since_event: SinceEvent,
+    events: sse::Events<SseBody<BodyDataStream<Body>>>,
+    since_event: EventTimeout,
     is_over: bool,
     reporter: Reporter,
     /// The call's place on its connection.
@@ -115,8 +115,8 @@ impl Events {
     ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
-        let events = sse::events(Watched::new(body, idle_timeout), LIMITS);
-        let since_event = SinceEvent::new(idle_timeout.max(EVENT_TIMEOUT));
+        let events = sse::events(SseBody::new(body, idle_timeout), LIMITS);
+        let since_event = EventTimeout::new(idle_timeout.max(EVENT_TIMEOUT));
         Self { head, events, since_event, is_over: false, reporter, _seat: seat, tape }
     }
 
@@ -132,7 +132,7 @@ impl Events {
         if let Some(None) = self.next().now_or_never() {
             return;
         }
-        tokio::spawn(tokio::time::timeout(LINGER, async move {
+        tokio::spawn(tokio::time::timeout(DRAIN_TIMEOUT, async move {
             while let Some(Ok(_)) = self.next().await {}
         }));
     }
@@ -146,7 +146,7 @@ impl std::fmt::Debug for Events {
 
 impl Events {
     /// The data of the next event, borrowed until the next call.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, Failure>>> {
+    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, UpstreamError>>> {
         if self.is_over {
             return Poll::Ready(None);
         }
@@ -171,15 +171,15 @@ impl Events {
             }
             Some(Err(sse::Error::Body(failure))) => Some(Err(failure)),
             Some(Err(sse::Error::NotUtf8)) => {
-                Some(Err(Failure::Damaged("an event is not valid UTF-8")))
+                Some(Err(UpstreamError::Damaged("an event is not valid UTF-8")))
             }
-            Some(Err(error)) => Some(Err(Failure::Malformed(error.to_string()))),
+            Some(Err(error)) => Some(Err(UpstreamError::Malformed(error.to_string()))),
             None => None,
         };
         if let Some(tape) = &self.tape {
             match &event {
                 Some(Ok(data)) => tape.event(data),
-                Some(Err(failure)) => tape.failed(failure.reason()),
+                Some(Err(failure)) => tape.failed(failure.log_reason()),
                 None => tape.ended(),
             }
         }
@@ -188,7 +188,7 @@ impl Events {
 }
 
 impl Stream for Events {
-    type Item = Result<String, Failure>;
+    type Item = Result<String, UpstreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.poll_event(cx).map(|event| event.map(|data| data.map(str::to_owned)))

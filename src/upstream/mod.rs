@@ -8,22 +8,22 @@
 
 mod admission;
 mod answer;
-mod backoff;
+mod retry;
 mod circuit;
 mod client;
 mod events;
-mod failure;
+mod error;
 mod pool;
-mod packing;
+mod compression;
 mod request;
 mod routing;
 mod transport;
-mod watch;
+mod body;
 
-pub use admission::{Crowded, Places, Turn};
-pub use backoff::{Failed, Tries};
-pub use client::{Client, Logins, ModelsAnswer};
+pub use admission::{AdmissionError, Permits, CallPermit};
+pub use retry::{CallError, RetryState};
+pub use client::{Client, CredentialProvider, ModelsAnswer};
 pub use events::{Events, Head, RATE_LIMITS};
-pub use failure::{Failure, Refusal, Retry, Waiting, is_code};
-pub use packing::Payload;
+pub use error::{UpstreamError, ErrorResponse, Retry, Waiting, is_code};
+pub use compression::RequestBody;
 pub use transport::{BuildError, Tls, http_client, http_client_over};

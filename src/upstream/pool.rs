@@ -50,7 +50,7 @@ impl ConnectionPool {
     }
 
     /// As many clients again, with other connections for calls.
-    pub(super) fn another(&self) -> Self {
+    pub(super) fn for_worker(&self) -> Self {
         let lanes = self.lanes.iter().map(|_| PooledClient::new(OnceLock::new())).collect();
         Self { first: self.first.clone(), lanes, client: Arc::clone(&self.client) }
     }

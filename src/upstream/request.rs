@@ -12,13 +12,13 @@ use crate::credentials::Login;
 use crate::platform::Platform;
 
 use super::routing::{self, Route};
-use super::{BuildError, Failure};
+use super::{BuildError, UpstreamError};
 
 /// The parts of requests that the settings decide, checked once.
 #[derive(Debug)]
-pub(super) struct Requests {
-    codex: Addresses,
-    public: Addresses,
+pub(super) struct RequestHeaders {
+    codex: Endpoints,
+    public: Endpoints,
     /// Where the plan's limits are.
     pub(super) usage: Url,
     /// Where it is said how calls of an account are routed; nothing where no such thing is.
@@ -35,20 +35,20 @@ pub(super) struct Requests {
 
 /// Where an API is.
 #[derive(Debug)]
-pub(super) struct Addresses {
+pub(super) struct Endpoints {
     pub(super) responses: Url,
     pub(super) models: Url,
 }
 
-impl Addresses {
+impl Endpoints {
     fn new(base: &Url) -> Result<Self, BuildError> {
         Ok(Self { responses: below(base, "responses")?, models: below(base, "models")? })
     }
 }
 
-impl Requests {
+impl RequestHeaders {
     pub(super) fn new(settings: &config::Upstream) -> Result<Self, BuildError> {
-        let mut codex = Addresses::new(&settings.base_url)?;
+        let mut codex = Endpoints::new(&settings.base_url)?;
         let version = settings.client_version.in_force().version;
         codex.models.query_pairs_mut().append_pair("client_version", &version);
 
@@ -62,7 +62,7 @@ impl Requests {
         }
         Ok(Self {
             codex,
-            public: Addresses::new(&settings.public_url)?,
+            public: Endpoints::new(&settings.public_url)?,
             usage: usage(&settings.base_url)?,
             accounts: wham(&settings.base_url, "accounts/check"),
             may_move: routing::is_known(&settings.base_url),
@@ -82,7 +82,7 @@ impl Requests {
         self.routed(&self.addresses(login).models, login, route)
     }
 
-    fn addresses(&self, login: &Login) -> &Addresses {
+    fn addresses(&self, login: &Login) -> &Endpoints {
         match login.platform {
             Platform::Codex => &self.codex,
             Platform::Public => &self.public,
@@ -108,7 +108,7 @@ impl Requests {
         route: &Route,
         conversation: Uuid,
         turn_state: Option<&str>,
-    ) -> Result<HeaderMap, Failure> {
+    ) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.signed(login)?;
         headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -132,7 +132,7 @@ impl Requests {
     }
 
     /// The headers of a request for the catalogue.
-    pub(super) fn catalogue(&self, login: &Login) -> Result<HeaderMap, Failure> {
+    pub(super) fn catalogue(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.signed(login)?;
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         bind(&mut headers, login)?;
@@ -140,21 +140,21 @@ impl Requests {
     }
 
     /// The headers of a request for the plan's limits.
-    pub(super) fn plan(&self, login: &Login) -> Result<HeaderMap, Failure> {
+    pub(super) fn plan(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.signed(login)?;
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(self.overridden(headers))
     }
 
     /// The headers of the question how calls of the account are routed: those of the Codex CLI.
-    pub(super) fn account(&self, login: &Login) -> Result<HeaderMap, Failure> {
+    pub(super) fn account(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.plan(login)?;
         headers.remove("originator");
         headers.remove("version");
         Ok(headers)
     }
 
-    fn signed(&self, login: &Login) -> Result<HeaderMap, Failure> {
+    fn signed(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.identity.clone();
         if login.platform == Platform::Public {
             // They mean something to the Codex backend only.
@@ -182,7 +182,7 @@ impl Requests {
 
 /// Declares the region that the account is bound to. Calls without it are refused as coming from
 /// elsewhere.
-fn bind(headers: &mut HeaderMap, login: &Login) -> Result<(), Failure> {
+fn bind(headers: &mut HeaderMap, login: &Login) -> Result<(), UpstreamError> {
     if let Some(region) = login.residency.as_deref().filter(|_| login.platform == Platform::Codex) {
         headers.insert("x-openai-internal-codex-residency", secret(region)?);
     }
@@ -221,8 +221,8 @@ fn value(key: &'static str, text: &str) -> Result<HeaderValue, BuildError> {
 }
 
 /// A value from the login; its text stays out of errors and debug output.
-fn secret(text: &str) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| Failure::UnusableLogin)?;
+fn secret(text: &str) -> Result<HeaderValue, UpstreamError> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| UpstreamError::UnusableLogin)?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -232,9 +232,9 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    fn requests(base: &str) -> Requests {
+    fn requests(base: &str) -> RequestHeaders {
         let settings = format!("[upstream]\nbase_url = \"{base}\"\nclient_version = \"0.150.0\"");
-        Requests::new(&Config::from_toml(&settings).unwrap().upstream).unwrap()
+        RequestHeaders::new(&Config::from_toml(&settings).unwrap().upstream).unwrap()
     }
 
     fn plan(residency: Option<&str>) -> Login {

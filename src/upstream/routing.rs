@@ -24,7 +24,7 @@ const RETRY: Duration = Duration::from_secs(10 * 60);
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a call of an account that is bound to a region waits for the first answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How calls of one account are sent. By default as the settings say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl Routing {
             state.under_way.clone().filter(|_| is_bound && state.due.is_none())
         };
         if let Some(mut under_way) = under_way {
-            let _ = timeout(PATIENCE, under_way.changed()).await;
+            let _ = timeout(LOOKUP_TIMEOUT, under_way.changed()).await;
         }
         self.known(login)
     }
@@ -301,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_does_not_come_stops_no_call() {
-        for (residency, waits) in [(None, Duration::ZERO), (Some("us"), PATIENCE)] {
+        for (residency, waits) in [(None, Duration::ZERO), (Some("us"), LOOKUP_TIMEOUT)] {
             let (routing, gate) = (Routing::default(), Arc::new(Semaphore::new(0)));
             let ask = || {
                 let gate = Arc::clone(&gate);

@@ -15,7 +15,7 @@ use rustls_platform_verifier::Verifier;
 use crate::config;
 use crate::plain_file;
 
-use super::circuit::Breaker;
+use super::circuit::CircuitBreakerLayer;
 
 /// HTTP/2 gives every stream this much room, and the connection room for all of them: a client
 /// that stops reading then fills its own window and no other stream waits for it.
@@ -127,7 +127,7 @@ pub fn http_client_over(
 pub(super) fn client(
     service: &Url,
     tls: &Tls,
-    breaker: &Breaker,
+    breaker: &CircuitBreakerLayer,
 ) -> Result<reqwest::Client, BuildError> {
     let builder = builder(service, tls).pool_idle_timeout(IDLE);
     Ok(builder.connector_layer(breaker.clone()).build()?)

@@ -12,7 +12,7 @@ use codex_proxy::config::{Config, LogFormat};
 use codex_proxy::credentials::{Error, Login};
 use codex_proxy::server::{self, Account, App, Limits};
 use codex_proxy::telemetry;
-use codex_proxy::upstream::{self, Logins};
+use codex_proxy::upstream::{self, CredentialProvider};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::json;
@@ -93,7 +93,7 @@ async fn a_panic_ends_its_own_connection_and_no_other() {
 /// A login that panics as often as it is told to.
 struct Fragile(AtomicBool);
 
-impl Logins for Fragile {
+impl CredentialProvider for Fragile {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, Error>> {
         Box::pin(async {
             assert!(!self.0.load(Ordering::Relaxed), "{CANARY}");

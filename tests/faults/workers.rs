@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use codex_proxy::server::{self, Limits, Workers};
+use codex_proxy::server::{self, Limits, WorkerPool};
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
 use tokio::sync::{Barrier, oneshot};
@@ -47,7 +47,7 @@ async fn further_threads_take_what_is_too_much_for_the_first() {
     let count = Arc::clone(&made);
     let router = threads(40);
     let shared = router.clone();
-    let mut workers = Workers::new(3, move || {
+    let mut workers = WorkerPool::new(3, move || {
         count.fetch_add(1, Ordering::Relaxed);
         shared.clone()
     });
@@ -68,7 +68,7 @@ async fn further_threads_take_what_is_too_much_for_the_first() {
 async fn a_few_connections_stay_on_the_thread_that_accepts() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let mut workers = Workers::new(3, || unreachable!("there is no need of it"));
+    let mut workers = WorkerPool::new(3, || unreachable!("there is no need of it"));
     tokio::spawn(async move {
         let never = std::future::pending();
         server::serve_on(&mut workers, listener, threads(5), Limits::default(), never).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use codex_proxy::chat::chunk::ChunkWriter;
-use codex_proxy::chat::completion::{Completion, Gatherer};
+use codex_proxy::chat::completion::{Completion, CompletionBuilder};
 use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, Sink};
 use codex_proxy::responses::error::Report;
 use codex_proxy::translate::plan::Plan;
@@ -41,7 +41,7 @@ pub(crate) enum End {
 struct Both {
     writer: ChunkWriter,
     chunks: Vec<u8>,
-    gatherer: Gatherer,
+    gatherer: CompletionBuilder,
 }
 
 impl Sink for Both {
@@ -64,7 +64,7 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
     let mut both = Both {
         writer: ChunkWriter::new(&heading, 1, plan.include_usage, field),
         chunks: Vec::new(),
-        gatherer: Gatherer::default(),
+        gatherer: CompletionBuilder::default(),
     };
     let mut end = End::Cut;
     for event in events {
@@ -108,7 +108,7 @@ pub(crate) fn read_whole<'e>(
     events: impl IntoIterator<Item = &'e str>,
 ) -> (Value, End) {
     let mut reader = Reader::new(Arc::clone(plan));
-    let mut gatherer = Gatherer::default();
+    let mut gatherer = CompletionBuilder::default();
     let mut end = End::Cut;
     for event in events {
         match reader.event(event, &mut gatherer) {

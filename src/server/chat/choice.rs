@@ -17,19 +17,19 @@ use crate::chat::delta::{Kept, Sink};
 use crate::continuity::Memory;
 use crate::credentials::Login;
 use crate::server::error::is_printable;
-use crate::server::figures::Figures;
+use crate::server::figures::Metrics;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Fault, Progress, Reader};
-use crate::upstream::{Client, Events, Failed, Failure, Head, Payload, Places, Tries, Turn};
+use crate::upstream::{Client, Events, CallError, UpstreamError, Head, RequestBody, Permits, RetryState, CallPermit};
 
 /// How to send a request, and how to read the answer.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct CallSpec {
     pub(super) client: Client,
     /// The login that the request was made for.
     pub(super) login: Arc<Login>,
-    pub(super) figures: Figures,
+    pub(super) figures: Metrics,
     /// How large the request is that is sent.
     pub(super) prompt_bytes: usize,
     pub(super) conversation: Uuid,
@@ -37,25 +37,25 @@ pub(super) struct Order {
     pub(super) turn_state: Option<String>,
     pub(super) plan: Arc<Plan>,
     /// What the answer is remembered by; nothing if it is not to be.
-    pub(super) continuation: Option<Continuation>,
+    pub(super) continuation: Option<ReplayContext>,
     /// Nothing unless exchanges are captured.
     pub(super) tape: Option<Tape>,
 }
 
-impl Order {
+impl CallSpec {
     /// Makes the call with this body, after a pause.
     fn send(
         self: &Arc<Self>,
-        body: Payload,
+        body: RequestBody,
         pause: Duration,
-    ) -> BoxFuture<'static, Result<Events, Failure>> {
+    ) -> BoxFuture<'static, Result<Events, UpstreamError>> {
         let order = Arc::clone(self);
         async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
             let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            let Order { client, login, conversation, .. } = &*order;
+            let CallSpec { client, login, conversation, .. } = &*order;
             client.respond_taped(login, &body, *conversation, turn_state, tape).await
         }
         .boxed()
@@ -64,19 +64,19 @@ impl Order {
 
 /// What is sent, kept for as long as it may have to be sent again.
 #[derive(Clone)]
-pub(super) struct Draft {
-    pub(super) body: Payload,
+pub(super) struct RetryableBody {
+    pub(super) body: RequestBody,
     /// Makes it anew without the remembered turns in it; nothing if there are none.
-    pub(super) plainly: Option<Plainly>,
+    pub(super) plainly: Option<WithoutReplay>,
 }
 
 /// Makes a request without remembered turns, unless that is not possible. Long work is done on
 /// another thread.
-pub(super) type Plainly = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
+pub(super) type WithoutReplay = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
 
 /// How an answer is remembered.
 #[derive(Debug)]
-pub(super) struct Continuation {
+pub(super) struct ReplayContext {
     pub(super) memory: Memory,
     pub(super) scope: Scope,
     /// The conversation that the answer continues.
@@ -87,26 +87,26 @@ pub(super) struct Continuation {
 
 /// One choice under way.
 pub(super) struct Choice {
-    order: Arc<Order>,
+    order: Arc<CallSpec>,
     /// Nothing once the call cannot be sent again.
-    draft: Option<Draft>,
+    draft: Option<RetryableBody>,
     call: Call,
     reader: Reader,
-    tries: Tries,
+    tries: RetryState,
     head: Head,
     /// The right to make the call; nothing before it begins and after it is over.
-    turn: Option<Turn>,
+    turn: Option<CallPermit>,
     /// How much work was done since others had their turn.
     work: usize,
 }
 
 enum Call {
     /// Other choices of the same request are to end first.
-    Waiting(BoxFuture<'static, Turn>),
-    Opening(BoxFuture<'static, Result<Events, Failure>>),
+    Waiting(BoxFuture<'static, CallPermit>),
+    Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
     Open(Box<Events>),
     /// The request is made anew without remembered turns, after this failure.
-    Remaking(BoxFuture<'static, (Option<Payload>, Failure)>),
+    Remaking(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
     /// An event is read elsewhere, since that takes long.
     Reading(JoinHandle<Read>, Box<Events>),
     Closed,
@@ -117,7 +117,7 @@ type Read = (Reader, Kept, Result<Progress, Fault>);
 
 /// How much work, as [`Reader::work`] has it, is done at a time. It takes a few milliseconds, in
 /// which everything else on the thread waits.
-const WORK: usize = 1 << 20;
+const YIELD_AFTER: usize = 1 << 20;
 
 /// What one step brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,17 +138,17 @@ pub(super) enum Shown {
 }
 
 impl Choice {
-    pub(super) fn new(order: &Arc<Order>, draft: &Draft, places: &Arc<Places>) -> Self {
-        let turn = places.turn_now();
+    pub(super) fn new(order: &Arc<CallSpec>, draft: &RetryableBody, places: &Arc<Permits>) -> Self {
+        let turn = places.try_acquire();
         let call = match turn {
             Some(_) => Call::Opening(order.send(draft.body.clone(), Duration::ZERO)),
-            None => Call::Waiting(Arc::clone(places).turn().boxed()),
+            None => Call::Waiting(Arc::clone(places).acquire().boxed()),
         };
         Self {
             draft: Some(draft.clone()),
             call,
             reader: Reader::new(Arc::clone(&order.plan)),
-            tries: order.client.tries(),
+            tries: order.client.retry_state(),
             head: Head::default(),
             work: 0,
             turn,
@@ -187,11 +187,11 @@ impl Choice {
         cx: &mut Context<'_>,
         shown: Shown,
         sink: &mut impl Sink,
-    ) -> Poll<Result<Step, Failed>> {
+    ) -> Poll<Result<Step, CallError>> {
         let outcome = match &mut self.call {
             Call::Waiting(waiting) => {
                 self.turn = Some(ready!(waiting.poll_unpin(cx)));
-                self.tries = self.order.client.tries();
+                self.tries = self.order.client.retry_state();
                 self.call = self.opening(Duration::ZERO);
                 Ok(self.reader.progress())
             }
@@ -203,7 +203,7 @@ impl Choice {
                 }
                 Err(failure) => Err(failure),
             },
-            Call::Open(_) | Call::Reading(..) if self.work > WORK => {
+            Call::Open(_) | Call::Reading(..) if self.work > YIELD_AFTER => {
                 self.work = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -216,7 +216,7 @@ impl Choice {
                 Poll::Ready(event) => match event {
                     Some(Ok(data)) => {
                         let work = self.reader.work(data);
-                        if work > WORK {
+                        if work > YIELD_AFTER {
                             let data = data.to_owned();
                             return self.read_elsewhere(data, cx, shown, sink);
                         }
@@ -225,7 +225,7 @@ impl Choice {
                     }
                     Some(Err(failure)) => Err(failure),
                     // The last event of a complete answer would have ended the reading.
-                    None => Err(Failure::Disconnected { cause: "end of stream".to_owned() }),
+                    None => Err(UpstreamError::Disconnected { cause: "end of stream".to_owned() }),
                 },
             },
             Call::Remaking(remaking) => {
@@ -247,7 +247,7 @@ impl Choice {
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                     // The runtime is about to end.
-                    Err(_) => Err(Failure::Disconnected { cause: "the daemon ends".to_owned() }),
+                    Err(_) => Err(UpstreamError::Disconnected { cause: "the daemon ends".to_owned() }),
                 }
             }
             Call::Closed => Ok(Progress::Ended),
@@ -279,7 +279,7 @@ impl Choice {
         cx: &mut Context<'_>,
         shown: Shown,
         sink: &mut impl Sink,
-    ) -> Poll<Result<Step, Failed>> {
+    ) -> Poll<Result<Step, CallError>> {
         let stand_in = self.reader.stand_in();
         let mut reader = std::mem::replace(&mut self.reader, stand_in);
         let mut kept = Kept::new(sink.can_take_back());
@@ -295,7 +295,7 @@ impl Choice {
     }
 
     /// Sends the call again if that may help and is still possible.
-    fn fail(&mut self, failure: Failure, shown: Shown) -> Result<Step, Failed> {
+    fn fail(&mut self, failure: UpstreamError, shown: Shown) -> Result<Step, CallError> {
         let is_untouched = match shown {
             Shown::AtTheEnd => true,
             // A reader that has begun, or that was given up, has shown something.
@@ -307,7 +307,7 @@ impl Choice {
             return Err(self.failed(failure, 1));
         }
         if let Some(plainly) = self.take_plainly(&failure) {
-            let remaking = async move { (plainly().await.map(Payload::from), failure) };
+            let remaking = async move { (plainly().await.map(RequestBody::from), failure) };
             // What is left of the call before ends here.
             self.call = Call::Remaking(remaking.boxed());
             self.reader = Reader::new(Arc::clone(&self.order.plan));
@@ -318,7 +318,7 @@ impl Choice {
 
     /// If the backend does not take back what was remembered, forgets it and goes on without it.
     /// That can happen once: there is nothing remembered in the request then.
-    fn take_plainly(&mut self, failure: &Failure) -> Option<Plainly> {
+    fn take_plainly(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
         let continuation = self.order.continuation.as_ref()?;
         let draft = self.draft.as_mut()?;
         let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items())?;
@@ -327,13 +327,13 @@ impl Choice {
     }
 
     /// Sends the request that was made anew, if it is another one than that which failed.
-    fn send_remade(&mut self, body: Option<Payload>, failure: Failure) -> Result<Step, Failed> {
+    fn send_remade(&mut self, body: Option<RequestBody>, failure: UpstreamError) -> Result<Step, CallError> {
         let draft = self.draft.as_mut();
         match (body, draft) {
             (Some(body), Some(draft)) if body != draft.body => draft.body = body,
             _ => return self.send_again(failure),
         }
-        let (reason, upstream_request_id) = (failure.reason(), self.request_id_of(&failure));
+        let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(
             reason,
             upstream_request_id,
@@ -345,13 +345,13 @@ impl Choice {
     }
 
     /// Sends the call again after a pause, if that may help.
-    fn send_again(&mut self, failure: Failure) -> Result<Step, Failed> {
+    fn send_again(&mut self, failure: UpstreamError) -> Result<Step, CallError> {
         let Some(pause) = self.tries.next(&failure) else {
             self.end();
-            return Err(self.failed(failure, self.tries.made()));
+            return Err(self.failed(failure, self.tries.attempts()));
         };
-        let (attempt, pause_ms) = (self.tries.made(), pause.as_secs_f64() * 1000.0);
-        let (reason, upstream_request_id) = (failure.reason(), self.request_id_of(&failure));
+        let (attempt, pause_ms) = (self.tries.attempts(), pause.as_secs_f64() * 1000.0);
+        let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(
             attempt,
             pause_ms,
@@ -367,14 +367,14 @@ impl Choice {
     }
 
     /// The end of the call.
-    fn failed(&self, failure: Failure, tries: u32) -> Failed {
+    fn failed(&self, failure: UpstreamError, tries: u32) -> CallError {
         let upstream_request_id = self.request_id_of(&failure).map(str::to_owned);
-        Failed { failure, tries, upstream_request_id }
+        CallError { failure, attempts: tries, upstream_request_id }
     }
 
     /// The backend's id of the try that failed so: of its refusal, or of the answer in which it
     /// reported the failure. What is no id is not told, since it goes to the log.
-    fn request_id_of<'f>(&'f self, failure: &'f Failure) -> Option<&'f str> {
+    fn request_id_of<'f>(&'f self, failure: &'f UpstreamError) -> Option<&'f str> {
         let id = failure.request_id().or(self.head.request_id.as_deref());
         id.filter(|id| is_printable(id))
     }
@@ -419,14 +419,14 @@ impl Choice {
 }
 
 /// What a fault in the events makes of the call.
-fn of_fault(fault: Fault) -> Failure {
+fn of_fault(fault: Fault) -> UpstreamError {
     match fault {
-        Fault::Reported(report) => Failure::Reported(report),
-        Fault::Damaged => Failure::Damaged("an event is not valid JSON"),
-        Fault::UnfinishedCall => Failure::Damaged("the arguments of a call are not complete"),
+        Fault::Reported(report) => UpstreamError::Reported(report),
+        Fault::Damaged => UpstreamError::Damaged("an event is not valid JSON"),
+        Fault::UnfinishedCall => UpstreamError::Damaged("the arguments of a call are not complete"),
         Fault::Contradicted => {
-            Failure::Malformed("it does not agree with what came of it before".to_owned())
+            UpstreamError::Malformed("it does not agree with what came of it before".to_owned())
         }
-        Fault::Endless => Failure::Malformed("there is no end of its parts".to_owned()),
+        Fault::Endless => UpstreamError::Malformed("there is no end of its parts".to_owned()),
     }
 }

@@ -1,10 +1,10 @@
 //! `POST /v1/chat/completions`.
 
 mod choice;
-mod pace;
-mod stream;
-mod whole;
-mod work;
+mod coalesce;
+mod streaming;
+mod buffered;
+mod cost;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -24,19 +24,19 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::choice::{Choice, Continuation, Draft, Order, Plainly};
-use self::whole::{Ended, Gathered};
+use self::choice::{Choice, ReplayContext, RetryableBody, CallSpec, WithoutReplay};
+use self::buffered::{Ended, Gathered};
 use super::App;
-use super::body::Whole;
-use super::capture::Taped;
+use super::body::BodyBytes;
+use super::capture::CaptureHandle;
 use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
-use super::figures::Visit;
-use super::listen::Closing;
-use super::models::Announced;
-use super::record::{Asked, Record};
+use super::figures::RequestMetrics;
+use super::listen::Shutdown;
+use super::models::PrefetchModels;
+use super::record::{RequestInfo, Record};
 use crate::capture::Tape;
 use crate::chat;
-use crate::chat::completion::{Completion, Gatherer};
+use crate::chat::completion::{Completion, CompletionBuilder};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
 use crate::effort::Effort;
@@ -49,7 +49,7 @@ use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, Notes, Translated};
 use crate::translate::response::{Reader, add_usage, get_ready_to_count, is_ready_to_count};
-use crate::upstream::Places;
+use crate::upstream::Permits;
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
 /// can still be told with a status of its own.
@@ -61,11 +61,11 @@ const REQUEST_ID: &str = "req_";
 /// The handler.
 pub(super) async fn complete(
     State(app): State<App>,
-    visit: Visit,
-    closing: Closing,
-    Taped(tape): Taped,
-    _: Announced,
-    body: Result<Whole, ApiError>,
+    visit: RequestMetrics,
+    closing: Shutdown,
+    CaptureHandle(tape): CaptureHandle,
+    _: PrefetchModels,
+    body: Result<BodyBytes, ApiError>,
 ) -> Response {
     let request_id = format!("{REQUEST_ID}{}", Uuid::new_v4().simple());
     let record = Record::new(request_id.clone(), visit, closing.clone());
@@ -86,24 +86,24 @@ pub(super) async fn complete(
 }
 
 /// A request that is translated.
-struct Ordered {
-    order: Order,
-    draft: Draft,
+struct Prepared {
+    order: CallSpec,
+    draft: RetryableBody,
     notes: Notes,
 }
 
 async fn respond(
     app: &App,
-    body: Result<Whole, ApiError>,
+    body: Result<BodyBytes, ApiError>,
     mut record: Record,
     tape: Option<Tape>,
-    closing: &Closing,
+    closing: &Shutdown,
 ) -> Result<Response, ApiError> {
-    if let (Ok(Whole(body)), Some(tape)) = (&body, &tape) {
+    if let (Ok(BodyBytes(body)), Some(tape)) = (&body, &tape) {
         tape.body(body);
     }
     let prepared = match body {
-        Ok(Whole(body)) => prepare(app, body, &mut record, tape).await,
+        Ok(BodyBytes(body)) => prepare(app, body, &mut record, tape).await,
         Err(error) => Err(error),
     };
     match prepared {
@@ -117,10 +117,10 @@ async fn respond(
 
 async fn answer(
     app: &App,
-    Ordered { order, draft, notes }: Ordered,
-    places: Arc<Places>,
+    Prepared { order, draft, notes }: Prepared,
+    places: Arc<Permits>,
     record: Record,
-    closing: &Closing,
+    closing: &Shutdown,
 ) -> Result<Response, ApiError> {
     let order = Arc::new(order);
     let identity = Identity::new(&order.plan, &record.request_id);
@@ -145,8 +145,8 @@ async fn prepare(
     body: Bytes,
     record: &mut Record,
     tape: Option<Tape>,
-) -> Result<(Ordered, Arc<Places>), ApiError> {
-    let ordered = if work::is_long(&body) {
+) -> Result<(Prepared, Arc<Permits>), ApiError> {
+    let ordered = if cost::is_offloaded(&body) {
         let (outcome, asked) = elsewhere(app.clone(), body.clone(), tape).await?;
         record.asked = asked;
         outcome?
@@ -159,7 +159,7 @@ async fn prepare(
         // If it fails, the answer itself will say so.
         let _ = spawn_blocking(get_ready_to_count).await;
     }
-    let places = app.0.upstream.enter(ordered.order.plan.choices).await?;
+    let places = app.0.upstream.acquire_permits(ordered.order.plan.choices).await?;
     Ok((ordered, places))
 }
 
@@ -169,16 +169,16 @@ async fn elsewhere(
     app: App,
     body: Bytes,
     tape: Option<Tape>,
-) -> Result<(Result<Ordered, ApiError>, Asked), ApiError> {
+) -> Result<(Result<Prepared, ApiError>, RequestInfo), ApiError> {
     let runtime = Handle::current();
     // Dropped together with this future, which is when the client leaves.
     let waiting = Arc::new(());
     let client = Client(Some(Arc::downgrade(&waiting)));
     let work = move || {
-        let mut asked = Asked::default();
+        let mut asked = RequestInfo::default();
         let outcome = runtime.block_on(async {
             // Beside the body and what is made of it: a request never waits for its own memory.
-            let room = work::memory(&body);
+            let room = cost::memory(&body);
             let _room = app.0.budget.reserve_beside(room, 2 * body.len()).await?;
             translate(&app, &body, &mut asked, tape, &client).await
         });
@@ -216,10 +216,10 @@ impl Client {
 async fn translate(
     app: &App,
     body: &Bytes,
-    asked: &mut Asked,
+    asked: &mut RequestInfo,
     tape: Option<Tape>,
     client: &Client,
-) -> Result<Ordered, ApiError> {
+) -> Result<Prepared, ApiError> {
     client.still_waits()?;
     let whole = with_whole_characters(body);
     let value: Value<'_> = parse(&whole)?;
@@ -251,7 +251,7 @@ async fn translate(
         (!recollection.recalled.is_empty()).then(|| plainly(body.clone(), model.clone(), policy));
     let continuation = memory.map(|memory| {
         asked.recalled = Some((recollection.recalled.len(), recollection.turns));
-        Continuation {
+        ReplayContext {
             memory: memory.clone(),
             scope: scope.clone(),
             history: recollection.history,
@@ -259,7 +259,7 @@ async fn translate(
         }
     });
     let body = app.0.budget.overdraw(serde_json::to_vec(&request).map_err(ApiError::internal)?);
-    let order = Order {
+    let order = CallSpec {
         client: app.1.clone(),
         login,
         figures: app.0.figures.clone(),
@@ -270,13 +270,13 @@ async fn translate(
         continuation,
         tape,
     };
-    Ok(Ordered { order, draft: Draft { body: body.into(), plainly }, notes })
+    Ok(Prepared { order, draft: RetryableBody { body: body.into(), plainly }, notes })
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then
 /// rather than a second translation, which is needed once in a blue moon.
-fn plainly(body: Bytes, model: request::Model, policy: Policy) -> Plainly {
-    let is_long = work::is_long(&body);
+fn plainly(body: Bytes, model: request::Model, policy: Policy) -> WithoutReplay {
+    let is_long = cost::is_offloaded(&body);
     let again = Arc::new(move || -> Option<Bytes> {
         let whole = with_whole_characters(&body);
         let value: Value<'_> = parse(&whole).ok()?;
@@ -329,14 +329,14 @@ fn model(resolved: &Resolved) -> request::Model {
 
 async fn streamed(
     app: &App,
-    order: Arc<Order>,
-    draft: Draft,
-    places: &Arc<Places>,
+    order: Arc<CallSpec>,
+    draft: RetryableBody,
+    places: &Arc<Permits>,
     identity: Identity,
     record: Record,
-    closing: &Closing,
+    closing: &Shutdown,
 ) -> Result<Response, ApiError> {
-    let mut answer = stream::Answer::new(order, &draft, places, identity, record, closing);
+    let mut answer = streaming::ChatStream::new(order, &draft, places, identity, record, closing);
     // It is kept by those only that may have to send it again.
     drop(draft);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
@@ -359,13 +359,13 @@ async fn streamed(
 
 async fn whole(
     app: &App,
-    order: &Arc<Order>,
-    draft: &Draft,
-    places: &Arc<Places>,
+    order: &Arc<CallSpec>,
+    draft: &RetryableBody,
+    places: &Arc<Permits>,
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answer = whole::gather(order, draft, places, &app.0.budget).await.map_err(|ended| {
+    let answer = buffered::collect(order, draft, places, &app.0.budget).await.map_err(|ended| {
         let error = match ended {
             Ended::Failed(failure) => ApiError::of_call(failure, &order.plan.paths),
             Ended::Exhausted(exhausted) => exhausted.into(),
@@ -374,7 +374,7 @@ async fn whole(
         error
     })?;
     let Gathered { choices, size, reservation } = answer;
-    let (choices, gathered): (Vec<Choice>, Vec<Gatherer>) = choices.into_iter().unzip();
+    let (choices, gathered): (Vec<Choice>, Vec<CompletionBuilder>) = choices.into_iter().unzip();
     let usage = total_usage(choices.iter().map(Choice::reader), order.prompt_bytes);
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);

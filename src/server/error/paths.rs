@@ -2,14 +2,14 @@
 
 use super::ApiError;
 use crate::translate::request::ClientPaths;
-use crate::upstream::{Failed, Failure};
+use crate::upstream::{CallError, UpstreamError};
 
 impl ApiError {
     /// What went wrong with a call for a client that calls the fields of the request by `paths`.
-    pub fn of_call(failed: Failed, paths: &ClientPaths) -> Self {
+    pub fn of_call(failed: CallError, paths: &ClientPaths) -> Self {
         let report = match &failed.failure {
-            Failure::Refused(refusal) => &refusal.report,
-            Failure::Reported(report) => report,
+            UpstreamError::Refused(refusal) => &refusal.report,
+            UpstreamError::Reported(report) => report,
             _ => return Self::from(failed),
         };
         let param = report.field().and_then(|field| paths.of(field));

@@ -13,7 +13,7 @@ use crate::credentials;
 use crate::limits::Credits;
 use crate::limits::reached::Reason;
 use crate::responses::error::{Class, Report};
-use crate::upstream::{Crowded, Failed, Failure, Refusal};
+use crate::upstream::{AdmissionError, CallError, UpstreamError, ErrorResponse};
 
 use super::{ApiError, Cause};
 
@@ -35,13 +35,13 @@ const LONGEST_LIMIT: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 const NO_DETAILS: &str = "The upstream reported an error without details.";
 
-impl From<Failure> for ApiError {
-    fn from(failure: Failure) -> Self {
+impl From<UpstreamError> for ApiError {
+    fn from(failure: UpstreamError) -> Self {
         let error = Self::of(&failure, &Clock { now: Timestamp::now(), zone: TimeZone::system() });
         let upstream_request_id = failure.request_id().map(str::to_owned);
         let rate_limits = error.cause.map(|cause| cause.rate_limits).unwrap_or_default();
         let cause = Cause {
-            reason: failure.reason(),
+            reason: failure.log_reason(),
             upstream_request_id: upstream_request_id.filter(|id| is_printable(id)),
             rate_limits,
         };
@@ -49,12 +49,12 @@ impl From<Failure> for ApiError {
     }
 }
 
-impl From<Failed> for ApiError {
-    fn from(Failed { failure, tries, upstream_request_id }: Failed) -> Self {
+impl From<CallError> for ApiError {
+    fn from(CallError { failure, attempts: tries, upstream_request_id }: CallError) -> Self {
         // What the backend says is passed on as it is, and attempts that were not made do not count.
         let is_ours = !matches!(
             failure,
-            Failure::Refused(_) | Failure::Reported(_) | Failure::NotTried { .. }
+            UpstreamError::Refused(_) | UpstreamError::Reported(_) | UpstreamError::NotTried { .. }
         );
         let mut error = Self::from(failure);
         if let Some(cause) = &mut error.cause {
@@ -68,8 +68,8 @@ impl From<Failed> for ApiError {
     }
 }
 
-impl From<Crowded> for ApiError {
-    fn from(crowded: Crowded) -> Self {
+impl From<AdmissionError> for ApiError {
+    fn from(crowded: AdmissionError) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", crowded.to_string())
             .code("too_many_requests")
             .retry_after(CROWDED_DELAY)
@@ -92,33 +92,33 @@ impl Clock {
 }
 
 impl ApiError {
-    fn of(failure: &Failure, clock: &Clock) -> Self {
+    fn of(failure: &UpstreamError, clock: &Clock) -> Self {
         let text = failure.to_string();
         match failure {
-            Failure::Login(error) => Self::no_login(error, text),
-            Failure::UnusableLogin => Self::login(text),
-            Failure::NoPlan => Self::invalid_request(text),
-            Failure::Refused(refusal) => {
-                Self::of_report(&refusal.report, Some(refusal), failure.told_delay(), clock)
+            UpstreamError::Login(error) => Self::no_login(error, text),
+            UpstreamError::UnusableLogin => Self::login(text),
+            UpstreamError::NoPlan => Self::invalid_request(text),
+            UpstreamError::Refused(refusal) => {
+                Self::of_report(&refusal.report, Some(refusal), failure.retry_after(), clock)
                     .rate_limits(&refusal.head.rate_limits)
             }
-            Failure::Reported(report) => Self::of_report(report, None, failure.told_delay(), clock),
-            Failure::Blocked { .. } => {
+            UpstreamError::Reported(report) => Self::of_report(report, None, failure.retry_after(), clock),
+            UpstreamError::Blocked { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_blocked")
             }
-            Failure::Unreachable { .. } | Failure::Untrusted { .. } => {
+            UpstreamError::Unreachable { .. } | UpstreamError::Untrusted { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_unreachable")
             }
-            Failure::NotTried { wait, .. } => Self::server(StatusCode::BAD_GATEWAY, text)
+            UpstreamError::NotTried { wait, .. } => Self::server(StatusCode::BAD_GATEWAY, text)
                 .code("upstream_unreachable")
                 .retry_after(wait.unwrap_or(CONNECT_DELAY)),
-            Failure::TimedOut { .. } => {
+            UpstreamError::TimedOut { .. } => {
                 Self::server(StatusCode::GATEWAY_TIMEOUT, text).code("upstream_timeout")
             }
-            Failure::Disconnected { .. } => {
+            UpstreamError::Disconnected { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_disconnected")
             }
-            Failure::Damaged(_) | Failure::Malformed(_) => {
+            UpstreamError::Damaged(_) | UpstreamError::Malformed(_) => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_error")
             }
         }
@@ -127,12 +127,12 @@ impl ApiError {
     /// What the backend reports, in the HTTP answer `refusal` or in a stream.
     fn of_report(
         report: &Report,
-        refusal: Option<&Refusal>,
+        refusal: Option<&ErrorResponse>,
         told_delay: Option<Duration>,
         clock: &Clock,
     ) -> Self {
         let status = refusal.map(|refusal| refusal.status);
-        let class = refusal.map_or_else(|| report.class(None), Refusal::class);
+        let class = refusal.map_or_else(|| report.class(None), ErrorResponse::class);
         let message = message(report, status);
         let code = report.code_or_implied();
         // What the backend names; limits of plans are named by the type.
@@ -249,7 +249,7 @@ impl ApiError {
     fn quota(
         report: &Report,
         mut message: String,
-        refusal: Option<&Refusal>,
+        refusal: Option<&ErrorResponse>,
         clock: &Clock,
     ) -> Self {
         let reached = refusal.map(|refusal| &refusal.reached);

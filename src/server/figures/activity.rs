@@ -8,16 +8,16 @@ use serde::Serialize;
 use super::{Ended, millis, unix};
 
 /// How many requests are kept.
-const REQUESTS: usize = 50;
+const MAX_REQUESTS: usize = 50;
 
 /// How many seconds of tokens are added up.
-const BUCKET: u64 = 300;
+const BUCKET_SECS: u64 = 300;
 
 /// How many sums there are: six hours.
 const BUCKETS: u64 = 72;
 
 /// Names are those of clients and of the backend, and there is an end to what is kept of them.
-const LONGEST_NAME: usize = 64;
+const MAX_NAME: usize = 64;
 
 /// The last requests and the tokens of the last hours.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Activity {
     /// Takes note of a request.
     pub(super) fn push(&mut self, ended: &Ended) {
         self.last += 1;
-        if self.requests.len() == REQUESTS {
+        if self.requests.len() == MAX_REQUESTS {
             self.requests.pop_front();
         }
         self.requests.push_back(Entry::new(self.last, ended));
@@ -90,7 +90,7 @@ impl Activity {
         let first = oldest(bucket_at(now));
         (0..BUCKETS)
             .map(|number| {
-                let at = first + number * BUCKET;
+                let at = first + number * BUCKET_SECS;
                 let known = self.tokens.iter().find(|bucket| bucket.at == at);
                 known.copied().unwrap_or(Bucket { at, ..Bucket::default() })
             })
@@ -111,7 +111,7 @@ impl Activity {
 
 /// The first of the sums of which this is the last one.
 fn oldest(newest: u64) -> u64 {
-    newest.saturating_sub((BUCKETS - 1) * BUCKET)
+    newest.saturating_sub((BUCKETS - 1) * BUCKET_SECS)
 }
 
 impl Entry {
@@ -139,11 +139,11 @@ impl Entry {
 }
 
 fn bucket_at(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / BUCKET * BUCKET
+    time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() / BUCKET_SECS * BUCKET_SECS
 }
 
 fn clipped(name: &str) -> String {
-    name.chars().take(LONGEST_NAME).collect()
+    name.chars().take(MAX_NAME).collect()
 }
 
 #[cfg(test)]
@@ -215,8 +215,8 @@ mod tests {
         };
         activity.push(&unknown);
         let entry = &activity.requests(1)[0];
-        assert_eq!((entry.seq, entry.model.chars().count()), (2, LONGEST_NAME));
-        assert_eq!(entry.error.as_ref().unwrap().len(), LONGEST_NAME);
+        assert_eq!((entry.seq, entry.model.chars().count()), (2, MAX_NAME));
+        assert_eq!(entry.error.as_ref().unwrap().len(), MAX_NAME);
     }
 
     #[test]

@@ -12,10 +12,10 @@
 //! | `routes.rs` | `GET /v1/activity` and `GET /metrics` |
 
 mod activity;
-mod metrics;
-mod names;
+mod prometheus;
+mod labels;
 pub(super) mod routes;
-mod visit;
+mod request;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,21 +23,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::activity::Activity;
-use self::metrics::Metrics;
-use self::names::Names;
-pub(super) use self::visit::{Visit, note_endpoint};
+use self::prometheus::Exporter;
+use self::labels::BoundedLabels;
+pub(super) use self::request::{RequestMetrics, note_endpoint};
 use crate::chat::usage::Usage;
 
 /// The figures of one daemon. Clones share them.
 #[derive(Clone)]
-pub(super) struct Figures(Arc<Inner>);
+pub(super) struct Metrics(Arc<Inner>);
 
 struct Inner {
     started: SystemTime,
     in_flight: AtomicUsize,
-    models: Names,
-    codes: Names,
-    metrics: Metrics,
+    models: BoundedLabels,
+    codes: BoundedLabels,
+    prometheus: Exporter,
     activity: Mutex<Activity>,
 }
 
@@ -102,14 +102,14 @@ impl Continuity {
     }
 }
 
-impl Figures {
+impl Metrics {
     pub(super) fn new() -> Self {
         Self(Arc::new(Inner {
             started: SystemTime::now(),
             in_flight: AtomicUsize::new(0),
-            models: Names::default(),
-            codes: Names::default(),
-            metrics: Metrics::new(),
+            models: BoundedLabels::default(),
+            codes: BoundedLabels::default(),
+            prometheus: Exporter::new(),
             activity: Mutex::default(),
         }))
     }
@@ -121,13 +121,13 @@ impl Figures {
 
     fn ended(&self, ended: &Ended) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.ended(ended, &self.model(ended));
+        self.0.prometheus.ended(ended, &self.model(ended));
         self.activity().push(ended);
     }
 
     /// A call to the backend has failed, with this code, and is sent again or not.
     pub(super) fn call_failed(&self, code: &str, is_sent_again: bool) {
-        self.0.metrics.call_failed(&self.0.codes.bounded(code), is_sent_again);
+        self.0.prometheus.call_failed(&self.0.codes.bounded(code), is_sent_again);
     }
 
     /// The model's name as a label: clients may ask for any, and only those that there are count.
@@ -135,7 +135,7 @@ impl Figures {
         match &ended.slug {
             Some(slug) => self.0.models.bounded(slug),
             None if ended.asked.is_empty() => Cow::Borrowed(""),
-            None => Cow::Borrowed(names::OTHER),
+            None => Cow::Borrowed(labels::OTHER),
         }
     }
 
@@ -148,7 +148,7 @@ impl Figures {
     }
 }
 
-impl std::fmt::Debug for Figures {
+impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Figures").field("in_flight", &self.in_flight()).finish_non_exhaustive()
     }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::activity::{Bucket, Entry};
-use super::metrics::Levels;
+use super::prometheus::Gauges;
 use super::unix;
 use crate::server::App;
 use crate::server::error::ApiError;
@@ -69,13 +69,13 @@ pub(in crate::server) async fn metrics(
     State(app): State<App>,
 ) -> Result<impl IntoResponse, ApiError> {
     let figures = &app.0.figures;
-    let levels = Levels {
+    let levels = Gauges {
         started: unix(figures.0.started),
         in_flight: figures.in_flight(),
         waiting: app.0.upstream.waiting(),
         renewals: app.0.account.renewals(),
         limits: app.0.upstream.limits().current(Timestamp::now().as_second()),
     };
-    let text = figures.0.metrics.text(&levels).map_err(ApiError::internal)?;
+    let text = figures.0.prometheus.text(&levels).map_err(ApiError::internal)?;
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text))
 }

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
 use super::Refusal;
-use crate::server::arrival::Arrival;
+use crate::server::peer_info::PeerInfo;
 
 /// The names that the settings allow.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct Hosts(Vec<Host>);
 
 /// How good the name is that a request calls this daemon by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum HostMatch {
     /// `localhost` or an address of the daemon's own, none of which anybody can make lead
     /// elsewhere.
     Own,
@@ -50,23 +50,23 @@ impl Hosts {
     }
 
     /// Whether the request calls this daemon, and nobody else.
-    pub(super) fn check(&self, parts: &Parts) -> Result<Standing, Refusal> {
+    pub(super) fn check(&self, parts: &Parts) -> Result<HostMatch, Refusal> {
         let arrival = parts.extensions.get();
         let host = called(parts);
         let standing = host.as_ref().ok().and_then(|host| self.standing(host, arrival));
-        if arrival == Some(&Arrival::Unix) {
+        if arrival == Some(&PeerInfo::Unix) {
             one_host(parts)?;
-            return Ok(standing.unwrap_or(Standing::Any));
+            return Ok(standing.unwrap_or(HostMatch::Any));
         }
         host?;
         standing.ok_or(Refusal::UnknownHost)
     }
 
-    fn standing(&self, host: &Host, arrival: Option<&Arrival>) -> Option<Standing> {
+    fn standing(&self, host: &Host, arrival: Option<&PeerInfo>) -> Option<HostMatch> {
         if self.0.contains(host) {
-            Some(Standing::Listed)
+            Some(HostMatch::Listed)
         } else if host.is_loopback() || host.is_where(arrival) {
-            Some(Standing::Own)
+            Some(HostMatch::Own)
         } else {
             None
         }
@@ -137,9 +137,9 @@ impl Host {
     }
 
     /// Whether it is the address that the connection was accepted on.
-    fn is_where(&self, arrival: Option<&Arrival>) -> bool {
+    fn is_where(&self, arrival: Option<&PeerInfo>) -> bool {
         match (self, arrival) {
-            (Self::Address(address), Some(Arrival::Tcp { local, .. })) => {
+            (Self::Address(address), Some(PeerInfo::Tcp { local, .. })) => {
                 *address == local.ip().to_canonical()
             }
             _ => false,

@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 
 use super::Refusal;
-use super::host::Standing;
+use super::host::HostMatch;
 
 /// The origins that the settings allow.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl Origins {
     }
 
     /// Whether it is no page that asks, or one that may. `standing` is that of the request's host.
-    pub(super) fn check(&self, parts: &Parts, standing: Standing) -> Result<(), Refusal> {
+    pub(super) fn check(&self, parts: &Parts, standing: HostMatch) -> Result<(), Refusal> {
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         let is_welcome = match (origins.next(), origins.next()) {
             (None, _) => !is_from_another_site(&parts.headers) || is_visit(parts),
@@ -37,11 +37,11 @@ impl Origins {
 
 /// Whether the page with this origin came from where the request goes. Browsers write both in the
 /// same way, so that nothing but equal bytes will do, the port's too.
-fn is_own_page(origin: &HeaderValue, headers: &HeaderMap, standing: Standing) -> bool {
+fn is_own_page(origin: &HeaderValue, headers: &HeaderMap, standing: HostMatch) -> bool {
     let schemes: &[&[u8]] = match standing {
-        Standing::Own => &[b"http://"],
-        Standing::Listed => &[b"http://", b"https://"],
-        Standing::Any => &[],
+        HostMatch::Own => &[b"http://"],
+        HostMatch::Listed => &[b"http://", b"https://"],
+        HostMatch::Any => &[],
     };
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };

@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use super::*;
 use crate::config::Config;
-use crate::server::Arrival;
+use crate::server::PeerInfo;
 
 const SETTINGS: &str = r#"[server]
 api_keys = ["sk-cp-0123456789abcdefghijklmnop"]
@@ -24,13 +24,13 @@ fn guard(settings: &str) -> Guard {
     Guard::new(&Config::from_toml(settings).unwrap().server).unwrap()
 }
 
-fn tcp(local: &str) -> Arrival {
+fn tcp(local: &str) -> PeerInfo {
     let local = SocketAddr::new(local.parse().unwrap(), 10455);
-    Arrival::Tcp { local, peer: local }
+    PeerInfo::Tcp { local, peer: local }
 }
 
 /// The head of a request that came over `arrival`.
-fn head(arrival: Option<Arrival>, version: Version, line: &str, headers: &Headers) -> Parts {
+fn head(arrival: Option<PeerInfo>, version: Version, line: &str, headers: &Headers) -> Parts {
     let (method, target) = line.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(target).version(version);
     for &(name, value) in headers {
@@ -48,7 +48,7 @@ fn local(line: &str, headers: &Headers) -> Parts {
     head(Some(tcp("127.0.0.1")), Version::HTTP_11, line, &headers)
 }
 
-fn hosted(arrival: Arrival, host: &[u8]) -> Parts {
+fn hosted(arrival: PeerInfo, host: &[u8]) -> Parts {
     head(Some(arrival), Version::HTTP_11, "GET /health", &[("host", host)])
 }
 
@@ -163,14 +163,14 @@ fn there_has_to_be_one_host_that_agrees_with_the_target() {
 fn a_socket_file_is_called_by_any_one_name_and_an_unknown_connection_by_few() {
     let guard = guard(SETTINGS);
     for host in [&b"docker"[..], b"", b"evil.example", b"/run/x.sock"] {
-        assert_eq!(guard.check_source(&hosted(Arrival::Unix, host)), Ok(()));
+        assert_eq!(guard.check_source(&hosted(PeerInfo::Unix, host)), Ok(()));
     }
     for headers in [&[][..], &[("host", &b"a"[..]), ("host", b"a")]] {
-        let parts = head(Some(Arrival::Unix), Version::HTTP_11, "GET /", headers);
+        let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "GET /", headers);
         assert_eq!(guard.check_source(&parts), Err(Refusal::UnclearHost));
     }
     let page: &Headers = &[("host", b"docker"), ("origin", b"https://evil.example")];
-    let parts = head(Some(Arrival::Unix), Version::HTTP_11, "GET /", page);
+    let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "GET /", page);
     assert_eq!(guard.check_source(&parts), Err(Refusal::ForeignPage));
     for (host, expected) in
         [("localhost", Ok(())), ("0.0.0.0", Err(Refusal::UnknownHost)), ("ai.example.com", Ok(()))]

@@ -25,22 +25,22 @@ use tower::ServiceExt as _;
 use super::idle::{Busy, Connection, IdleConnections};
 use super::paced::Paced;
 use super::wire::Wire;
-use super::{Closing, Limits};
-use crate::server::arrival::Arrival;
+use super::{Shutdown, Limits};
+use crate::server::peer_info::PeerInfo;
 use crate::server::error::ApiError;
 
 /// How many headers a request may have; more are answered with 431.
-const HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 
 /// How long the head of a request may be; a longer one is answered with 431.
-const HEAD: usize = 64 << 10;
+const HEAD_TIMEOUT: usize = 64 << 10;
 
 /// How much is read and written ahead. A head has to fit in.
-const BUFFER: usize = HEAD;
+const MAX_HEAD_BYTES: usize = HEAD_TIMEOUT;
 
 /// How long requests have to answer by themselves when they are cut off. After that the connection
 /// answers for them.
-const LAST_WORD: Duration = Duration::from_millis(200);
+const CLOSE_GRACE: Duration = Duration::from_millis(200);
 
 /// What all connections share. Clones are cheap.
 #[derive(Clone)]
@@ -48,18 +48,18 @@ pub(super) struct Host {
     http: http1::Builder,
     router: Router,
     limits: Limits,
-    closing: Closing,
+    closing: Shutdown,
     idle: IdleConnections,
 }
 
 impl Host {
-    pub(super) fn new(router: Router, limits: Limits, closing: Closing) -> Self {
+    pub(super) fn new(router: Router, limits: Limits, closing: Shutdown) -> Self {
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
             .header_read_timeout(limits.head)
-            .max_headers(HEADERS)
-            .max_header_size(HEAD)
-            .max_buf_size(BUFFER)
+            .max_headers(MAX_HEADERS)
+            .max_header_size(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             // A client that has closed its side has left.
             .half_close(false);
         Self { http, router, limits, closing, idle: IdleConnections::default() }
@@ -80,7 +80,7 @@ impl Host {
     }
 
     /// Serves a connection to its end.
-    pub(super) async fn serve<S>(self, stream: S, arrival: Arrival)
+    pub(super) async fn serve<S>(self, stream: S, arrival: PeerInfo)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -120,7 +120,7 @@ impl Host {
     fn answer(
         &self,
         request: Request<Incoming>,
-        arrival: Arrival,
+        arrival: PeerInfo,
         connection: &Arc<Connection>,
     ) -> BoxFuture<'static, Result<Response<Answer>, Infallible>> {
         let busy = connection.request();
@@ -133,7 +133,7 @@ impl Host {
         async move {
             let answer = tokio::select! {
                 answer = answer => answer?,
-                () = cut.then(|()| sleep(LAST_WORD)) => ApiError::stopping().into_response(),
+                () = cut.then(|()| sleep(CLOSE_GRACE)) => ApiError::stopping().into_response(),
             };
             Ok(answer.map(|body| Answer { body, _busy: busy }))
         }
@@ -171,8 +171,8 @@ impl hyper::body::Body for Answer {
 fn refused(status: StatusCode) -> Vec<u8> {
     let message = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
-            "The request has more than {HEADERS} headers, or more than {} KiB of them. Send fewer.",
-            HEAD >> 10
+            "The request has more than {MAX_HEADERS} headers, or more than {} KiB of them. Send fewer.",
+            HEAD_TIMEOUT >> 10
         ),
         StatusCode::URI_TOO_LONG => "The address of the request is too long.".to_owned(),
         _ => "This is no HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),

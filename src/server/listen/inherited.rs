@@ -23,7 +23,7 @@ const FIRST: usize = 3;
 
 /// Sockets that have been taken over.
 #[derive(Debug)]
-pub struct Handed(Vec<Socket>);
+pub struct InheritedListener(Vec<Socket>);
 
 #[derive(Debug)]
 struct Socket {
@@ -38,7 +38,7 @@ enum Kind<T, U> {
     Unix(U),
 }
 
-impl Handed {
+impl InheritedListener {
     /// Takes over what there is. An address that other machines can reach needs API keys, whoever
     /// has opened it.
     ///
@@ -97,20 +97,20 @@ fn listens(_: impl AsFd) -> bool {
 /// Such sockets, listened on.
 #[derive(Debug)]
 pub struct Inherited {
-    doors: Vec<Door>,
+    doors: Vec<SocketActivation>,
     /// Which one is asked first, so that a busy one does not starve the others.
     turn: AtomicUsize,
 }
 
 #[derive(Debug)]
-struct Door {
+struct SocketActivation {
     place: Listen,
     listener: Kind<TcpListener, UnixListener>,
 }
 
 impl Inherited {
     /// Listens on them. Needs a runtime.
-    pub(super) fn new(handed: Handed) -> Result<Self, BindError> {
+    pub(super) fn new(handed: InheritedListener) -> Result<Self, BindError> {
         let door = |(index, socket): (usize, Socket)| {
             let Socket { place, listener } = socket;
             let listener = match listener {
@@ -118,7 +118,7 @@ impl Inherited {
                 Kind::Unix(listener) => UnixListener::from_std(listener).map(Kind::Unix),
             };
             let fault = |cause| BindError::Handed { number: FIRST + index, cause };
-            Ok(Door { place, listener: listener.map_err(fault)? })
+            Ok(SocketActivation { place, listener: listener.map_err(fault)? })
         };
         let doors = handed.0.into_iter().enumerate().map(door).collect::<Result<_, _>>()?;
         Ok(Self { doors, turn: AtomicUsize::new(0) })
@@ -133,7 +133,7 @@ impl Inherited {
         let first = self.turn.fetch_add(1, Ordering::Relaxed) % self.doors.len();
         let in_turn = || self.doors[first..].iter().chain(&self.doors[..first]);
         poll_fn(|context| {
-            let ready = |door: &Door| match door.poll(context) {
+            let ready = |door: &SocketActivation| match door.poll(context) {
                 Poll::Ready(stream) => Some(stream),
                 Poll::Pending => None,
             };
@@ -143,7 +143,7 @@ impl Inherited {
     }
 }
 
-impl Door {
+impl SocketActivation {
     fn poll(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match &self.listener {
             Kind::Tcp(listener) => {

@@ -12,7 +12,7 @@
 //! | `closing.rs` | what requests know of the daemon's end |
 //! | `descriptors.rs` | how many connections the system allows |
 
-mod closing;
+mod shutdown;
 mod connection;
 mod descriptors;
 mod idle;
@@ -37,19 +37,19 @@ use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-pub(super) use self::closing::Closing;
-use self::closing::{Stage, Stages};
+pub(super) use self::shutdown::Shutdown;
+use self::shutdown::{Stage, ShutdownStages};
 use self::connection::Host;
 pub use self::descriptors::raise as raise_descriptor_limit;
 #[cfg(unix)]
-pub use self::inherited::Handed;
+pub use self::inherited::InheritedListener;
 use self::paced::Pace;
 pub(super) use self::paced::TooSlow;
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 use self::workers::{Load, Seat};
-pub use self::workers::{Threads, Workers};
-use super::arrival::Arrival;
+pub use self::workers::{Threads, WorkerPool};
+use super::peer_info::PeerInfo;
 
 /// What to wait when no connection can be accepted, for example for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -119,19 +119,19 @@ pub async fn serve(
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let mut workers = Workers::new(1, Router::new);
+    let mut workers = WorkerPool::new(1, Router::new);
     serve_on(&mut workers, listener, router, limits, stop).await;
 }
 
 /// [`serve`] with further threads.
 pub async fn serve_on(
-    workers: &mut Workers,
+    workers: &mut WorkerPool,
     listener: impl Into<Listener>,
     router: Router,
     limits: Limits,
     stop: impl Future<Output = ()>,
 ) {
-    let stages = Stages::new();
+    let stages = ShutdownStages::new();
     let host = Host::new(router, limits, stages.closing());
     let mut connections = JoinSet::new();
     accept_until(stop, listener.into(), &host, workers, &mut connections).await;
@@ -157,13 +157,13 @@ async fn accept_until(
     stop: impl Future<Output = ()>,
     listener: Listener,
     host: &Host,
-    workers: &mut Workers,
+    workers: &mut WorkerPool,
     connections: &mut JoinSet<()>,
 ) {
     let own = Load::default();
     let most = host.limits().connections;
     let mut stop = pin!(stop);
-    let (mut full, mut refused) = (Spell::default(), Spell::default());
+    let (mut full, mut refused) = (LogThrottle::default(), LogThrottle::default());
     // A connection beyond the limit, for which another one has to end.
     let mut waiting: Option<Stream> = None;
     loop {
@@ -204,7 +204,7 @@ fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
             let _ = stream.set_nodelay(true);
             // Without an address it has ended already.
             if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
-                let arrival = Arrival::Tcp { local, peer };
+                let arrival = PeerInfo::Tcp { local, peer };
                 spawn(connections, seat, stream, arrival, TcpStream::into_std, TcpStream::from_std);
             }
         }
@@ -214,7 +214,7 @@ fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
                 connections,
                 seat,
                 stream,
-                Arrival::Unix,
+                PeerInfo::Unix,
                 UnixStream::into_std,
                 UnixStream::from_std,
             );
@@ -228,7 +228,7 @@ fn spawn<S, H>(
     connections: &mut JoinSet<()>,
     seat: Seat,
     stream: S,
-    arrival: Arrival,
+    arrival: PeerInfo,
     leave: impl FnOnce(S) -> io::Result<H>,
     enter: impl FnOnce(H) -> io::Result<S> + Send + 'static,
 ) where
@@ -269,7 +269,7 @@ fn note(ended: Result<(), JoinError>) {
 }
 
 /// The next connection. Running out of descriptors is no reason to end.
-async fn accept(listener: &Listener, refused: &mut Spell) -> Stream {
+async fn accept(listener: &Listener, refused: &mut LogThrottle) -> Stream {
     loop {
         match listener.accept().await {
             Ok(stream) => return stream,
@@ -291,11 +291,11 @@ fn is_the_peers_fault(error: &io::Error) -> bool {
 
 /// A time of trouble, which is worth one line in the log however many connections meet it.
 #[derive(Debug, Default)]
-struct Spell {
+struct LogThrottle {
     last: Option<Instant>,
 }
 
-impl Spell {
+impl LogThrottle {
     /// After so long without trouble the next one is a new spell.
     const QUIET: Duration = Duration::from_secs(60);
 
@@ -312,13 +312,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_spell_is_told_once_until_it_was_quiet_for_a_while() {
-        let mut spell = Spell::default();
+        let mut spell = LogThrottle::default();
         assert!(spell.begins());
         for _ in 0..10 {
-            sleep(Spell::QUIET / 2).await;
+            sleep(LogThrottle::QUIET / 2).await;
             assert!(!spell.begins());
         }
-        sleep(Spell::QUIET).await;
+        sleep(LogThrottle::QUIET).await;
         assert!(spell.begins());
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 
 #[cfg(unix)]
-use super::inherited::{Handed, Inherited};
+use super::inherited::{InheritedListener, Inherited};
 #[cfg(unix)]
 use super::unix::Socket;
 use crate::config::Listen;
@@ -118,7 +118,7 @@ impl Listener {
 
     /// Listens on what a service manager has opened.
     #[cfg(unix)]
-    pub fn inherit(handed: Handed) -> Result<Self, BindError> {
+    pub fn inherit(handed: InheritedListener) -> Result<Self, BindError> {
         Ok(Self::Inherited(Inherited::new(handed)?))
     }
 

@@ -21,7 +21,7 @@ use super::BindError;
 use crate::plain_file::{self, Links};
 
 /// How long a daemon may take to show that it lives.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A socket that is listened on. Dropping it removes it, if it is still the same one.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ async fn clear(path: &Path) -> Result<(), BindError> {
         }
         Ok(_) => {}
     }
-    match timeout(PATIENCE, UnixStream::connect(path)).await {
+    match timeout(PROBE_TIMEOUT, UnixStream::connect(path)).await {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(fault)
         }

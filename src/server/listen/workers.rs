@@ -16,11 +16,11 @@ use tokio::sync::oneshot;
 use super::connection::Host;
 
 /// With so many connections a thread leaves further ones to others.
-const ENOUGH: usize = 8;
+const CONNECTIONS_PER_WORKER: usize = 8;
 
 /// Threads beside the one that accepts; none of them before it is needed. They go on until this is
 /// dropped: work may be on them that goes on when all connections are closed.
-pub struct Workers {
+pub struct WorkerPool {
     most: usize,
     router: Box<dyn Fn() -> Router + Send + Sync>,
     started: Vec<Worker>,
@@ -55,7 +55,7 @@ pub(super) struct Seat {
     pub(super) place: Place,
 }
 
-impl Workers {
+impl WorkerPool {
     /// Up to so many threads, with the one that accepts. Each has a router of its own, made by
     /// `router` when it begins.
     pub fn new(threads: usize, router: impl Fn() -> Router + Send + Sync + 'static) -> Self {
@@ -72,8 +72,8 @@ impl Workers {
     /// As many threads as are sensible on this machine.
     pub fn sensible() -> usize {
         // One of them does for ten thousand short requests a second.
-        const MOST: usize = 4;
-        std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MOST))
+        const MAX_WORKERS: usize = 4;
+        std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MAX_WORKERS))
     }
 
     /// Where the next connection is to be served; `own` are those of the thread that accepts.
@@ -108,7 +108,7 @@ impl Workers {
 /// Which of the threads with so many connections takes another one: the first that has not enough,
 /// else a new one if there may be one, else the one with the fewest.
 fn choose(counts: &[usize], may_start: bool) -> usize {
-    let free = counts.iter().position(|&count| count < ENOUGH);
+    let free = counts.iter().position(|&count| count < CONNECTIONS_PER_WORKER);
     let fewest = || {
         if may_start {
             return counts.len();

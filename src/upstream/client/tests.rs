@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::platform::Platform;
 use crate::responses::error::Class;
 
-use super::super::Refusal;
+use super::super::ErrorResponse;
 use super::*;
 
 const CONVERSATION: Uuid = Uuid::from_u128(7);
@@ -102,7 +102,7 @@ fn client(base: &str) -> Client {
     Client::with_extra_roots(&settings(base), Arc::new(login("fake-token")), None).unwrap()
 }
 
-async fn respond(client: &Client) -> Result<Events, Failure> {
+async fn respond(client: &Client) -> Result<Events, UpstreamError> {
     client.respond(Bytes::from_static(b"{\"model\":\"m\"}"), CONVERSATION, None).await
 }
 
@@ -110,9 +110,9 @@ fn answer(status: u16, body: impl Into<ServerBody>) -> Answer {
     ServerResponse::builder().status(status).body(body.into()).unwrap()
 }
 
-fn refusal(result: Result<Events, Failure>) -> Refusal {
+fn refusal(result: Result<Events, UpstreamError>) -> ErrorResponse {
     match result.unwrap_err() {
-        Failure::Refused(refusal) => *refusal,
+        UpstreamError::Refused(refusal) => *refusal,
         other => panic!("not a refusal: {other:?}"),
     }
 }
@@ -126,7 +126,7 @@ impl Sequence {
     }
 }
 
-impl Logins for Sequence {
+impl CredentialProvider for Sequence {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         let turn = self.1.fetch_add(1, Ordering::SeqCst).min(self.0.len() - 1);
         std::future::ready(Ok(Arc::clone(&self.0[turn]))).boxed()
@@ -280,7 +280,7 @@ async fn the_public_api_tells_limits_of_its_own() {
             [("x-ratelimit-limit-tokens", "800000"), ("x-ratelimit-reset-tokens", "6m0.5s")];
         assert_eq!(limits, expected);
     }
-    assert!(matches!(client.usage().await, Err(Failure::NoPlan)));
+    assert!(matches!(client.usage().await, Err(UpstreamError::NoPlan)));
     assert_eq!(backend.seen().len(), 2, "the key has gone nowhere else");
 }
 
@@ -311,7 +311,7 @@ async fn a_refused_login_is_tried_again_only_when_there_is_another() {
             assert_eq!(bearers.collect::<Vec<_>>(), sent, "{tokens:?}");
             match result {
                 Ok(()) => assert!(accepted),
-                Err(Failure::Refused(refusal)) => {
+                Err(UpstreamError::Refused(refusal)) => {
                     assert!(!accepted && refusal.class() == Class::Auth);
                 }
                 Err(other) => panic!("{other:?}"),
@@ -323,7 +323,7 @@ async fn a_refused_login_is_tried_again_only_when_there_is_another() {
 #[tokio::test]
 async fn without_a_login_nothing_is_sent() {
     struct Nobody;
-    impl Logins for Nobody {
+    impl CredentialProvider for Nobody {
         fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
             std::future::ready(Err(credentials::Error::Missing { path: "auth.json".into() }))
                 .boxed()
@@ -332,11 +332,11 @@ async fn without_a_login_nothing_is_sent() {
     let backend = Backend::start(|_| answer(200, "")).await;
     let client =
         Client::with_extra_roots(&settings(&backend.base), Arc::new(Nobody), None).unwrap();
-    assert!(matches!(respond(&client).await, Err(Failure::Login(_))));
+    assert!(matches!(respond(&client).await, Err(UpstreamError::Login(_))));
 
     let broken = Arc::new(login("line\nbreak"));
     let client = Client::with_extra_roots(&settings(&backend.base), broken, None).unwrap();
-    assert!(matches!(respond(&client).await, Err(Failure::UnusableLogin)));
+    assert!(matches!(respond(&client).await, Err(UpstreamError::UnusableLogin)));
     assert_eq!(backend.seen(), []);
 }
 
@@ -409,10 +409,10 @@ async fn a_page_keeps_its_status_unless_it_is_a_challenge() {
         .await;
         let failure = respond(&client(&backend.base)).await.unwrap_err();
         match failure {
-            Failure::Blocked { ray, .. } => {
+            UpstreamError::Blocked { ray, .. } => {
                 assert!(blocked && ray.as_deref() == Some("r"), "{status} {body}");
             }
-            Failure::Refused(refusal) => {
+            UpstreamError::Refused(refusal) => {
                 assert!(!blocked, "{status} {body}");
                 assert_eq!((refusal.status.as_u16(), refusal.ray.as_deref()), (status, Some("r")));
                 assert_eq!(refusal.retry_after, Some(Duration::from_secs(1)));
@@ -542,7 +542,7 @@ async fn a_document_with_status_200_is_a_failure() {
     let backend = Backend::start(|_| answer(200, "{\"detail\":\"boom\"}")).await;
     let mut events = respond(&client(&backend.base)).await.unwrap();
     let failure = events.next().await.unwrap().unwrap_err();
-    assert!(matches!(failure, Failure::Reported(r) if r.message.as_deref() == Some("boom")));
+    assert!(matches!(failure, UpstreamError::Reported(r) if r.message.as_deref() == Some("boom")));
     assert!(events.next().await.is_none());
 }
 
@@ -563,7 +563,7 @@ async fn silence_in_an_answer_ends_it() {
     let mut events = respond(&client).await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap(), "1");
     let failure = events.next().await.unwrap().unwrap_err();
-    assert!(matches!(failure, Failure::TimedOut { waiting: Waiting::Answer, .. }), "{failure:?}");
+    assert!(matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, .. }), "{failure:?}");
 }
 
 #[tokio::test]
@@ -579,7 +579,7 @@ async fn a_cut_connection_is_a_failure_after_the_events_before_it() {
     assert_eq!(events.next().await.unwrap().unwrap(), "1");
     cut.send(()).unwrap();
     let failure = events.next().await.unwrap().unwrap_err();
-    assert!(matches!(failure, Failure::Disconnected { .. }), "{failure:?}");
+    assert!(matches!(failure, UpstreamError::Disconnected { .. }), "{failure:?}");
     assert!(events.next().await.is_none());
 }
 
@@ -614,7 +614,7 @@ async fn a_closed_port_is_unreachable_and_told_without_the_address() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let failure = respond(&client(&format!("http://me:pass@{address}/codex"))).await.unwrap_err();
-    assert!(matches!(failure, Failure::Unreachable { .. }), "{failure:?}");
+    assert!(matches!(failure, UpstreamError::Unreachable { .. }), "{failure:?}");
     let text = format!("{failure} {failure:?}");
     assert!(text.contains("efused") && !text.contains("pass") && !text.contains("fake"), "{text}");
 }
@@ -631,7 +631,7 @@ async fn a_connection_closed_before_the_answer_is_a_disconnection() {
         }
     });
     let failure = respond(&client(&base)).await.unwrap_err();
-    assert!(matches!(failure, Failure::Disconnected { .. }), "{failure:?}");
+    assert!(matches!(failure, UpstreamError::Disconnected { .. }), "{failure:?}");
 }
 
 #[tokio::test]
@@ -665,7 +665,7 @@ async fn a_catalogue_without_end_is_refused() {
         answer(200, ServerBody::from_stream(reads))
     })
     .await;
-    assert!(matches!(client(&backend.base).models().await, Err(Failure::Malformed(_))));
+    assert!(matches!(client(&backend.base).models().await, Err(UpstreamError::Malformed(_))));
 }
 
 #[test]

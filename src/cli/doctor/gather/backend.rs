@@ -118,14 +118,14 @@ async fn call(client: &Client, config: &Config, list: &List) -> Asked<Call> {
 }
 
 /// Waits for the end of the answer.
-async fn answer(client: &Client, request: String) -> Result<(), upstream::Failure> {
+async fn answer(client: &Client, request: String) -> Result<(), upstream::UpstreamError> {
     let mut events = pin!(client.respond(request.into(), Uuid::new_v4(), None).await?);
     while let Some(data) = events.next().await {
         match Event::parse(&data?) {
             Some(Event::Ended(..)) => return Ok(()),
-            Some(Event::Failed(report)) => return Err(upstream::Failure::Reported(report)),
+            Some(Event::Failed(report)) => return Err(upstream::UpstreamError::Reported(report)),
             _ => {}
         }
     }
-    Err(upstream::Failure::Disconnected { cause: "the stream ended".to_owned() })
+    Err(upstream::UpstreamError::Disconnected { cause: "the stream ended".to_owned() })
 }

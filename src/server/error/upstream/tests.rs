@@ -12,16 +12,16 @@ fn clock() -> Clock {
     Clock { now: "2026-05-04T20:00:00Z".parse().unwrap(), zone: TimeZone::posix("CEST-2").unwrap() }
 }
 
-fn of(failure: &Failure) -> ApiError {
+fn of(failure: &UpstreamError) -> ApiError {
     ApiError::of(failure, &clock())
 }
 
-fn refused(status: u16, body: &str) -> Failure {
+fn refused(status: u16, body: &str) -> UpstreamError {
     let Body::Report(report) = Report::from_body(body.as_bytes()) else { panic!("{body}") };
     let status = StatusCode::from_u16(status).unwrap();
     let head = Head::default();
     let reached = Reached::default();
-    Failure::Refused(Box::new(Refusal {
+    UpstreamError::Refused(Box::new(ErrorResponse {
         status,
         report,
         head,
@@ -31,15 +31,15 @@ fn refused(status: u16, body: &str) -> Failure {
     }))
 }
 
-fn reported(event: &str) -> Failure {
-    Failure::Reported(Box::new(Report::from_json(event)))
+fn reported(event: &str) -> UpstreamError {
+    UpstreamError::Reported(Box::new(Report::from_json(event)))
 }
 
 /// Status, type, code and param of the answer.
 type Row = (u16, &'static str, Option<&'static str>, Option<&'static str>);
 
 #[track_caller]
-fn check(failure: &Failure, (status, kind, code, param): Row) {
+fn check(failure: &UpstreamError, (status, kind, code, param): Row) {
     let error = of(failure);
     assert_eq!(error.status.as_u16(), status, "{failure:?}");
     assert_eq!(error.error.kind, kind, "{failure:?}");
@@ -180,8 +180,8 @@ fn models_that_cannot_be_had_are_not_found() {
 fn logins_that_are_not_accepted_name_the_command() {
     let auth: Row = (401, "authentication_error", Some("upstream_auth"), None);
     for failure in [
-        Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
-        Failure::UnusableLogin,
+        UpstreamError::Login(credentials::Error::Missing { path: "auth.json".into() }),
+        UpstreamError::UnusableLogin,
         refused(401, r#"{"detail":"Unauthorized"}"#),
         refused(401, r#"{"error":{"message":"Expired.","code":"token_expired"},"status":401}"#),
         refused(401, r#"{"detail":"Your authentication token has been invalidated."}"#),
@@ -216,7 +216,7 @@ fn a_login_that_could_not_be_renewed_this_time_says_when_to_try_again() {
         (unknown(7), Some(7), None),
         (credentials::Error::Busy { lock: "lock".into() }, None, None),
     ] {
-        let failure = Failure::Login(login);
+        let failure = UpstreamError::Login(login);
         check(&failure, (503, "server_error", Some("login_not_renewed"), None));
         let error = of(&failure);
         assert_eq!(error.retry_after, retry_after.map(Duration::from_secs), "{failure:?}");
@@ -226,7 +226,7 @@ fn a_login_that_could_not_be_renewed_this_time_says_when_to_try_again() {
 
 #[test]
 fn a_refused_country_is_final() {
-    let failure = Failure::Login(credentials::Error::RefusedCountry { path: "auth.json".into() });
+    let failure = UpstreamError::Login(credentials::Error::RefusedCountry { path: "auth.json".into() });
     let code = Some("unsupported_country_region_territory");
     check(&failure, (403, "permission_error", code, None));
     assert_eq!(of(&failure).should_retry, Some(false));
@@ -331,9 +331,9 @@ fn rate_limits_tell_how_long_to_wait() {
     }
     check(&refused(429, ""), limited);
 
-    let Failure::Refused(mut refusal) = refused(429, "") else { panic!() };
+    let UpstreamError::Refused(mut refusal) = refused(429, "") else { panic!() };
     refusal.retry_after = Some(Duration::from_secs(17));
-    assert_eq!(of(&Failure::Refused(refusal)).retry_after, Some(Duration::from_secs(17)));
+    assert_eq!(of(&UpstreamError::Refused(refusal)).retry_after, Some(Duration::from_secs(17)));
 }
 
 #[test]
@@ -365,25 +365,25 @@ fn other_failures_are_the_servers() {
         (refused(307, ""), 502, "upstream_error"),
         (refused(405, r#"{"detail":"Method Not Allowed"}"#), 502, "upstream_error"),
         (
-            Failure::Blocked { status: StatusCode::FORBIDDEN, ray: Some("r".into()) },
+            UpstreamError::Blocked { status: StatusCode::FORBIDDEN, ray: Some("r".into()) },
             502,
             "upstream_blocked",
         ),
-        (Failure::Unreachable { cause: "dns error".into() }, 502, "upstream_unreachable"),
-        (Failure::Untrusted { cause: "expired".into() }, 502, "upstream_unreachable"),
+        (UpstreamError::Unreachable { cause: "dns error".into() }, 502, "upstream_unreachable"),
+        (UpstreamError::Untrusted { cause: "expired".into() }, 502, "upstream_unreachable"),
         (
-            Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::from_secs(15) },
+            UpstreamError::TimedOut { waiting: Waiting::Connect, limit: Duration::from_secs(15) },
             504,
             "upstream_timeout",
         ),
         (
-            Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::from_secs(300) },
+            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: Duration::from_secs(300) },
             504,
             "upstream_timeout",
         ),
-        (Failure::Disconnected { cause: "cut".into() }, 502, "upstream_disconnected"),
-        (Failure::Damaged("junk"), 502, "upstream_error"),
-        (Failure::Malformed("junk".into()), 502, "upstream_error"),
+        (UpstreamError::Disconnected { cause: "cut".into() }, 502, "upstream_disconnected"),
+        (UpstreamError::Damaged("junk"), 502, "upstream_error"),
+        (UpstreamError::Malformed("junk".into()), 502, "upstream_error"),
     ] {
         check(&failure, (status, "server_error", Some(code), None));
     }
@@ -406,7 +406,7 @@ fn failures_in_streams_keep_the_upstreams_words() {
             None,
         ),
         (
-            Failure::Disconnected { cause: String::new() },
+            UpstreamError::Disconnected { cause: String::new() },
             "The upstream stream ended before the response was complete.",
             "server_error",
             Some("upstream_disconnected"),
@@ -472,7 +472,7 @@ fn whoever_is_not_even_tried_is_told_why_and_when() {
         (Some(2500), 2500, "The next one is made in 2.5 s."),
         (None, 1000, "The next one is under way."),
     ] {
-        let failure = Failure::NotTried {
+        let failure = UpstreamError::NotTried {
             failures: 7,
             cause: "refused".into(),
             wait: wait.map(Duration::from_millis),
@@ -489,9 +489,9 @@ fn whoever_is_not_even_tried_is_told_why_and_when() {
 #[test]
 fn a_told_delay_is_passed_on_whatever_has_failed() {
     for status in [500, 503] {
-        let Failure::Refused(mut refusal) = refused(status, "") else { panic!() };
+        let UpstreamError::Refused(mut refusal) = refused(status, "") else { panic!() };
         refusal.retry_after = Some(Duration::from_secs(90));
-        assert_eq!(of(&Failure::Refused(refusal)).retry_after, Some(Duration::from_secs(90)));
+        assert_eq!(of(&UpstreamError::Refused(refusal)).retry_after, Some(Duration::from_secs(90)));
     }
     let overload = reported(r#"{"code":"slow_down","message":"Try again in 20s."}"#);
     assert_eq!(of(&overload).retry_after, Some(Duration::from_secs(20)));
@@ -499,9 +499,9 @@ fn a_told_delay_is_passed_on_whatever_has_failed() {
 
 #[test]
 fn the_number_of_tries_is_added_to_our_own_words_only() {
-    let cut = || Failure::Disconnected { cause: String::new() };
+    let cut = || UpstreamError::Disconnected { cause: String::new() };
     let boom = || reported(r#"{"code":"server_error","message":"boom"}"#);
-    let resting = || Failure::NotTried { failures: 5, cause: String::new(), wait: None };
+    let resting = || UpstreamError::NotTried { failures: 5, cause: String::new(), wait: None };
     for (failure, tries, is_added) in [
         (cut(), 1, false),
         (cut(), 2, true),
@@ -510,7 +510,7 @@ fn the_number_of_tries_is_added_to_our_own_words_only() {
         (resting(), 5, false),
     ] {
         let plain = of(&failure);
-        let error = ApiError::from(Failed { failure, tries, upstream_request_id: None });
+        let error = ApiError::from(CallError { failure, attempts: tries, upstream_request_id: None });
         if is_added {
             let expected = format!("{} It was tried {tries} times.", plain.error.message);
             assert_eq!(error.error.message, expected);
@@ -522,8 +522,8 @@ fn the_number_of_tries_is_added_to_our_own_words_only() {
 
 #[test]
 fn whoever_finds_the_line_full_may_come_back_soon() {
-    let full = Crowded::FullLine { max_in_flight: 64, max_queued: 256 };
-    let late = Crowded::WaitedTooLong { max_in_flight: 64, waited: Duration::from_secs(60) };
+    let full = AdmissionError::FullLine { max_in_flight: 64, max_queued: 256 };
+    let late = AdmissionError::WaitedTooLong { max_in_flight: 64, waited: Duration::from_secs(60) };
     for crowded in [full, late] {
         let error = ApiError::from(crowded);
         assert_eq!((error.status.as_u16(), error.error.kind), (429, "rate_limit_error"));
@@ -536,9 +536,9 @@ fn whoever_finds_the_line_full_may_come_back_soon() {
 #[test]
 fn a_wait_of_nothing_is_not_told() {
     for status in [429, 500, 503] {
-        let Failure::Refused(mut refusal) = refused(status, "") else { panic!() };
+        let UpstreamError::Refused(mut refusal) = refused(status, "") else { panic!() };
         refusal.retry_after = Some(Duration::ZERO);
-        assert_eq!(of(&Failure::Refused(refusal)).retry_after, None, "{status}");
+        assert_eq!(of(&UpstreamError::Refused(refusal)).retry_after, None, "{status}");
     }
     let overload = reported(r#"{"code":"slow_down","message":"Try again in 0s."}"#);
     assert_eq!(of(&overload).retry_after, Some(OVERLOAD_DELAY));
@@ -576,10 +576,10 @@ fn a_workspace_of_another_region_is_not_a_login_that_ended() {
 }
 
 /// What the headers of a refusal with this body make of it.
-fn with_headers(status: u16, body: &str, headers: &[(&str, &str)]) -> Failure {
-    let Failure::Refused(mut refusal) = refused(status, body) else { panic!() };
+fn with_headers(status: u16, body: &str, headers: &[(&str, &str)]) -> UpstreamError {
+    let UpstreamError::Refused(mut refusal) = refused(status, body) else { panic!() };
     refusal.reached = reached::read(headers.iter().copied(), clock().now.as_second());
-    Failure::Refused(refusal)
+    UpstreamError::Refused(refusal)
 }
 
 #[test]

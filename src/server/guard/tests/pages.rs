@@ -2,12 +2,12 @@
 
 use reqwest::Url;
 
-use super::super::host::Standing;
+use super::super::host::HostMatch;
 use super::*;
 
 #[test]
 fn names_of_the_settings_stand_apart_from_the_daemon_s_own() {
-    use Standing::{Any, Listed, Own};
+    use HostMatch::{Any, Listed, Own};
     let hosts = Hosts::new(&["ai.example.com".to_owned(), "127.0.0.9".to_owned()]);
     for (arrival, host, expected) in [
         (tcp("127.0.0.1"), "localhost:10455", Ok(Own)),
@@ -16,11 +16,11 @@ fn names_of_the_settings_stand_apart_from_the_daemon_s_own() {
         (tcp("192.168.1.5"), "192.168.1.5:80", Ok(Own)),
         (tcp("192.168.1.5"), "ai.example.com", Ok(Listed)),
         (tcp("192.168.1.5"), "evil.example", Err(Refusal::UnknownHost)),
-        (Arrival::Unix, "localhost:8080", Ok(Own)),
-        (Arrival::Unix, "ai.example.com", Ok(Listed)),
-        (Arrival::Unix, "192.168.1.5", Ok(Any)),
-        (Arrival::Unix, "evil.example", Ok(Any)),
-        (Arrival::Unix, "", Ok(Any)),
+        (PeerInfo::Unix, "localhost:8080", Ok(Own)),
+        (PeerInfo::Unix, "ai.example.com", Ok(Listed)),
+        (PeerInfo::Unix, "192.168.1.5", Ok(Any)),
+        (PeerInfo::Unix, "evil.example", Ok(Any)),
+        (PeerInfo::Unix, "", Ok(Any)),
     ] {
         let found = hosts.check(&hosted(arrival, host.as_bytes()));
         assert_eq!(found, expected, "{host:?} over {arrival:?}");
@@ -123,7 +123,7 @@ fn over_a_socket_file_only_a_good_name_makes_a_page_the_daemon_s_own() {
         ("", "http://", false),
     ] {
         let headers = [("host", host.as_bytes()), ("origin", origin.as_bytes())];
-        let parts = head(Some(Arrival::Unix), Version::HTTP_11, "POST /v1/x", &headers);
+        let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "POST /v1/x", &headers);
         let verdict = if expected { Ok(()) } else { Err(Refusal::ForeignPage) };
         assert_eq!(guard.check_source(&parts), verdict, "{origin} at {host:?}");
     }

@@ -419,7 +419,7 @@ fn twice_as_many_items_and_calls_take_twice_the_steps() {
             let whole = steps_of(
                 &Plan::default(),
                 &make(n),
-                &mut crate::chat::completion::Gatherer::default(),
+                &mut crate::chat::completion::CompletionBuilder::default(),
             );
             whole + steps_of(&Plan::default(), &make(n), &mut Script::default())
         };
@@ -455,7 +455,7 @@ fn what_takes_long_is_seen_before() {
     assert!(reader.work(small) < 10_000);
     // What is to be told anew is told at the end.
     let mut reader = self::reader(Plan::default());
-    let mut whole = crate::chat::completion::Gatherer::default();
+    let mut whole = crate::chat::completion::CompletionBuilder::default();
     for event in [given::text(0, &text.repeat(11)), given::text(0, "x")] {
         reader.event(&event.to_string(), &mut whole).unwrap();
     }

@@ -9,16 +9,16 @@ use std::sync::{Mutex, PoisonError};
 pub(super) const OTHER: &str = "other";
 
 /// Far more than anybody has models, or the backend has codes.
-const MOST: usize = 64;
+const MAX_LABELS: usize = 64;
 
 /// The longest name.
-const LONGEST: usize = 64;
+const MAX_LABEL_LENGTH: usize = 64;
 
 /// The names that have been seen.
 #[derive(Debug, Default)]
-pub(super) struct Names(Mutex<HashSet<String>>);
+pub(super) struct BoundedLabels(Mutex<HashSet<String>>);
 
-impl Names {
+impl BoundedLabels {
     /// The name itself, as long as there are not too many.
     pub(super) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -26,9 +26,9 @@ impl Names {
             return Cow::Borrowed(name);
         }
         let is_name = !name.is_empty()
-            && name.len() <= LONGEST
+            && name.len() <= MAX_LABEL_LENGTH
             && name.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
-        if !is_name || seen.len() >= MOST {
+        if !is_name || seen.len() >= MAX_LABELS {
             return Cow::Borrowed(OTHER);
         }
         seen.insert(name.to_owned());
@@ -42,11 +42,11 @@ mod tests {
 
     #[test]
     fn there_is_an_end_of_names() {
-        let names = Names::default();
-        for name in ["", "two words", "a\nb", "\"", "ä", &"a".repeat(LONGEST + 1)] {
+        let names = BoundedLabels::default();
+        for name in ["", "two words", "a\nb", "\"", "ä", &"a".repeat(MAX_LABEL_LENGTH + 1)] {
             assert_eq!(names.bounded(name), OTHER, "{name:?}");
         }
-        for n in 0..MOST {
+        for n in 0..MAX_LABELS {
             assert_eq!(names.bounded(&format!("gpt-{n}")), format!("gpt-{n}"));
         }
         assert_eq!(names.bounded("gpt-one-too-many"), OTHER);

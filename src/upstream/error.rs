@@ -13,11 +13,11 @@ use crate::limits::reached::Reached;
 use crate::responses::error::{Class, Report, is_of_sealed_content};
 
 use super::Head;
-use super::circuit::Resting;
+use super::circuit::CircuitOpen;
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum UpstreamError {
     /// There is no usable login; nothing was sent.
     #[error(transparent)]
     Login(#[from] credentials::Error),
@@ -31,10 +31,10 @@ pub enum Failure {
     #[error("An API key has no plan whose limits could be asked for.")]
     NoPlan,
     /// The backend answered with another status than success.
-    #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), said(&.0.report))]
-    Refused(Box<Refusal>),
+    #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), describe(&.0.report))]
+    Refused(Box<ErrorResponse>),
     /// The backend accepted the request and reported a failure in the answer.
-    #[error("The upstream reported an error: {}", said(.0))]
+    #[error("The upstream reported an error: {}", describe(.0))]
     Reported(Box<Report>),
     /// Something in front of the backend does not let the request through: a challenge, or a page
     /// for browsers that forbids it.
@@ -120,7 +120,7 @@ impl std::fmt::Display for Waiting {
 
 /// An answer with another status than success.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct ErrorResponse {
     /// The status.
     pub status: StatusCode,
     /// What the body says.
@@ -146,7 +146,7 @@ pub enum Retry {
     After(Duration),
 }
 
-impl Failure {
+impl UpstreamError {
     /// When sending the same request once more may help: soon, if the backend is overloaded or
     /// failed or the connection did; never for plans, logins and requests that are wrong.
     pub fn retry(&self) -> Retry {
@@ -187,7 +187,7 @@ impl Failure {
 
     /// How long to wait by what the backend says. A wait of nothing is none: whoever is told of it
     /// would come back at once.
-    pub fn told_delay(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         self.asked_delay().filter(|delay| !delay.is_zero())
     }
 
@@ -202,7 +202,7 @@ impl Failure {
 
     /// The failure in a few words for the log: none of them are those of the backend's message,
     /// which may quote the conversation.
-    pub fn reason(&self) -> String {
+    pub fn log_reason(&self) -> String {
         match self {
             Self::Refused(refusal) => {
                 let status = refusal.status.as_u16();
@@ -274,7 +274,7 @@ impl Failure {
 
     /// The failure behind an error of the HTTP client while a request was sent.
     pub(super) fn sending(error: reqwest::Error, connect_timeout: Duration) -> Self {
-        if let Some(Resting { failures, cause, wait }) = resting(&error) {
+        if let Some(CircuitOpen { failures, cause, wait }) = circuit_open(&error) {
             Self::NotTried { failures: *failures, cause: cause.clone(), wait: *wait }
         } else if error.is_connect() && error.is_timeout() {
             Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
@@ -282,7 +282,7 @@ impl Failure {
             Self::Untrusted { cause }
         } else if error.is_connect() {
             Self::Unreachable { cause: causes(error) }
-        } else if is_not_http(&error) {
+        } else if is_protocol_error(&error) {
             Self::Malformed(format!("it is not HTTP ({})", causes(error)))
         } else {
             Self::Disconnected { cause: causes(error) }
@@ -295,7 +295,7 @@ impl Failure {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// What kind of failure this is.
     pub fn class(&self) -> Class {
         match self.report.class(Some(self.status.as_u16())) {
@@ -307,7 +307,7 @@ impl Refusal {
 }
 
 /// What the circuit says, if it is what kept the request from being sent.
-fn resting(error: &reqwest::Error) -> Option<&Resting> {
+fn circuit_open(error: &reqwest::Error) -> Option<&CircuitOpen> {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(resting) = error.downcast_ref() {
@@ -340,7 +340,7 @@ fn next_attempt(wait: Option<Duration>) -> String {
 }
 
 /// Whether something else than HTTP came back, or more of it than anybody has to read.
-fn is_not_http(error: &reqwest::Error) -> bool {
+fn is_protocol_error(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<hyper::Error>() {
@@ -365,7 +365,7 @@ fn causes(error: reqwest::Error) -> String {
     text
 }
 
-fn said(report: &Report) -> &str {
+fn describe(report: &Report) -> &str {
     let parts = [&report.message, &report.code, &report.kind];
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
 }
@@ -394,8 +394,8 @@ fn blocked(status: StatusCode, ray: Option<&str>) -> String {
 mod tests {
     use super::*;
 
-    fn refused(status: u16, code: Option<&str>) -> Failure {
-        Failure::Refused(Box::new(Refusal {
+    fn refused(status: u16, code: Option<&str>) -> UpstreamError {
+        UpstreamError::Refused(Box::new(ErrorResponse {
             status: StatusCode::from_u16(status).unwrap(),
             report: Report { code: code.map(Into::into), ..Report::default() },
             head: Head::default(),
@@ -405,17 +405,17 @@ mod tests {
         }))
     }
 
-    fn reported(json: &str) -> Failure {
-        Failure::Reported(Box::new(Report::from_json(json)))
+    fn reported(json: &str) -> UpstreamError {
+        UpstreamError::Reported(Box::new(Report::from_json(json)))
     }
 
-    fn asked_to_wait(status: u16, seconds: u64) -> Failure {
-        let Failure::Refused(mut refusal) = refused(status, None) else { unreachable!() };
+    fn asked_to_wait(status: u16, seconds: u64) -> UpstreamError {
+        let UpstreamError::Refused(mut refusal) = refused(status, None) else { unreachable!() };
         refusal.retry_after = Some(Duration::from_secs(seconds));
-        Failure::Refused(refusal)
+        UpstreamError::Refused(refusal)
     }
 
-    fn rate_limit(message: &str) -> Failure {
+    fn rate_limit(message: &str) -> UpstreamError {
         reported(&format!(r#"{{"code":"rate_limit_exceeded","message":"{message}"}}"#))
     }
 
@@ -431,11 +431,11 @@ mod tests {
             reported(r#"{"code":"server_error"}"#),
             reported(r#"{"message":"Selected model is at capacity."}"#),
             reported("{}"),
-            Failure::Unreachable { cause: String::new() },
-            Failure::Disconnected { cause: String::new() },
-            Failure::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
-            Failure::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
-            Failure::Damaged("junk"),
+            UpstreamError::Unreachable { cause: String::new() },
+            UpstreamError::Disconnected { cause: String::new() },
+            UpstreamError::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
+            UpstreamError::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
+            UpstreamError::Damaged("junk"),
         ] {
             assert_eq!(failure.retry(), Retry::Soon, "{failure:?}");
         }
@@ -466,11 +466,11 @@ mod tests {
             ("can\\nary", "reported without a name", "HTTP 400"),
             (&"canary".repeat(11), "reported without a name", "HTTP 400"),
         ] {
-            let failure = Failure::Reported(Box::new(report(code)));
-            assert_eq!(failure.reason(), reported);
-            let Failure::Refused(mut refusal) = refused(400, None) else { unreachable!() };
+            let failure = UpstreamError::Reported(Box::new(report(code)));
+            assert_eq!(failure.log_reason(), reported);
+            let UpstreamError::Refused(mut refusal) = refused(400, None) else { unreachable!() };
             refusal.report = report(code);
-            assert_eq!(Failure::Refused(refusal).reason(), refused_as);
+            assert_eq!(UpstreamError::Refused(refusal).log_reason(), refused_as);
         }
     }
 
@@ -493,12 +493,12 @@ mod tests {
             reported(r#"{"code":"invalid_prompt","message":"Try again in 1s."}"#),
             asked_to_wait(401, 1),
             asked_to_wait(400, 1),
-            Failure::Login(credentials::Error::Missing { path: "auth.json".into() }),
-            Failure::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
-            Failure::Blocked { status: StatusCode::FORBIDDEN, ray: None },
-            Failure::Untrusted { cause: String::new() },
-            Failure::NotTried { failures: 5, cause: String::new(), wait: None },
-            Failure::Malformed(String::new()),
+            UpstreamError::Login(credentials::Error::Missing { path: "auth.json".into() }),
+            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
+            UpstreamError::Blocked { status: StatusCode::FORBIDDEN, ray: None },
+            UpstreamError::Untrusted { cause: String::new() },
+            UpstreamError::NotTried { failures: 5, cause: String::new(), wait: None },
+            UpstreamError::Malformed(String::new()),
         ] {
             assert_eq!(failure.retry(), Retry::Never, "{failure:?}");
         }
@@ -521,9 +521,9 @@ mod tests {
             (500, None, Some(0), Retry::After(Duration::ZERO)),
             (503, Some("policy_capacity_unavailable"), None, Retry::Never),
         ] {
-            let Failure::Refused(mut refusal) = refused(status, code) else { unreachable!() };
+            let UpstreamError::Refused(mut refusal) = refused(status, code) else { unreachable!() };
             refusal.retry_after = wait.map(Duration::from_secs);
-            assert_eq!(Failure::Refused(refusal).retry(), expected, "{status} {code:?}");
+            assert_eq!(UpstreamError::Refused(refusal).retry(), expected, "{status} {code:?}");
         }
     }
 
@@ -559,9 +559,9 @@ mod tests {
                 "reported server_error",
             ),
             (reported(r#"{"message":"canary"}"#), "reported without a name"),
-            (Failure::Malformed("no events".to_owned()), "unreadable: no events"),
+            (UpstreamError::Malformed("no events".to_owned()), "unreadable: no events"),
         ] {
-            assert_eq!(failure.reason(), reason);
+            assert_eq!(failure.log_reason(), reason);
         }
     }
 }

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Failure, Retry};
+use super::{UpstreamError, Retry};
 
 /// What to wait before the second try; twice as long before each one after that.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 
 /// The longest wait that the backend may ask for. Whoever has to wait longer is better told so.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// No try begins later than this after the first one began.
-const LAST_START: Duration = Duration::from_secs(30);
+const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The tries of one call.
 #[derive(Debug)]
-pub struct Tries {
+pub struct RetryState {
     max_retries: u32,
     made: u32,
     first: Instant,
@@ -26,32 +26,32 @@ pub struct Tries {
 /// A failure that is the end of a call.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
-pub struct Failed {
+pub struct CallError {
     /// The failure of the last try.
-    pub failure: Failure,
+    pub failure: UpstreamError,
     /// How many tries there were.
-    pub tries: u32,
+    pub attempts: u32,
     /// The backend's id of the last one, if it has answered.
     pub upstream_request_id: Option<String>,
 }
 
-impl Tries {
+impl RetryState {
     /// The first try begins now.
     pub(super) fn new(max_retries: u32) -> Self {
         Self { max_retries, made: 1, first: Instant::now() }
     }
 
     /// How many there were, with the one under way.
-    pub fn made(&self) -> u32 {
+    pub fn attempts(&self) -> u32 {
         self.made
     }
 
     /// What to wait before the call is sent again; nothing if that is of no use.
-    pub fn next(&mut self, failure: &Failure) -> Option<Duration> {
+    pub fn next(&mut self, failure: &UpstreamError) -> Option<Duration> {
         if self.made > self.max_retries {
             return None;
         }
-        let pause = pause(failure.retry(), self.made, self.first.elapsed(), chance())?;
+        let pause = pause(failure.retry(), self.made, self.first.elapsed(), jitter())?;
         self.made += 1;
         Some(pause)
     }
@@ -60,20 +60,20 @@ impl Tries {
 /// What to wait after `made` tries that took `elapsed`; `chance` is from 0 to 1.
 fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
     let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
-    let own = FIRST_PAUSE.saturating_mul(doubled).min(2 * LAST_START);
+    let own = INITIAL_BACKOFF.saturating_mul(doubled).min(2 * RETRY_DEADLINE);
     // Calls that failed together do not come back together.
     let own = own.mul_f64(0.9 + 0.2 * chance);
     let pause = match retry {
         Retry::Never => return None,
-        Retry::After(told) if told > LONGEST_WAIT => return None,
+        Retry::After(told) if told > MAX_RETRY_AFTER => return None,
         // Gateways that are in trouble ask for a wait of nothing.
         Retry::After(told) => told.max(own),
         Retry::Soon => own,
     };
-    (elapsed + pause <= LAST_START).then_some(pause)
+    (elapsed + pause <= RETRY_DEADLINE).then_some(pause)
 }
 
-fn chance() -> f64 {
+fn jitter() -> f64 {
     // Without randomness the pauses are the even ones.
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }
@@ -145,29 +145,29 @@ mod tests {
 
     #[test]
     fn chance_is_from_0_to_1() {
-        assert!((0..1000).map(|_| chance()).all(|chance| (0.0..=1.0).contains(&chance)));
+        assert!((0..1000).map(|_| jitter()).all(|chance| (0.0..=1.0).contains(&chance)));
     }
 
-    fn cut() -> Failure {
-        Failure::Disconnected { cause: String::new() }
+    fn cut() -> UpstreamError {
+        UpstreamError::Disconnected { cause: String::new() }
     }
 
     #[tokio::test(start_paused = true)]
     async fn there_are_as_many_retries_as_the_settings_allow() {
         for max_retries in [0, 1, 4] {
-            let mut tries = Tries::new(max_retries);
+            let mut tries = RetryState::new(max_retries);
             let mut count = 0;
             while let Some(pause) = tries.next(&cut()) {
                 tokio::time::sleep(pause).await;
                 count += 1;
             }
-            assert_eq!((count, tries.made()), (max_retries, max_retries + 1));
+            assert_eq!((count, tries.attempts()), (max_retries, max_retries + 1));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn however_many_are_allowed_the_last_one_begins_in_time() {
-        let mut tries = Tries::new(100);
+        let mut tries = RetryState::new(100);
         let first = Instant::now();
         let mut last = first;
         while let Some(pause) = tries.next(&cut()) {
@@ -178,6 +178,6 @@ mod tests {
         }
         let seconds = last.duration_since(first).as_secs_f64();
         assert!((10.0..=30.0).contains(&seconds), "{seconds}");
-        assert!(tries.made() < 10, "{tries:?}");
+        assert!(tries.attempts() < 10, "{tries:?}");
     }
 }

@@ -16,28 +16,28 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::figures::Figures;
+use super::figures::Metrics;
 use super::guard::{Guard, refuse};
 use super::not_found;
 use super::paths::{self, Target};
 
 /// The service in front of the routes. Clones are cheap.
 #[derive(Debug, Clone)]
-pub(super) struct Gate(Arc<Shared>);
+pub(super) struct Middleware(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
-    figures: Figures,
+    figures: Metrics,
     /// Whether answers are to say that they are made up.
     is_simulated: bool,
     routes: Router,
 }
 
-impl Gate {
+impl Middleware {
     pub(super) fn new(
         guard: Arc<Guard>,
-        figures: Figures,
+        figures: Metrics,
         is_simulated: bool,
         routes: Router,
     ) -> Self {
@@ -97,7 +97,7 @@ impl Gate {
     }
 }
 
-impl Service<Request> for Gate {
+impl Service<Request> for Middleware {
     type Response = Response;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response, Infallible>>;

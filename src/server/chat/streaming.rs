@@ -14,36 +14,36 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::choice::{Choice, Draft, Order, Shown};
-use super::pace::Pace;
+use super::choice::{Choice, RetryableBody, CallSpec, Shown};
+use super::coalesce::WriteCoalescer;
 use super::{Identity, reasoning_field, total_usage};
 use crate::chat::chunk::ChunkWriter;
 use crate::chat::delta::{Delta, Sink};
 use crate::server::error::ApiError;
-use crate::server::listen::Closing;
+use crate::server::listen::Shutdown;
 use crate::server::record::Record;
 use crate::sse::encode::{DONE, KEEPALIVE};
 use crate::translate::request::ClientPaths;
 use crate::translate::response::Progress;
-use crate::upstream::{Failed, Places};
+use crate::upstream::{CallError, Permits};
 
 /// After so long without a word the client gets a comment.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Enough for one write; more waits for the client to take it.
-const FULL: usize = 16 << 10;
+const MAX_WRITE: usize = 16 << 10;
 
 /// The body of a streamed answer.
-pub(super) struct Answer {
-    order: Arc<Order>,
+pub(super) struct ChatStream {
+    order: Arc<CallSpec>,
     choices: Vec<Choice>,
     out: Output,
     /// Wakes the client's connection up when it may be time for a comment.
     keepalive: Pin<Box<Sleep>>,
     /// When something goes out.
-    pace: Pace,
+    pace: WriteCoalescer,
     /// What went wrong right after the beginning.
-    failure: Option<Failed>,
+    failure: Option<CallError>,
     record: Record,
     /// Ready once the daemon is about to end.
     cut: BoxFuture<'static, ()>,
@@ -84,14 +84,14 @@ impl Sink for Chunks<'_> {
     }
 }
 
-impl Answer {
+impl ChatStream {
     pub(super) fn new(
-        order: Arc<Order>,
-        draft: &Draft,
-        places: &Arc<Places>,
+        order: Arc<CallSpec>,
+        draft: &RetryableBody,
+        places: &Arc<Permits>,
         identity: Identity,
         record: Record,
-        closing: &Closing,
+        closing: &Shutdown,
     ) -> Self {
         let plan = &order.plan;
         let choices: Vec<_> =
@@ -107,7 +107,7 @@ impl Answer {
         };
         let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
         let cut = closing.cut().boxed();
-        let pace = Pace::default();
+        let pace = WriteCoalescer::default();
         let failure = None;
         Self { order, choices, out, keepalive, pace, failure, record, cut, is_over: false }
     }
@@ -117,7 +117,7 @@ impl Answer {
     ///
     /// What comes together with the beginning goes out with the head; on a busy thread it is waited
     /// for, see [`Pace`].
-    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failed>> {
+    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);
         let is_news = match outcome {
@@ -130,7 +130,7 @@ impl Answer {
             Ok(is_news) => is_news,
         };
         let is_whole = self.choices.iter().all(Choice::has_ended);
-        let has_room = self.out.buffer.len() < FULL;
+        let has_room = self.out.buffer.len() < MAX_WRITE;
         if !is_whole && has_room && self.pace.waits(is_news, Instant::now()) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
@@ -156,7 +156,7 @@ impl Answer {
         &mut self,
         index: usize,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Progress, Failed>> {
+    ) -> Poll<Result<Progress, CallError>> {
         let choice = &mut self.choices[index];
         let tier = choice.reader().service_tier();
         let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
@@ -164,10 +164,10 @@ impl Answer {
     }
 
     /// Reads what has come of all choices; false if nothing has.
-    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, Failed> {
+    fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, CallError> {
         let mut is_news = false;
         for index in 0..self.choices.len() {
-            while !self.choices[index].has_ended() && self.out.buffer.len() < FULL {
+            while !self.choices[index].has_ended() && self.out.buffer.len() < MAX_WRITE {
                 match self.poll_choice(index, cx) {
                     Poll::Ready(Ok(_)) => is_news = true,
                     Poll::Ready(Err(failure)) => return Err(failure),
@@ -209,9 +209,9 @@ impl Answer {
 
     /// Whether what is there waits for a turn, since more of it is likely to come at once. What goes
     /// out first has waited before the head, if it had to.
-    fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+    fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
         let is_first = self.pace.wrote_at().is_none();
-        let has_room = self.out.buffer.len() < FULL;
+        let has_room = self.out.buffer.len() < MAX_WRITE;
         !self.is_over && !is_first && has_room && self.pace.waits(is_news, now)
     }
 
@@ -229,7 +229,7 @@ impl Answer {
     }
 }
 
-impl Stream for Answer {
+impl Stream for ChatStream {
     type Item = Result<Bytes, Infallible>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -240,7 +240,7 @@ impl Stream for Answer {
             match failure.map_or_else(|| this.poll_choices(cx), Err) {
                 Err(failure) => {
                     let request_id = &this.record.request_id;
-                    let reason = failure.failure.reason();
+                    let reason = failure.failure.log_reason();
                     let upstream_request_id = failure.upstream_request_id.as_deref();
                     tracing::warn!(
                         request_id,
@@ -261,7 +261,7 @@ impl Stream for Answer {
         }
         if !this.out.buffer.is_empty() {
             let now = Instant::now();
-            if this.waits(is_news, now) {
+            if this.should_defer(is_news, now) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

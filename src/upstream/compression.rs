@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::{Failure, Refusal};
+use super::{UpstreamError, ErrorResponse};
 use crate::config::{self, Compression};
 use crate::credentials::Login;
 use crate::platform::Platform;
@@ -21,31 +21,31 @@ use crate::platform::Platform;
 pub(super) const ZSTD: &str = "zstd";
 
 /// As in the Codex CLI.
-const LEVEL: i32 = 3;
+const ZSTD_LEVEL: i32 = 3;
 
 /// What is smaller goes out in one round trip as it is: a new connection sends about as much before
 /// it waits for the other side.
-const SMALLEST: usize = 16 << 10;
+const MIN_COMPRESSED: usize = 16 << 10;
 
 /// Compressing more than this takes a millisecond or more, in which other answers would stand still.
-const LARGE: usize = 256 << 10;
+const OFFLOAD_AT: usize = 256 << 10;
 
 /// The JSON of a request. It is compressed no more than once for all the calls that send it: clones
 /// share what came of it.
 #[derive(Debug, Clone)]
-pub struct Payload {
+pub struct RequestBody {
     json: Bytes,
     packed: Arc<OnceCell<Option<Bytes>>>,
 }
 
-impl From<Bytes> for Payload {
+impl From<Bytes> for RequestBody {
     fn from(json: Bytes) -> Self {
         Self { json, packed: Arc::default() }
     }
 }
 
 /// The JSON.
-impl std::ops::Deref for Payload {
+impl std::ops::Deref for RequestBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -54,44 +54,44 @@ impl std::ops::Deref for Payload {
 }
 
 /// Whether the JSON is the same.
-impl PartialEq for Payload {
+impl PartialEq for RequestBody {
     fn eq(&self, other: &Self) -> bool {
         self.json == other.json
     }
 }
 
-impl Payload {
+impl RequestBody {
     pub(super) fn json(&self) -> &Bytes {
         &self.json
     }
 
     /// The compressed form; nothing if that is no smaller, or cannot be made.
-    async fn packed(&self) -> Option<Bytes> {
+    async fn zstd(&self) -> Option<Bytes> {
         let pack = || async {
-            if self.json.len() <= LARGE {
-                return pack(&self.json);
+            if self.json.len() <= OFFLOAD_AT {
+                return compress(&self.json);
             }
             let json = self.json.clone();
-            spawn_blocking(move || pack(&json)).await.ok().flatten()
+            spawn_blocking(move || compress(&json)).await.ok().flatten()
         };
         self.packed.get_or_init(pack).await.clone()
     }
 }
 
 /// The same bytes for the same bytes.
-fn pack(json: &[u8]) -> Option<Bytes> {
-    let packed = zstd::bulk::compress(json, LEVEL).ok()?;
+fn compress(json: &[u8]) -> Option<Bytes> {
+    let packed = zstd::bulk::compress(json, ZSTD_LEVEL).ok()?;
     // Room was made for the worst case, and a call may last for minutes.
     (packed.len() < json.len()).then(|| packed.into_boxed_slice().into())
 }
 
 /// Whether what is sent is compressed.
 #[derive(Debug)]
-pub(super) struct Packing {
+pub(super) struct Compressor {
     is_taken: AtomicBool,
 }
 
-impl Packing {
+impl Compressor {
     pub(super) fn new(settings: &config::Upstream) -> Self {
         let base = &settings.base_url;
         let is_wanted = match settings.compression {
@@ -104,17 +104,17 @@ impl Packing {
     }
 
     /// What to send for this login in place of the JSON; nothing if it is sent as it is.
-    pub(super) async fn pack(&self, payload: &Payload, login: &Login) -> Option<Bytes> {
-        let pays = payload.json.len() >= SMALLEST && login.platform == Platform::Codex;
-        if pays && self.is_taken.load(Ordering::Relaxed) { payload.packed().await } else { None }
+    pub(super) async fn pack(&self, payload: &RequestBody, login: &Login) -> Option<Bytes> {
+        let pays = payload.json.len() >= MIN_COMPRESSED && login.platform == Platform::Codex;
+        if pays && self.is_taken.load(Ordering::Relaxed) { payload.zstd().await } else { None }
     }
 
     /// Whether the call failed because it was compressed. Then no other one is from here on.
-    pub(super) fn is_to_blame(&self, failure: &Failure) -> bool {
+    pub(super) fn disable_if_unsupported(&self, failure: &UpstreamError) -> bool {
         let is_to_blame =
-            matches!(failure, Failure::Refused(refusal) if refuses_the_encoding(refusal));
+            matches!(failure, UpstreamError::Refused(refusal) if refuses_the_encoding(refusal));
         if is_to_blame && self.is_taken.swap(false, Ordering::Relaxed) {
-            let reason = failure.reason();
+            let reason = failure.log_reason();
             tracing::info!(
                 reason,
                 "the backend takes no compressed requests; from here on none is compressed"
@@ -124,7 +124,7 @@ impl Packing {
     }
 }
 
-fn refuses_the_encoding(refusal: &Refusal) -> bool {
+fn refuses_the_encoding(refusal: &ErrorResponse) -> bool {
     let message = refusal.report.message.as_deref().unwrap_or_default().to_ascii_lowercase();
     match refusal.status {
         StatusCode::UNSUPPORTED_MEDIA_TYPE => true,
@@ -154,7 +154,7 @@ mod tests {
         Login { platform: Platform::Codex, ..Login::api_key("t".into()) }
     }
 
-    fn payload(size: usize) -> Payload {
+    fn payload(size: usize) -> RequestBody {
         Bytes::from("a conversation ".repeat(size / 15 + 1)).slice(..size).into()
     }
 
@@ -162,21 +162,21 @@ mod tests {
     async fn it_is_compressed_where_that_pays_and_is_taken() {
         let codex = "https://chatgpt.com/backend-api/codex";
         for (base_url, compression, login, size, expected) in [
-            (codex, "auto", plan(), SMALLEST, true),
-            ("", "auto", plan(), SMALLEST, true),
-            (codex, "auto", plan(), SMALLEST - 1, false),
-            (codex, "auto", plan(), LARGE + 1, true),
-            (codex, "on", plan(), SMALLEST, true),
-            (codex, "off", plan(), SMALLEST, false),
-            (codex, "auto", Login::api_key("k".into()), SMALLEST, false),
-            (codex, "on", Login::api_key("k".into()), SMALLEST, false),
-            ("https://gateway.example/codex", "auto", plan(), SMALLEST, false),
-            ("https://chatgpt.com.example/codex", "auto", plan(), SMALLEST, false),
-            ("https://gateway.example/codex", "on", plan(), SMALLEST, true),
-            ("http://127.0.0.1:1/codex", "auto", plan(), SMALLEST, false),
-            ("http://127.0.0.1:1/codex", "on", plan(), SMALLEST, false),
+            (codex, "auto", plan(), MIN_COMPRESSED, true),
+            ("", "auto", plan(), MIN_COMPRESSED, true),
+            (codex, "auto", plan(), MIN_COMPRESSED - 1, false),
+            (codex, "auto", plan(), OFFLOAD_AT + 1, true),
+            (codex, "on", plan(), MIN_COMPRESSED, true),
+            (codex, "off", plan(), MIN_COMPRESSED, false),
+            (codex, "auto", Login::api_key("k".into()), MIN_COMPRESSED, false),
+            (codex, "on", Login::api_key("k".into()), MIN_COMPRESSED, false),
+            ("https://gateway.example/codex", "auto", plan(), MIN_COMPRESSED, false),
+            ("https://chatgpt.com.example/codex", "auto", plan(), MIN_COMPRESSED, false),
+            ("https://gateway.example/codex", "on", plan(), MIN_COMPRESSED, true),
+            ("http://127.0.0.1:1/codex", "auto", plan(), MIN_COMPRESSED, false),
+            ("http://127.0.0.1:1/codex", "on", plan(), MIN_COMPRESSED, false),
         ] {
-            let packing = Packing::new(&settings(base_url, compression));
+            let packing = Compressor::new(&settings(base_url, compression));
             let packed = packing.pack(&payload(size), &login).await;
             assert_eq!(packed.is_some(), expected, "{base_url} {compression} {size}");
         }
@@ -184,13 +184,13 @@ mod tests {
 
     #[tokio::test]
     async fn it_is_compressed_once_and_to_the_same_bytes() {
-        for size in [SMALLEST, LARGE + 1] {
+        for size in [MIN_COMPRESSED, OFFLOAD_AT + 1] {
             let payload = payload(size);
-            let first = payload.packed().await.unwrap();
+            let first = payload.zstd().await.unwrap();
             assert!(first.len() * 10 < size);
             assert_eq!(zstd::decode_all(&first[..]).unwrap(), payload.json);
-            assert_eq!(payload.clone().packed().await.unwrap().as_ptr(), first.as_ptr());
-            assert_eq!(Payload::from(payload.json).packed().await.unwrap(), first);
+            assert_eq!(payload.clone().zstd().await.unwrap().as_ptr(), first.as_ptr());
+            assert_eq!(RequestBody::from(payload.json).zstd().await.unwrap(), first);
         }
     }
 
@@ -201,8 +201,8 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             state.to_be_bytes()[0]
         });
-        let payload = Payload::from(noise.take(SMALLEST).collect::<Bytes>());
-        assert_eq!(payload.packed().await, None);
+        let payload = RequestBody::from(noise.take(MIN_COMPRESSED).collect::<Bytes>());
+        assert_eq!(payload.zstd().await, None);
     }
 
     #[tokio::test]
@@ -216,8 +216,8 @@ mod tests {
             (400, None, false),
             (500, Some("zstd"), false),
         ] {
-            let packing = Packing::new(&settings("", "auto"));
-            let failure = Failure::Refused(Box::new(Refusal {
+            let packing = Compressor::new(&settings("", "auto"));
+            let failure = UpstreamError::Refused(Box::new(ErrorResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 report: Report { message: message.map(str::to_owned), ..Report::default() },
                 head: Head::default(),
@@ -225,8 +225,8 @@ mod tests {
                 retry_after: None,
                 reached: Reached::default(),
             }));
-            assert_eq!(packing.is_to_blame(&failure), expected, "{status} {message:?}");
-            let packed = packing.pack(&payload(SMALLEST), &plan()).await;
+            assert_eq!(packing.disable_if_unsupported(&failure), expected, "{status} {message:?}");
+            let packed = packing.pack(&payload(MIN_COMPRESSED), &plan()).await;
             assert_eq!(packed.is_none(), expected, "{status} {message:?}");
         }
     }

@@ -15,19 +15,19 @@ use tokio::time::Instant;
 const BURST: Duration = Duration::from_millis(5);
 
 /// How long anything waits, however much still comes.
-const PATIENCE: Duration = Duration::from_millis(5);
+const MAX_DELAY: Duration = Duration::from_millis(5);
 
 /// What goes out first waits only where the thread has others to serve, who gain what that saves.
 /// There are none if its first turn takes less than this, and the first word goes out.
-const ALONE: Duration = Duration::from_micros(20);
+const IDLE_THREAD: Duration = Duration::from_micros(20);
 
 /// So many turns in a row that bring nothing show that nothing is there. It takes two: the server
 /// asks for the body twice in a turn of its own.
-const TURNS: u8 = 2;
+const MAX_EMPTY_POLLS: u8 = 2;
 
 /// The writes of one answer.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct WriteCoalescer {
     wrote_at: Option<Instant>,
     /// Whether waiting was of use for the last write.
     is_burst: bool,
@@ -39,7 +39,7 @@ pub(super) struct Pace {
     has_gained: bool,
 }
 
-impl Pace {
+impl WriteCoalescer {
     /// Whether what is there waits for another turn; `is_news` tells whether this one has brought
     /// any of it.
     pub(super) fn waits(&mut self, is_news: bool, now: Instant) -> bool {
@@ -51,10 +51,10 @@ impl Pace {
             self.idle += 1;
         }
         let is_worth_it = match self.wrote_at {
-            None => now == since || now - since >= ALONE,
+            None => now == since || now - since >= IDLE_THREAD,
             Some(at) => self.is_burst || now - at < BURST,
         };
-        is_worth_it && self.idle < TURNS && now - since < PATIENCE
+        is_worth_it && self.idle < MAX_EMPTY_POLLS && now - since < MAX_DELAY
     }
 
     /// Something goes out.
@@ -78,7 +78,7 @@ mod tests {
 
     fn check(name: &str, writes: &[&[Turn]]) {
         let start = Instant::now();
-        let mut pace = Pace::default();
+        let mut pace = WriteCoalescer::default();
         for turns in writes {
             let mut now = start;
             for &(at, is_news, waits) in *turns {

@@ -12,7 +12,7 @@ use prometheus::{
 };
 
 use super::Ended;
-use super::names::OTHER;
+use super::labels::OTHER;
 use crate::credentials::Renewals;
 use crate::limits::Limits;
 
@@ -25,7 +25,7 @@ const DURATION: &[f64] =
     &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 /// What is counted as it happens.
-pub(super) struct Metrics {
+pub(super) struct Exporter {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
@@ -37,7 +37,7 @@ pub(super) struct Metrics {
 }
 
 /// What is looked up when somebody asks.
-pub(super) struct Levels {
+pub(super) struct Gauges {
     pub(super) started: f64,
     pub(super) in_flight: usize,
     pub(super) waiting: usize,
@@ -45,7 +45,7 @@ pub(super) struct Levels {
     pub(super) limits: Limits,
 }
 
-impl Metrics {
+impl Exporter {
     pub(super) fn new() -> Self {
         let registry = Registry::new();
         let counters = |name, help, labels| {
@@ -146,7 +146,7 @@ impl Metrics {
     }
 
     /// All figures as text.
-    pub(super) fn text(&self, levels: &Levels) -> prometheus::Result<String> {
+    pub(super) fn text(&self, levels: &Gauges) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(levels.registry().gather());
         families.sort_by(|one, other| one.name().cmp(other.name()));
@@ -154,7 +154,7 @@ impl Metrics {
     }
 }
 
-impl Levels {
+impl Gauges {
     fn registry(&self) -> Registry {
         let registry = Registry::new();
         let level = |name, help, level: usize| {

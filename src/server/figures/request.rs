@@ -10,8 +10,8 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::Response;
 
-use super::names::OTHER;
-use super::{Ended, Figures};
+use super::labels::OTHER;
+use super::{Ended, Metrics};
 use crate::server::App;
 
 /// The status of a request whose client has left before there was an answer.
@@ -21,11 +21,11 @@ const CLIENT_LEFT: u16 = 499;
 /// that comes about. Handlers take it as an argument if they know better than the head of the
 /// answer what became of the request.
 #[derive(Debug, Clone)]
-pub(in crate::server) struct Visit(Arc<Inner>);
+pub(in crate::server) struct RequestMetrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    figures: Figures,
+    figures: Metrics,
     endpoint: OnceLock<MatchedPath>,
     began: Instant,
     /// 0 until there is an answer.
@@ -43,17 +43,17 @@ struct End {
 /// Takes note of the route that was chosen; the layer around all of them.
 pub(in crate::server) fn note_endpoint(request: Request) -> Request {
     let extensions = request.extensions();
-    if let (Some(visit), Some(path)) = (extensions.get::<Visit>(), extensions.get::<MatchedPath>())
+    if let (Some(visit), Some(path)) = (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
     {
         let _ = visit.0.endpoint.set(path.clone());
     }
     request
 }
 
-impl Figures {
+impl Metrics {
     /// A request comes in.
-    pub(in crate::server) fn visit(&self) -> Visit {
-        Visit(Arc::new(Inner {
+    pub(in crate::server) fn visit(&self) -> RequestMetrics {
+        RequestMetrics(Arc::new(Inner {
             figures: self.clone(),
             endpoint: OnceLock::new(),
             began: Instant::now(),
@@ -64,12 +64,12 @@ impl Figures {
 
     /// Counts a request that was turned away before it came to an endpoint.
     pub(in crate::server) fn refused(&self, refusal: Response) -> Response {
-        self.0.metrics.refused(refusal.status().as_u16());
+        self.0.prometheus.refused(refusal.status().as_u16());
         refusal
     }
 }
 
-impl Visit {
+impl RequestMetrics {
     /// There is an answer, whose head says this.
     pub(in crate::server) fn answered(&self, status: StatusCode) {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
@@ -97,11 +97,11 @@ impl Drop for Inner {
             (None, 0) => ("", CLIENT_LEFT),
             (None, status) => ("", status),
         };
-        self.figures.0.metrics.request(endpoint, model, status, self.began.elapsed());
+        self.figures.0.prometheus.request(endpoint, model, status, self.began.elapsed());
     }
 }
 
-impl FromRequestParts<App> for Visit {
+impl FromRequestParts<App> for RequestMetrics {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {

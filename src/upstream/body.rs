@@ -11,22 +11,22 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::responses::error::{Body, Report};
 
-use super::{Failure, Waiting};
+use super::{UpstreamError, Waiting};
 
 /// How much of a document is kept, to tell what it says.
-pub(super) const MAX_DOCUMENT: usize = 64 << 10;
+pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// A body that fails when it is silent for too long, and when it is a document: the backend gives
 /// its streams no `content-type`, so only the first character tells a JSON text or a page from
 /// events.
-pub(super) struct Watched<S> {
+pub(super) struct SseBody<S> {
     body: S,
-    kind: Kind,
-    idle: Idle,
+    kind: BodyKind,
+    idle: IdleTimeout,
     ended: bool,
 }
 
-enum Kind {
+enum BodyKind {
     /// Nothing but blanks was read.
     Unknown,
     Events,
@@ -34,17 +34,17 @@ enum Kind {
     Document(Vec<u8>),
 }
 
-impl<S> Watched<S> {
+impl<S> SseBody<S> {
     pub(super) fn new(body: S, idle_timeout: Duration) -> Self {
-        Self { body, kind: Kind::Unknown, idle: Idle::new(idle_timeout), ended: false }
+        Self { body, kind: BodyKind::Unknown, idle: IdleTimeout::new(idle_timeout), ended: false }
     }
 }
 
-impl<S> Stream for Watched<S>
+impl<S> Stream for SseBody<S>
 where
     S: Stream<Item = Result<Bytes, reqwest::Error>> + Unpin,
 {
-    type Item = Result<Bytes, Failure>;
+    type Item = Result<Bytes, UpstreamError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -55,22 +55,22 @@ where
             match Pin::new(&mut this.body).poll_next(cx) {
                 Poll::Ready(Some(Ok(read))) => {
                     this.idle.note();
-                    if matches!(this.kind, Kind::Unknown) {
+                    if matches!(this.kind, BodyKind::Unknown) {
                         this.kind = kind(&read);
                     }
-                    let Kind::Document(document) = &mut this.kind else {
+                    let BodyKind::Document(document) = &mut this.kind else {
                         return Poll::Ready(Some(Ok(read)));
                     };
                     document
-                        .extend_from_slice(&read[..read.len().min(MAX_DOCUMENT - document.len())]);
-                    if document.len() == MAX_DOCUMENT {
-                        break said(document);
+                        .extend_from_slice(&read[..read.len().min(MAX_ERROR_BODY - document.len())]);
+                    if document.len() == MAX_ERROR_BODY {
+                        break error_from_body(document);
                     }
                 }
-                Poll::Ready(Some(Err(error))) => break Failure::reading(error),
+                Poll::Ready(Some(Err(error))) => break UpstreamError::reading(error),
                 Poll::Ready(None) => match &this.kind {
-                    Kind::Document(document) => break said(document),
-                    Kind::Unknown | Kind::Events => {
+                    BodyKind::Document(document) => break error_from_body(document),
+                    BodyKind::Unknown | BodyKind::Events => {
                         this.ended = true;
                         return Poll::Ready(None);
                     }
@@ -87,27 +87,27 @@ where
 }
 
 /// What a body is that starts like this.
-fn kind(read: &[u8]) -> Kind {
+fn kind(read: &[u8]) -> BodyKind {
     let text = read.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(read).trim_ascii_start();
     match text.first() {
-        None => Kind::Unknown,
-        Some(b'{' | b'[' | b'<') => Kind::Document(Vec::new()),
-        Some(_) => Kind::Events,
+        None => BodyKind::Unknown,
+        Some(b'{' | b'[' | b'<') => BodyKind::Document(Vec::new()),
+        Some(_) => BodyKind::Events,
     }
 }
 
 /// The failure that a document in place of events reports.
-fn said(document: &[u8]) -> Failure {
+fn error_from_body(document: &[u8]) -> UpstreamError {
     match Report::from_body(document) {
-        Body::Html => Failure::Blocked { status: StatusCode::OK, ray: None },
-        Body::Report(report) if report.is_empty() => Failure::Malformed(
+        Body::Html => UpstreamError::Blocked { status: StatusCode::OK, ray: None },
+        Body::Report(report) if report.is_empty() => UpstreamError::Malformed(
             "it is a JSON document where a stream of events was asked for".into(),
         ),
         Body::Report(report) => {
             let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
             let status = std::str::from_utf8(text)
                 .map_or(report.status, |text| Report::from_document(text).status);
-            Failure::Reported(Box::new(Report { status, ..report }))
+            UpstreamError::Reported(Box::new(Report { status, ..report }))
         }
     }
 }
@@ -116,13 +116,13 @@ fn said(document: &[u8]) -> Failure {
 ///
 /// Reading only notes the time. The one timer of the stream is looked at when there is nothing to
 /// read, and set anew when it went off early because something was read since.
-struct Idle {
+struct IdleTimeout {
     limit: Duration,
     last: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
-impl Idle {
+impl IdleTimeout {
     fn new(limit: Duration) -> Self {
         Self { limit, last: Instant::now(), timer: Box::pin(sleep(limit)) }
     }
@@ -131,12 +131,12 @@ impl Idle {
         self.last = Instant::now();
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
         while self.timer.as_mut().poll(cx).is_ready() {
             let deadline = self.last + self.limit;
             if deadline <= Instant::now() {
                 let waiting = Waiting::Answer;
-                return Poll::Ready(Failure::TimedOut { waiting, limit: self.limit });
+                return Poll::Ready(UpstreamError::TimedOut { waiting, limit: self.limit });
             }
             self.timer.as_mut().reset(deadline);
         }
@@ -149,13 +149,13 @@ impl Idle {
 ///
 /// An event only sets a mark, which is looked at when the timer goes off: the failure comes after
 /// the limit, and at most twice as late.
-pub(super) struct SinceEvent {
+pub(super) struct EventTimeout {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     has_event: bool,
 }
 
-impl SinceEvent {
+impl EventTimeout {
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, timer: None, has_event: false }
     }
@@ -165,12 +165,12 @@ impl SinceEvent {
     }
 
     /// To be asked when there is nothing to read.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         while timer.as_mut().poll(cx).is_ready() {
             if !std::mem::take(&mut self.has_event) {
-                return Poll::Ready(Failure::TimedOut { waiting: Waiting::Answer, limit });
+                return Poll::Ready(UpstreamError::TimedOut { waiting: Waiting::Answer, limit });
             }
             timer.as_mut().reset(Instant::now() + limit);
         }
@@ -193,8 +193,8 @@ mod tests {
         stream::iter(reads.iter().map(|read| Ok(Bytes::from_static(read.as_bytes()))))
     }
 
-    async fn outcome(reads: &'static [&'static str]) -> Result<String, Failure> {
-        let mut watched = Watched::new(body(reads), LIMIT);
+    async fn outcome(reads: &'static [&'static str]) -> Result<String, UpstreamError> {
+        let mut watched = SseBody::new(body(reads), LIMIT);
         let mut text = String::new();
         while let Some(read) = watched.next().await {
             text.push_str(std::str::from_utf8(&read?).unwrap());
@@ -210,12 +210,12 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(200)).await;
             Ok(Bytes::from_static(b": still here\n\n"))
         });
-        let mut watched = Watched::new(Box::pin(reads.chain(stream::pending())), LIMIT);
+        let mut watched = SseBody::new(Box::pin(reads.chain(stream::pending())), LIMIT);
         for _ in 0..4 {
             assert!(watched.next().await.unwrap().is_ok());
         }
         let failure = watched.next().await.unwrap().unwrap_err();
-        assert!(matches!(failure, Failure::TimedOut { waiting: Waiting::Answer, limit: LIMIT }));
+        assert!(matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }));
         assert_eq!(start.elapsed().as_secs(), 4 * 200 + 300);
         assert!(watched.next().await.is_none());
     }
@@ -224,7 +224,7 @@ mod tests {
     async fn nothing_but_comments_ends_a_stream_after_a_while() {
         for (events, expected) in [(0, 1), (1, 2), (5, 6)] {
             let begin = Instant::now();
-            let mut since = SinceEvent::new(LIMIT);
+            let mut since = EventTimeout::new(LIMIT);
             // An event in the middle of each of the first spans.
             let mut left = events;
             let failure = loop {
@@ -244,7 +244,7 @@ mod tests {
             };
             assert!(matches!(
                 failure,
-                Failure::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
+                UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
             ));
             assert_eq!(begin.elapsed().as_secs() / LIMIT.as_secs(), expected, "{events} events");
         }
@@ -264,12 +264,12 @@ mod tests {
         let failure =
             outcome(&["  ", "{\"error\":", "{\"code\":\"slow_down\"}}"]).await.unwrap_err();
         assert!(
-            matches!(failure, Failure::Reported(report) if report.code.as_deref() == Some("slow_down"))
+            matches!(failure, UpstreamError::Reported(report) if report.code.as_deref() == Some("slow_down"))
         );
         let failure = outcome(&["{\"id\":\"resp_1\",", "\"error\":null}"]).await.unwrap_err();
-        assert!(matches!(failure, Failure::Malformed(_)));
+        assert!(matches!(failure, UpstreamError::Malformed(_)));
         let failure = outcome(&["<!DOCTYPE", " html>"]).await.unwrap_err();
-        assert!(matches!(failure, Failure::Blocked { .. }));
+        assert!(matches!(failure, UpstreamError::Blocked { .. }));
     }
 
     #[tokio::test]
@@ -279,8 +279,8 @@ mod tests {
             reads += 1;
             Poll::Ready(Some(Ok(Bytes::from_static(&[b'['; 1000]))))
         });
-        let read: Vec<_> = Watched::new(endless, LIMIT).collect().await;
-        assert!(matches!(read[..], [Err(Failure::Malformed(_))]));
-        assert_eq!(reads, MAX_DOCUMENT.div_ceil(1000));
+        let read: Vec<_> = SseBody::new(endless, LIMIT).collect().await;
+        assert!(matches!(read[..], [Err(UpstreamError::Malformed(_))]));
+        assert_eq!(reads, MAX_ERROR_BODY.div_ceil(1000));
     }
 }

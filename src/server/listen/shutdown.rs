@@ -19,9 +19,9 @@ pub(super) enum Stage {
 
 /// Leads through the stages.
 #[derive(Debug)]
-pub(super) struct Stages(watch::Sender<Stage>);
+pub(super) struct ShutdownStages(watch::Sender<Stage>);
 
-impl Stages {
+impl ShutdownStages {
     pub(super) fn new() -> Self {
         Self(watch::Sender::new(Stage::Open))
     }
@@ -30,19 +30,19 @@ impl Stages {
         self.0.send_replace(stage);
     }
 
-    pub(super) fn closing(&self) -> Closing {
-        Closing(self.0.subscribe())
+    pub(super) fn closing(&self) -> Shutdown {
+        Shutdown(self.0.subscribe())
     }
 }
 
 /// Tells a request when it has to end because the daemon does. Handlers take it as an argument.
 #[derive(Debug, Clone)]
-pub(crate) struct Closing(watch::Receiver<Stage>);
+pub(crate) struct Shutdown(watch::Receiver<Stage>);
 
-impl Closing {
+impl Shutdown {
     /// For what does not come through a connection of the daemon.
     fn never() -> Self {
-        Stages::new().closing()
+        ShutdownStages::new().closing()
     }
 
     /// Whether requests have to end.
@@ -71,7 +71,7 @@ impl Closing {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Closing {
+impl<S: Sync> FromRequestParts<S> for Shutdown {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
@@ -87,9 +87,9 @@ mod tests {
 
     #[test]
     fn stages_are_reached_in_their_order() {
-        let stages = Stages::new();
+        let stages = ShutdownStages::new();
         let closing = stages.closing();
-        let reached = |closing: &Closing| {
+        let reached = |closing: &Shutdown| {
             (closing.draining().now_or_never().is_some(), closing.cut().now_or_never().is_some())
         };
         assert_eq!((reached(&closing), closing.is_cut()), ((false, false), false));
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn without_a_daemon_nothing_has_to_end() {
-        let closing = Closing::never();
+        let closing = Shutdown::never();
         assert!(closing.cut().now_or_never().is_none());
         assert!(!closing.is_cut());
     }

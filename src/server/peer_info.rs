@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 /// The connection that a request came over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arrival {
+pub enum PeerInfo {
     /// From this machine or another one.
     Tcp {
         /// The daemon's own address, as the other side has it; never one such as `0.0.0.0`.

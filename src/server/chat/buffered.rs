@@ -4,11 +4,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::choice::{Choice, Draft, Order, Shown, Step};
-use crate::chat::completion::Gatherer;
+use super::choice::{Choice, RetryableBody, CallSpec, Shown, Step};
+use crate::chat::completion::CompletionBuilder;
 use crate::chat::delta::{Delta, Sink};
 use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
-use crate::upstream::{Failed, Places};
+use crate::upstream::{CallError, Permits};
 
 /// How much of an answer is held without being counted: nearly all answers are smaller.
 const UNCOUNTED: usize = 256 << 10;
@@ -18,7 +18,7 @@ const COPIES: usize = 3;
 
 /// What was gathered, and the memory that it takes up.
 pub(super) struct Gathered {
-    pub(super) choices: Vec<(Choice, Gatherer)>,
+    pub(super) choices: Vec<(Choice, CompletionBuilder)>,
     /// How many bytes of text it has.
     pub(super) size: usize,
     pub(super) reservation: Reservation,
@@ -26,13 +26,13 @@ pub(super) struct Gathered {
 
 /// Why there is no whole answer.
 pub(super) enum Ended {
-    Failed(Failed),
+    Failed(CallError),
     /// There is no memory to gather it in.
     Exhausted(Exhausted),
 }
 
-impl From<Failed> for Ended {
-    fn from(failed: Failed) -> Self {
+impl From<CallError> for Ended {
+    fn from(failed: CallError) -> Self {
         Self::Failed(failed)
     }
 }
@@ -46,7 +46,7 @@ struct Part {
 /// A gatherer that knows how much it holds.
 #[derive(Default)]
 struct Counted {
-    gatherer: Gatherer,
+    gatherer: CompletionBuilder,
     size: usize,
 }
 
@@ -83,10 +83,10 @@ enum Progress {
 }
 
 /// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
-pub(super) async fn gather(
-    order: &Arc<Order>,
-    draft: &Draft,
-    places: &Arc<Places>,
+pub(super) async fn collect(
+    order: &Arc<CallSpec>,
+    draft: &RetryableBody,
+    places: &Arc<Permits>,
     budget: &Budget,
 ) -> Result<Gathered, Ended> {
     let count = order.plan.choices;
@@ -117,7 +117,7 @@ fn poll_parts(
     cx: &mut Context<'_>,
     parts: &mut [Part],
     room: usize,
-) -> Poll<Result<Progress, Failed>> {
+) -> Poll<Result<Progress, CallError>> {
     let mut is_pending = false;
     let mut total = size(parts);
     for Part { choice, gathered } in parts {

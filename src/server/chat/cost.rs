@@ -4,26 +4,26 @@
 use memchr::memchr2;
 
 /// Bodies below this size are short work, whatever is in them.
-const SMALL: usize = 16 << 10;
+const ALWAYS_INLINE: usize = 16 << 10;
 
 /// So many bytes of text take a millisecond or so. The way to another thread and back would cost
 /// less work more than it takes.
-const LARGE: usize = 256 << 10;
+const OFFLOAD_AT: usize = 256 << 10;
 
 /// A value takes as long as so many bytes of text: it is read, looked at, made into something else,
 /// written and hashed, each time on its own.
-const VALUE: usize = 64;
+const VALUE_COST: usize = 64;
 
 /// What a value takes up in memory while it is translated. Measured on bodies of 20 MiB: 70 bytes
 /// for numbers that are passed on, 170 for parts of a message, 370 for messages.
 const VALUE_IN_MEMORY: usize = 256;
 
 /// Whether the translation would keep other answers of this thread waiting.
-pub(super) fn is_long(body: &[u8]) -> bool {
+pub(super) fn is_offloaded(body: &[u8]) -> bool {
     match body.len() {
-        ..SMALL => false,
-        length @ SMALL..LARGE => {
-            let most = (LARGE - length) / VALUE;
+        ..ALWAYS_INLINE => false,
+        length @ ALWAYS_INLINE..OFFLOAD_AT => {
+            let most = (OFFLOAD_AT - length) / VALUE_COST;
             values_up_to(body, most) > most
         }
         _ => true,
@@ -102,7 +102,7 @@ mod tests {
             ("8,000 fields in 80 KB", fields(8000), true),
             ("no JSON at all", b"\"\\".repeat(20_000), false),
         ] {
-            assert_eq!(is_long(&body), expected, "{name}, {} bytes", body.len());
+            assert_eq!(is_offloaded(&body), expected, "{name}, {} bytes", body.len());
         }
     }
 }
