@@ -14,12 +14,12 @@ use bytes::Bytes;
 use codex_proxy::chat::chunk::ChunkWriter;
 use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, ServiceTier, Sink};
 use codex_proxy::chat::request::Request;
-use codex_proxy::continuity::Memory;
+use codex_proxy::continuity::TurnMemory;
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
 use codex_proxy::responses::request::Item;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::{Key, Past, Recall, Scope, Turn};
+use codex_proxy::translate::memory::{Key, ReplaySource, Scope, Turn, TurnStore};
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -153,7 +153,7 @@ fn requests(c: &mut Criterion) {
                 let value = codex_proxy::json::parse(black_box(&body)).unwrap();
                 let chat = Request::read(&value).unwrap();
                 let translated =
-                    translate(&chat, &model, Policy::default(), &Past::unknown()).unwrap();
+                    translate(&chat, &model, Policy::default(), &ReplaySource::unknown()).unwrap();
                 serde_json::to_vec(&translated.request).unwrap().len()
             });
         });
@@ -164,7 +164,7 @@ fn requests(c: &mut Criterion) {
 /// Finds every turn of a long conversation again, whether it is remembered or not.
 struct Remembering(Option<Arc<Turn>>);
 
-impl Recall for Remembering {
+impl TurnStore for Remembering {
     fn recall(&self, _: Key) -> Option<Arc<Turn>> {
         self.0.clone()
     }
@@ -184,7 +184,7 @@ fn continuity(c: &mut Criterion) {
         );
     }
     let body = json!({"model": "gpt-5.5", "messages": messages}).to_string();
-    let translate_with = |past: &Past<'_>| {
+    let translate_with = |past: &ReplaySource<'_>| {
         let value = codex_proxy::json::parse(body.as_bytes()).unwrap();
         let chat = Request::read(&value).unwrap();
         let translated = translate(&chat, &model(), Policy::default(), past).unwrap();
@@ -204,20 +204,20 @@ fn continuity(c: &mut Criterion) {
     group.throughput(Throughput::Bytes(body.len() as u64));
     for (name, memory) in [("200 turns, none known", None), ("200 turns, compared", Some(turn))] {
         let memory = Remembering(memory.map(Arc::new));
-        let past = Past { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
+        let past = ReplaySource { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
         group.bench_function(name, |b| b.iter(|| translate_with(black_box(&past))));
     }
-    let memory = Memory::new(&codex_proxy::config::Continuity {
+    let memory = TurnMemory::new(&codex_proxy::config::Continuity {
         enabled: true,
         max_bytes: 64 << 20,
         ttl: std::time::Duration::from_secs(3600),
     });
-    let past = Past { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
+    let past = ReplaySource { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
     group.bench_function("200 turns, the real memory", |b| {
         b.iter(|| translate_with(black_box(&past)));
     });
     group.bench_function("200 turns, without any", |b| {
-        b.iter(|| translate_with(black_box(&Past::unknown())));
+        b.iter(|| translate_with(black_box(&ReplaySource::unknown())));
     });
     group.finish();
 }

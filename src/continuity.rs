@@ -6,7 +6,7 @@ use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use crate::config;
-use crate::translate::memory::{Key, Recall, Turn};
+use crate::translate::memory::{Key, Turn, TurnStore};
 
 /// What the cache itself needs for an entry, in bytes.
 const OVERHEAD: usize = 160;
@@ -17,7 +17,7 @@ const MISSED_SHARE: u64 = 16;
 
 /// Turns that may be sent back. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct TurnMemory {
     turns: Cache<Key, Arc<Turn>>,
     /// Turns that were looked for and were not there, or could not be used; they have been sent
     /// plainly since, and go on so: the backend's prompt cache knows them like that.
@@ -25,7 +25,7 @@ pub struct Memory {
     max_bytes: u64,
 }
 
-impl Memory {
+impl TurnMemory {
     /// A memory within these bounds.
     pub fn new(settings: &config::Continuity) -> Self {
         let for_missed = settings.max_bytes / MISSED_SHARE;
@@ -76,7 +76,7 @@ impl Memory {
     }
 }
 
-impl Recall for Memory {
+impl TurnStore for TurnMemory {
     fn recall(&self, key: Key) -> Option<Arc<Turn>> {
         let turn = self.turns.get(&key);
         if turn.is_none() {
@@ -98,9 +98,9 @@ mod tests {
     use super::*;
     use crate::translate::memory::Scope;
 
-    fn memory(max_bytes: u64) -> Memory {
+    fn memory(max_bytes: u64) -> TurnMemory {
         let ttl = Duration::from_secs(3600);
-        Memory::new(&config::Continuity { enabled: true, max_bytes, ttl })
+        TurnMemory::new(&config::Continuity { enabled: true, max_bytes, ttl })
     }
 
     fn key(number: usize) -> Key {

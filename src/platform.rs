@@ -7,5 +7,5 @@ pub enum Platform {
     #[default]
     Codex,
     /// The OpenAI platform's public API, paid by the token with a key.
-    Public,
+    OpenAiApi,
 }

@@ -15,8 +15,8 @@
 
 mod exchange;
 mod file;
+mod recording;
 pub mod redact;
-mod tape;
 mod writer;
 
 use std::path::PathBuf;
@@ -29,8 +29,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::exchange::{Answer, Call, End, Event, Exchange, Headers, Message, Response};
 pub use self::file::{FileError, ReadError, create, default_file, read};
+pub use self::recording::{CallRecording, Recording};
 pub use self::redact::Secrets;
-pub use self::tape::{CallTape, Tape};
 use self::writer::{Queue, Writer};
 
 /// How many requests one file may take.
@@ -73,7 +73,7 @@ struct Progress {
 
 /// What is wanted of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct StartOptions {
     /// Where to write, and that the order is this user's own.
     #[serde(flatten)]
     pub proof: Proof,
@@ -139,7 +139,7 @@ pub enum StartError {
 
 impl Capture {
     /// Turns it on. This looks at the file system and may wait for it.
-    pub fn start(&self, wanted: &Wanted) -> Result<Status, StartError> {
+    pub fn start(&self, wanted: &StartOptions) -> Result<Status, StartError> {
         let (requests, minutes) = (wanted.requests, wanted.minutes);
         if !(1..=MAX_REQUESTS).contains(&requests) || !(1..=MAX_MINUTES).contains(&minutes) {
             return Err(StartError::Limits);
@@ -211,7 +211,7 @@ impl Capture {
     }
 
     /// Notes a request that begins now; nothing if it is off, which is told without waiting.
-    pub fn begin(&self, secrets: Secrets) -> Option<Tape> {
+    pub fn begin(&self, secrets: Secrets) -> Option<Recording> {
         if !self.is_on() {
             return None;
         }
@@ -220,7 +220,7 @@ impl Capture {
         let session = slot.as_mut()?;
         session.left -= 1;
         session.begun += 1;
-        let tape = Tape::new(session.begun, secrets, session.finished.clone());
+        let tape = Recording::new(session.begun, secrets, session.finished.clone());
         if session.left == 0 {
             tracing::warn!(
                 file = %session.file.display(),

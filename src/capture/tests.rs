@@ -8,9 +8,9 @@ use tempfile::TempDir;
 use super::*;
 
 /// An order for a file that is made for it.
-fn wanted(file: &Path, requests: u32) -> Wanted {
+fn wanted(file: &Path, requests: u32) -> StartOptions {
     let secret = create(file).unwrap();
-    Wanted { proof: Proof { file: file.to_owned(), secret }, requests, minutes: 10 }
+    StartOptions { proof: Proof { file: file.to_owned(), secret }, requests, minutes: 10 }
 }
 
 /// A capture that is on, for so many requests.
@@ -23,7 +23,7 @@ fn on(requests: u32) -> (Capture, TempDir, PathBuf) {
     (capture, folder, file)
 }
 
-fn begin(capture: &Capture) -> Option<Tape> {
+fn begin(capture: &Capture) -> Option<Recording> {
     capture.begin(Secrets::default().with(Some("jo@example.com"), "e-mail address"))
 }
 
@@ -163,7 +163,7 @@ fn only_one_at_a_time_and_within_limits() {
     let capture = Capture::default();
     for (requests, minutes) in [(0, 1), (1, 0), (MAX_REQUESTS + 1, 1), (1, MAX_MINUTES + 1)] {
         let proof = Proof { file: next.clone(), secret: String::new() };
-        let wanted = Wanted { proof, requests, minutes };
+        let wanted = StartOptions { proof, requests, minutes };
         assert!(matches!(capture.start(&wanted), Err(StartError::Limits)));
     }
 }
@@ -215,7 +215,7 @@ fn only_the_daemons_own_user_turns_it_on_and_off() {
     assert_eq!(std::fs::read_to_string(path("other")).unwrap(), "x", "it is as it was");
 
     let capture = Capture::default();
-    let wanted = Wanted { proof: proof(path("good"), &secret), requests: 1, minutes: 1 };
+    let wanted = StartOptions { proof: proof(path("good"), &secret), requests: 1, minutes: 1 };
     capture.start(&wanted).unwrap();
     capture.stop_by(&proof(path("missing"), &secret)).unwrap_err();
     assert!(capture.is_on());

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::reject::{Code, Reject};
+use super::invalid_request::{Code, InvalidRequest};
 use crate::json::{Number, Value};
 use crate::steps;
 
@@ -64,11 +64,11 @@ impl<'p, 'v> Node<'p, 'v> {
     }
 
     /// The field `name`, or a refusal.
-    pub fn require<'n>(&'n self, name: &'v str) -> Result<Node<'n, 'v>, Reject>
+    pub fn require<'n>(&'n self, name: &'v str) -> Result<Node<'n, 'v>, InvalidRequest>
     where
         'p: 'n,
     {
-        self.get(name).ok_or_else(|| Reject::missing(self.child(name)))
+        self.get(name).ok_or_else(|| InvalidRequest::missing(self.child(name)))
     }
 
     /// The path of the field `name`, whether it exists or not.
@@ -80,7 +80,9 @@ impl<'p, 'v> Node<'p, 'v> {
     }
 
     /// The elements of an array.
-    pub fn items<'n>(&'n self) -> Result<impl ExactSizeIterator<Item = Node<'n, 'v>>, Reject>
+    pub fn items<'n>(
+        &'n self,
+    ) -> Result<impl ExactSizeIterator<Item = Node<'n, 'v>>, InvalidRequest>
     where
         'p: 'n,
     {
@@ -94,7 +96,7 @@ impl<'p, 'v> Node<'p, 'v> {
     }
 
     /// The fields of an object that are not null, in the client's order.
-    pub fn fields<'n>(&'n self) -> Result<impl Iterator<Item = Node<'n, 'v>>, Reject>
+    pub fn fields<'n>(&'n self) -> Result<impl Iterator<Item = Node<'n, 'v>>, InvalidRequest>
     where
         'p: 'n,
     {
@@ -116,35 +118,35 @@ impl<'p, 'v> Node<'p, 'v> {
     }
 
     /// This value, which must be an object.
-    pub fn object(self) -> Result<Self, Reject> {
+    pub fn object(self) -> Result<Self, InvalidRequest> {
         if self.value.is_object() { Ok(self) } else { Err(self.wrong_type("an object")) }
     }
 
     /// A string.
-    pub fn str(&self) -> Result<&'v str, Reject> {
+    pub fn str(&self) -> Result<&'v str, InvalidRequest> {
         self.value.as_str().ok_or_else(|| self.wrong_type("a string"))
     }
 
     /// A boolean.
-    pub fn bool(&self) -> Result<bool, Reject> {
+    pub fn bool(&self) -> Result<bool, InvalidRequest> {
         self.value.as_bool().ok_or_else(|| self.wrong_type("a boolean"))
     }
 
     /// A whole number of at least `min`; whole floats such as `16.0` pass.
-    pub fn integer(&self, min: i64) -> Result<i64, Reject> {
+    pub fn integer(&self, min: i64) -> Result<i64, InvalidRequest> {
         let number = self.whole().ok_or_else(|| self.wrong_type("an integer"))?;
         if number < min {
             let message = format!(
                 "Invalid '{self}': integer below minimum value. Expected a value >= {min}, but \
                  got {number} instead."
             );
-            return Err(Reject::new(self, Code::BelowMinimum, message));
+            return Err(InvalidRequest::new(self, Code::BelowMinimum, message));
         }
         Ok(number)
     }
 
     /// A number within `min..=max`.
-    pub fn number(&self, min: f64, max: f64) -> Result<f64, Reject> {
+    pub fn number(&self, min: f64, max: f64) -> Result<f64, InvalidRequest> {
         let number = self.value.as_f64().ok_or_else(|| self.wrong_type("a number"))?;
         if !(min..=max).contains(&number) {
             let message = format!(
@@ -153,7 +155,7 @@ impl<'p, 'v> Node<'p, 'v> {
             );
             let is_below = number < min;
             let code = if is_below { Code::DecimalBelowMinimum } else { Code::DecimalAboveMaximum };
-            return Err(Reject::new(self, code, message));
+            return Err(InvalidRequest::new(self, code, message));
         }
         Ok(number)
     }
@@ -164,7 +166,7 @@ impl<'p, 'v> Node<'p, 'v> {
     }
 
     /// One of a closed set of strings, given with what each means. Upper case does not matter.
-    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, Reject> {
+    pub fn choice<T: Copy>(&self, choices: &[(&str, T)]) -> Result<T, InvalidRequest> {
         let got = self.str()?;
         let word = got.trim();
         choices
@@ -173,16 +175,16 @@ impl<'p, 'v> Node<'p, 'v> {
             .map(|(_, value)| *value)
             .ok_or_else(|| {
                 let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
-                Reject::one_of(self, got, &names)
+                InvalidRequest::one_of(self, got, &names)
             })
     }
 
     /// A refusal of the value's type.
-    pub fn wrong_type(&self, expected: &str) -> Reject {
+    pub fn wrong_type(&self, expected: &str) -> InvalidRequest {
         let got = kind(self.value);
         let message =
             format!("Invalid type for '{self}': expected {expected}, but got {got} instead.");
-        Reject::new(self, Code::InvalidType, message)
+        InvalidRequest::new(self, Code::InvalidType, message)
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]

@@ -9,7 +9,7 @@ use secrecy::SecretSlice;
 use super::exit::{Exit, Failure};
 use super::output;
 use super::run::{issuer, runtime, store};
-use crate::config::{Config, Keeper};
+use crate::config::{Config, LoginStore};
 use crate::credentials::sign_in::{Browser, Device, PORTS};
 use crate::credentials::{Location, Login, NewDocument, NewLogin, Store, Summary};
 use crate::printable::printable_line;
@@ -86,8 +86,8 @@ async fn sign_in(config: &Config, store: &Store, arguments: &Arguments) -> Resul
         New::Document(document) => store.save_document(document).await?,
     }
     let shared = match store.location().keeper {
-        Keeper::Codex => ", shared with the Codex CLI",
-        Keeper::Own => "",
+        LoginStore::Codex => ", shared with the Codex CLI",
+        LoginStore::Own => "",
     };
     say(&format!(
         "Signed in as {} (in {}{shared}).",

@@ -5,7 +5,7 @@ use clap::Args;
 use super::exit::{Exit, Failure};
 use super::output;
 use super::run::{runtime, store};
-use crate::config::{Config, Keeper};
+use crate::config::{Config, LoginStore};
 use crate::credentials::Location;
 
 /// What to sign out.
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
     let store = store(config, Location::of(&config.auth))?;
     let path = store.location().path.display().to_string();
-    if store.location().keeper == Keeper::Codex && !arguments.shared {
+    if store.location().keeper == LoginStore::Codex && !arguments.shared {
         let message =
             format!("the login in {path} is the Codex CLI's too; use --shared to sign out both");
         return Err(Failure::new(Exit::Usage, message));

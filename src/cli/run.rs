@@ -13,7 +13,7 @@ use super::exit::{Exit, Failure};
 use super::notify;
 use super::signals::Signals;
 use crate::capture;
-use crate::config::{self, Config, Mode};
+use crate::config::{self, Billing, Config};
 use crate::credentials::{Issuer, Location, Login, Store, api_key};
 use crate::platform::Platform;
 use crate::server::{self, Account, App, BindError, Limits, Listener, WorkerPool};
@@ -87,25 +87,26 @@ async fn serve_until_stopped(
     let listener = listening.await?;
     let places = listener.places().map_err(|error| Failure::new(Exit::Internal, error))?;
     let tls = tls()?;
-    let (logins, account): (Arc<dyn CredentialProvider>, Account) = match (simulator, &config.upstream.mode) {
-        (None, Mode::ApiKey { variable, file }) => {
-            let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
-            let login = api_key(variable, value, file.as_deref(), &auth)
-                .map_err(|error| Failure::new(Exit::NotSignedIn, error))?;
-            (Arc::new(login), Account::ApiKey)
-        }
-        (None, Mode::ChatGpt) => {
-            let issuer = issuer_over(&config, &tls)?;
-            let store = Arc::new(Store::new(Location::of(&config.auth), issuer));
-            (store.clone(), Account::SignedIn(store))
-        }
-        (Some(simulator), _) => {
-            config.upstream.base_url = start_simulator(simulator).await?;
-            // Nothing of a real login is read, not even the list of models beside it.
-            config.auth.codex_home = PathBuf::new();
-            (Arc::new(Arc::new(simulated_login())), Account::Simulated)
-        }
-    };
+    let (logins, account): (Arc<dyn CredentialProvider>, Account) =
+        match (simulator, &config.upstream.mode) {
+            (None, Billing::ApiKey { variable, file }) => {
+                let (value, auth) = (std::env::var_os(variable), Location::of(&config.auth).path);
+                let login = api_key(variable, value, file.as_deref(), &auth)
+                    .map_err(|error| Failure::new(Exit::NotSignedIn, error))?;
+                (Arc::new(login), Account::ApiKey)
+            }
+            (None, Billing::ChatGpt) => {
+                let issuer = issuer_over(&config, &tls)?;
+                let store = Arc::new(Store::new(Location::of(&config.auth), issuer));
+                (store.clone(), Account::SignedIn(store))
+            }
+            (Some(simulator), _) => {
+                config.upstream.base_url = start_simulator(simulator).await?;
+                // Nothing of a real login is read, not even the list of models beside it.
+                config.auth.codex_home = PathBuf::new();
+                (Arc::new(Arc::new(simulated_login())), Account::Simulated)
+            }
+        };
     let client = Client::over(&config.upstream, logins, tls)
         .map_err(|error| Failure::new(Exit::Config, error))?;
     let login = account.summary().await;

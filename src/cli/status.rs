@@ -11,7 +11,7 @@ use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output;
 use super::run::{keeping_renewals, runtime, store};
-use crate::config::{self, Config, Keeper};
+use crate::config::{self, Config, LoginStore};
 use crate::credentials::{Location, Status, Store, Summary};
 use crate::limits::{self, Credits, Limits, Told, Window};
 use crate::platform::Platform;
@@ -45,7 +45,7 @@ pub(super) fn run(
         if !arguments.limits {
             return Ok(Report { status, limits: None, daemons_problem });
         }
-        if status.login.platform == Platform::Public {
+        if status.login.platform == Platform::OpenAiApi {
             let message = "an API key has no plan whose limits could be shown; leave out --limits";
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -111,7 +111,7 @@ impl Report {
             "signed_in": self.daemons_problem.is_none(),
             "kind": match login.platform {
                 Platform::Codex => "chatgpt",
-                Platform::Public => "api_key",
+                Platform::OpenAiApi => "api_key",
             },
             "email": self.email(show),
             "plan": login.plan,
@@ -131,7 +131,7 @@ impl Report {
             report["account_id"] = json!(login.account_id);
         }
         if let Some(limits) = &self.limits {
-            report["limits"] = json!(limits::Report::new(limits.clone(), now.as_second()));
+            report["limits"] = json!(limits::LimitsReport::new(limits.clone(), now.as_second()));
         }
         report
     }
@@ -139,7 +139,7 @@ impl Report {
     fn to_text(&self, location: &Location, show: bool, now: Timestamp) -> String {
         let login = &self.status.login;
         let unknown = || "unknown".to_owned();
-        if login.platform == Platform::Public {
+        if login.platform == Platform::OpenAiApi {
             return format!(
                 "{:<8} an API key of the OpenAI platform\n{:<8} {}\n",
                 "account",
@@ -180,10 +180,10 @@ impl Report {
     }
 }
 
-fn word(keeper: Keeper) -> &'static str {
+fn word(keeper: LoginStore) -> &'static str {
     match keeper {
-        Keeper::Codex => "codex",
-        Keeper::Own => "own",
+        LoginStore::Codex => "codex",
+        LoginStore::Own => "own",
     }
 }
 
@@ -194,10 +194,10 @@ fn kept(location: &Location) -> String {
     }
 }
 
-fn whose(keeper: Keeper) -> &'static str {
+fn whose(keeper: LoginStore) -> &'static str {
     match keeper {
-        Keeper::Codex => "shared with the Codex CLI",
-        Keeper::Own => "only codex-proxy's",
+        LoginStore::Codex => "shared with the Codex CLI",
+        LoginStore::Own => "only codex-proxy's",
     }
 }
 

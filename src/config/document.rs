@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use super::source::{File, Origin, Problem};
+use super::source::{File, Problem, Provenance};
 
 /// A parsed settings file.
 pub(super) struct Document<'a> {
@@ -37,13 +37,13 @@ impl<'a> Document<'a> {
     }
 
     /// The line of a byte, as an origin.
-    pub(super) fn origin(&self, offset: usize) -> Origin {
+    pub(super) fn origin(&self, offset: usize) -> Provenance {
         let line = 1 + self.text.get(..offset).unwrap_or_default().matches('\n').count();
-        Origin::File { path: Arc::clone(&self.path), line }
+        Provenance::File { path: Arc::clone(&self.path), line }
     }
 
     /// The sections: name, place, and the keys within or what stands there instead of a table.
-    pub(super) fn sections(&self) -> impl Iterator<Item = (&str, Origin, Contents<'_>)> {
+    pub(super) fn sections(&self) -> impl Iterator<Item = (&str, Provenance, Contents<'_>)> {
         self.root.iter().map(|(name, value)| {
             let contents = match value.get_ref().as_table() {
                 Some(table) => Ok(table.keys().map(|key| self.place(key)).collect()),
@@ -54,13 +54,13 @@ impl<'a> Document<'a> {
         })
     }
 
-    fn place<'t>(&self, name: &'t Spanned<DeString<'a>>) -> (&'t str, Origin) {
+    fn place<'t>(&self, name: &'t Spanned<DeString<'a>>) -> (&'t str, Provenance) {
         (name.get_ref().as_ref(), self.origin(name.span().start))
     }
 }
 
 /// The keys of a section with their places, or the type of what is not a section.
-pub(super) type Contents<'t> = Result<Vec<(&'t str, Origin)>, &'static str>;
+pub(super) type Contents<'t> = Result<Vec<(&'t str, Provenance)>, &'static str>;
 
 fn member<'t, 'a>(table: &'t DeTable<'a>, key: &str) -> Option<&'t Spanned<DeValue<'a>>> {
     table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use toml::Value;
 
-use super::source::Origin;
+use super::source::Provenance;
 
 /// What is in force and where each value came from; prints as TOML that can be a settings file.
 #[derive(Debug, Clone, Default)]
@@ -24,14 +24,14 @@ pub(super) struct Entry {
     pub(super) name: String,
     /// Already masked if it is a secret.
     pub(super) value: Value,
-    pub(super) origin: Origin,
+    pub(super) origin: Provenance,
 }
 
 impl Effective {
     /// What is not as it is by default: each setting, as in `[server] listen`, and who set it.
-    pub fn changed(&self) -> impl Iterator<Item = (String, &Origin)> {
+    pub fn changed(&self) -> impl Iterator<Item = (String, &Provenance)> {
         self.sections.iter().flat_map(|Section { name: section, entries }| {
-            let set = entries.iter().filter(|entry| entry.origin != Origin::Default);
+            let set = entries.iter().filter(|entry| entry.origin != Provenance::Default);
             set.map(move |entry| (format!("[{section}] {}", entry.name), &entry.origin))
         })
     }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::reader::{Reader, Refused, key};
-use super::source::{Error, Origin, Sources};
+use super::reader::{Invalid, SettingsReader, key};
+use super::source::{Error, Provenance, Sources};
 use super::{
-    ACCESS_TOKEN_VARIABLE, Auth, ClientVersion, Compat, Compression, Config, Continuity, Effective,
-    Keeper, Log, LogFormat, Mode, Models, Output, Server, UnknownModel, Upstream, checks,
+    ACCESS_TOKEN_VARIABLE, Auth, Billing, ClientVersion, Compat, Compression, Config, Continuity,
+    Effective, Log, LogFormat, LoginStore, Models, Output, Server, UnknownModel, Upstream, checks,
 };
 use crate::translate::policy::{Commentary, MaxTokens, Reasoning};
 
@@ -17,18 +17,18 @@ const HEADER_TEXT: &str = "text of printable ASCII characters";
 
 /// Reads the settings from their sources; pure.
 pub(super) fn load(sources: &Sources) -> Result<(Config, Effective), Error> {
-    let mut reader = Reader::new(sources);
+    let mut reader = SettingsReader::new(sources);
     let read = config(&mut reader);
     reader.finish(read)
 }
 
 // In each of these, everything is read before the first `?`: all problems are found at once.
 
-fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
+fn config(r: &mut SettingsReader<'_>) -> Result<Config, Invalid> {
     let (server, upstream, auth) = (server(r), upstream(r), auth(r));
     // Its folder names the version that is meant by default.
     let upstream = upstream.and_then(|(mut upstream, version)| {
-        let codex_home = &auth.as_ref().map_err(|_| Refused)?.codex_home;
+        let codex_home = &auth.as_ref().map_err(|_| Invalid)?.codex_home;
         upstream.client_version = ClientVersion::new(&version, codex_home);
         Ok(upstream)
     });
@@ -46,7 +46,7 @@ fn config(r: &mut Reader<'_>) -> Result<Config, Refused> {
     })
 }
 
-fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
+fn server(r: &mut SettingsReader<'_>) -> Result<Server, Invalid> {
     let home = r.home();
     let api_keys = r.take(
         key("server", "api_keys", "keys as `codex-proxy key new` makes them"),
@@ -113,8 +113,8 @@ fn server(r: &mut Reader<'_>) -> Result<Server, Refused> {
 }
 
 /// A number whose limits are within those of every machine.
-fn size(number: u64) -> Result<usize, Refused> {
-    usize::try_from(number).map_err(|_| Refused)
+fn size(number: u64) -> Result<usize, Invalid> {
+    usize::try_from(number).map_err(|_| Invalid)
 }
 
 /// The Codex backend.
@@ -124,7 +124,7 @@ const CODEX: &str = "https://chatgpt.com/backend-api/codex";
 const PUBLIC: &str = "https://api.openai.com/v1";
 
 /// With what the setting of the version says.
-fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
+fn upstream(r: &mut SettingsReader<'_>) -> Result<(Upstream, String), Invalid> {
     let is_platform = r.choose("upstream", "mode", &[("chatgpt", false), ("api_key", true)]);
     let variable = r.take(
         key("upstream", "api_key_env", "the name of a variable"),
@@ -188,11 +188,11 @@ fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
         checks::header,
     );
     let (variable, file) = (variable?, Some(file?).filter(|file| !file.as_os_str().is_empty()));
-    let mode = if is_platform? { Mode::ApiKey { variable, file } } else { Mode::ChatGpt };
+    let mode = if is_platform? { Billing::ApiKey { variable, file } } else { Billing::ChatGpt };
     let base_url = base_url?;
     // A key is of no use to the Codex backend.
     let public_url = if base_url.as_str() == CODEX {
-        checks::service_url(PUBLIC).map_err(|_| Refused)?
+        checks::service_url(PUBLIC).map_err(|_| Invalid)?
     } else {
         base_url.clone()
     };
@@ -205,7 +205,7 @@ fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
         idle_timeout: Duration::from_secs(idle_timeout?),
         connect_timeout: Duration::from_secs(connect_timeout?),
         prewarm: prewarm?,
-        max_retries: u32::try_from(max_retries?).map_err(|_| Refused)?,
+        max_retries: u32::try_from(max_retries?).map_err(|_| Invalid)?,
         max_in_flight: size(max_in_flight?)?,
         max_queued: size(max_queued?)?,
         originator: originator?,
@@ -217,15 +217,15 @@ fn upstream(r: &mut Reader<'_>) -> Result<(Upstream, String), Refused> {
     Ok((upstream, client_version))
 }
 
-fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
+fn auth(r: &mut SettingsReader<'_>) -> Result<Auth, Invalid> {
     let issuer =
         r.take(key("auth", "issuer", URL), "https://auth.openai.com".to_owned(), |text: String| {
             checks::service_url(&text)
         });
     // An empty path asks for the computed default, so that the example file can spell it out.
     let (origin, default) = match r.foreign_variable("CODEX_HOME") {
-        Some(path) => (Origin::Environment { name: "CODEX_HOME".to_owned() }, path),
-        None => (Origin::Default, "~/.codex".to_owned()),
+        Some(path) => (Provenance::Environment { name: "CODEX_HOME".to_owned() }, path),
+        None => (Provenance::Default, "~/.codex".to_owned()),
     };
     let home = r.home();
     let codex_home = r.take_or(
@@ -233,7 +233,8 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
         (origin, default.clone()),
         |text| checks::path(if text.is_empty() { &default } else { &text }, home),
     );
-    let store = r.choose("auth", "store", &[("codex", Keeper::Codex), ("own", Keeper::Own)]);
+    let store =
+        r.choose("auth", "store", &[("codex", LoginStore::Codex), ("own", LoginStore::Own)]);
     // Not a setting: a secret that the Codex CLI takes from there, too.
     let access_token = r.foreign_variable(ACCESS_TOKEN_VARIABLE);
     let access_token = access_token.map(|text| text.trim().to_owned());
@@ -241,7 +242,7 @@ fn auth(r: &mut Reader<'_>) -> Result<Auth, Refused> {
     Ok(Auth { issuer: issuer?, codex_home: codex_home?, store: store?, access_token })
 }
 
-fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {
+fn compat(r: &mut SettingsReader<'_>) -> Result<Compat, Invalid> {
     let strict = r.take(key("compat", "strict", "true, false"), false, Ok);
     let max_tokens = r.choose(
         "compat",
@@ -251,7 +252,7 @@ fn compat(r: &mut Reader<'_>) -> Result<Compat, Refused> {
     Ok(Compat { strict: strict?, max_tokens: max_tokens? })
 }
 
-fn output(r: &mut Reader<'_>) -> Result<Output, Refused> {
+fn output(r: &mut SettingsReader<'_>) -> Result<Output, Invalid> {
     let reasoning = r.choose(
         "output",
         "reasoning",
@@ -275,7 +276,7 @@ fn output(r: &mut Reader<'_>) -> Result<Output, Refused> {
     })
 }
 
-fn continuity(r: &mut Reader<'_>) -> Result<Continuity, Refused> {
+fn continuity(r: &mut SettingsReader<'_>) -> Result<Continuity, Invalid> {
     let enabled = r.take(key("continuity", "enabled", "true, false"), true, Ok);
     let max_bytes =
         r.take(key("continuity", "max_bytes", "0 to 2^53"), 64 << 20, checks::within(0..=1 << 53));
@@ -284,7 +285,7 @@ fn continuity(r: &mut Reader<'_>) -> Result<Continuity, Refused> {
     Ok(Continuity { enabled: enabled?, max_bytes: max_bytes?, ttl: Duration::from_secs(ttl?) })
 }
 
-fn models(r: &mut Reader<'_>) -> Result<Models, Refused> {
+fn models(r: &mut SettingsReader<'_>) -> Result<Models, Invalid> {
     let unknown = r.choose(
         "models",
         "unknown",
@@ -295,7 +296,7 @@ fn models(r: &mut Reader<'_>) -> Result<Models, Refused> {
     Ok(Models { aliases: aliases?.into_iter().collect(), unknown: unknown? })
 }
 
-fn log(r: &mut Reader<'_>) -> Result<Log, Refused> {
+fn log(r: &mut SettingsReader<'_>) -> Result<Log, Invalid> {
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     Ok(Log { format: r.choose("log", "format", &formats)? })
 }

@@ -34,7 +34,7 @@ pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
 pub use self::paths::{default_file, own_login_file, read as read_file};
 pub(crate) use self::source::variable;
-pub use self::source::{Environment, Error, File, Flags, Origin, Problem, Sources};
+pub use self::source::{Environment, Error, File, Flags, Problem, Provenance, Sources};
 
 use crate::platform::Platform;
 use crate::translate::policy::{Commentary, MaxTokens, Policy, Reasoning};
@@ -166,7 +166,7 @@ impl std::fmt::Display for Listen {
 #[derive(Debug, Clone)]
 pub struct Upstream {
     /// Who pays, which decides which API answers.
-    pub mode: Mode,
+    pub mode: Billing,
     /// The address that `/responses` and `/models` are appended to; its path has no trailing
     /// slash, except that [`Url`] writes an empty path as `/`.
     pub base_url: Url,
@@ -214,7 +214,7 @@ pub enum Compression {
 
 /// Who pays, which decides which API answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mode {
+pub enum Billing {
     /// A ChatGPT plan, through the Codex backend.
     ChatGpt,
     /// A key of the OpenAI platform, through its public API.
@@ -234,14 +234,14 @@ pub struct Auth {
     /// The folder of `auth.json`, `config.toml` and `models_cache.json`.
     pub codex_home: PathBuf,
     /// Whose login is used.
-    pub store: Keeper,
+    pub store: LoginStore,
     /// `CODEX_ACCESS_TOKEN`: a personal access token, used in place of the Codex CLI's file.
     pub access_token: Option<SecretString>,
 }
 
 /// Whose login is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keeper {
+pub enum LoginStore {
     /// The one of the Codex CLI: `auth.json` in its folder.
     Codex,
     /// This program's own, which the Codex CLI never sees.

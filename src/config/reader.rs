@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use super::document::Document;
 use super::effective::{Effective, Entry};
-use super::source::{Error, Origin, Problem, Sources, variable};
-use super::value::{Form, Pair, Show};
+use super::source::{Error, Problem, Provenance, Sources, variable};
+use super::value::{FromSource, TableEntry, ToToml};
 
 /// The setting was refused; why is among the reader's problems.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refused;
+pub(super) struct Invalid;
 
 /// A setting's name and what it may be.
 #[derive(Clone, Copy)]
@@ -26,7 +26,7 @@ pub(super) fn key<'a>(section: &'static str, name: &'static str, allowed: &'a st
 }
 
 /// Reads one setting after the other; a refused one does not stop the next.
-pub(super) struct Reader<'a> {
+pub(super) struct SettingsReader<'a> {
     sources: &'a Sources,
     file: Option<Document<'a>>,
     known: BTreeMap<&'static str, Vec<&'static str>>,
@@ -34,7 +34,7 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     /// Parses the file; what is wrong with its syntax is kept for [`Reader::finish`].
     pub(super) fn new(sources: &'a Sources) -> Self {
         let (file, problems) = sources.file.as_ref().map(Document::parse).unzip();
@@ -58,22 +58,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a setting.
-    pub(super) fn take<F: Form, T: Show>(
+    pub(super) fn take<F: FromSource, T: ToToml>(
         &mut self,
         key: Key<'_>,
         default: F,
         check: impl FnOnce(F) -> Result<T, String>,
-    ) -> Result<T, Refused> {
-        self.take_or(key, (Origin::Default, default), check)
+    ) -> Result<T, Invalid> {
+        self.take_or(key, (Provenance::Default, default), check)
     }
 
     /// Reads a setting whose default comes from somewhere.
-    pub(super) fn take_or<F: Form, T: Show>(
+    pub(super) fn take_or<F: FromSource, T: ToToml>(
         &mut self,
         key: Key<'_>,
-        default: (Origin, F),
+        default: (Provenance, F),
         check: impl FnOnce(F) -> Result<T, String>,
-    ) -> Result<T, Refused> {
+    ) -> Result<T, Invalid> {
         let (origin, written) = self.find(key).unwrap_or((default.0, Ok(default.1)));
         match written.and_then(check) {
             Ok(value) => {
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
         section: &'static str,
         name: &'static str,
         words: &[(&'static str, T)],
-    ) -> Result<T, Refused> {
+    ) -> Result<T, Invalid> {
         let quoted: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         let meaning = |word: &str| words.iter().find(|known| known.0 == word).map(|known| known.1);
         let default = words.first().map_or("", |known| known.0).to_owned();
@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
             None => Err(format!("\"{word}\" is not known")),
         };
         let word = self.take(key(section, name, &quoted.join(", ")), default, known)?;
-        meaning(&word).ok_or(Refused)
+        meaning(&word).ok_or(Invalid)
     }
 
     /// Reads a table with free keys; entries named by `secret` are printed masked. A variable
@@ -110,13 +110,13 @@ impl<'a> Reader<'a> {
         key: Key<'_>,
         secret: fn(&str) -> bool,
         check: impl Fn(&str, &str) -> Result<T, String>,
-    ) -> Result<Vec<T>, Refused> {
-        let (origin, written) = self.find(key).unwrap_or((Origin::Default, Ok(Vec::new())));
-        let pairs: Vec<Pair> =
+    ) -> Result<Vec<T>, Invalid> {
+        let (origin, written) = self.find(key).unwrap_or((Provenance::Default, Ok(Vec::new())));
+        let pairs: Vec<TableEntry> =
             written.map_err(|reason| self.refuse(origin.clone(), key, None, &reason))?;
         self.effective.table(key.section, key.name);
         let mut taken = Ok(Vec::new());
-        for Pair { name, text, offset } in pairs {
+        for TableEntry { name, text, offset } in pairs {
             let origin = self
                 .file
                 .as_ref()
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What was read, or all that was wrong, unknown names included.
-    pub(super) fn finish<T>(mut self, read: Result<T, Refused>) -> Result<(T, Effective), Error> {
+    pub(super) fn finish<T>(mut self, read: Result<T, Invalid>) -> Result<(T, Effective), Error> {
         self.refuse_unknown_keys();
         self.refuse_unknown_variables();
         match read {
@@ -149,16 +149,16 @@ impl<'a> Reader<'a> {
     }
 
     /// The first source that has a say, and what it says if that has the right form.
-    fn find<F: Form>(&mut self, key: Key<'_>) -> Option<(Origin, Result<F, String>)> {
+    fn find<F: FromSource>(&mut self, key: Key<'_>) -> Option<(Provenance, Result<F, String>)> {
         self.known.entry(key.section).or_default().push(key.name);
         let read = |text: &str| F::from_text(text).ok_or_else(|| format!("expected {}", F::NAME));
         if let Some((name, text)) = self.sources.flags.get(key.section, key.name) {
-            return Some((Origin::Flag { name }, read(text)));
+            return Some((Provenance::Flag { name }, read(text)));
         }
         let name = variable(key.section, key.name);
         if let Some(value) = self.sources.environment.get(&name) {
             let text = value.to_str().ok_or_else(|| "it is not UTF-8".to_owned());
-            return Some((Origin::Environment { name }, text.and_then(read)));
+            return Some((Provenance::Environment { name }, text.and_then(read)));
         }
         let file = self.file.as_ref()?;
         let spanned = file.get(key.section, key.name)?;
@@ -168,14 +168,20 @@ impl<'a> Reader<'a> {
         Some((origin, read))
     }
 
-    fn refuse(&mut self, origin: Origin, key: Key<'_>, entry: Option<&str>, why: &str) -> Refused {
+    fn refuse(
+        &mut self,
+        origin: Provenance,
+        key: Key<'_>,
+        entry: Option<&str>,
+        why: &str,
+    ) -> Invalid {
         let setting = match entry {
             Some(entry) => format!("[{}.{}] {entry}", key.section, key.name),
             None => format!("[{}] {}", key.section, key.name),
         };
         let message = format!("{why}; allowed: {}", key.allowed);
         self.problems.push(Problem { origin, setting, message });
-        Refused
+        Invalid
     }
 
     fn refuse_unknown_keys(&mut self) {
@@ -215,7 +221,7 @@ impl<'a> Reader<'a> {
             for name in self.sources.environment.names_with(&variable(section, "")) {
                 if !names.iter().any(|known| known == name) {
                     self.problems.push(Problem {
-                        origin: Origin::Environment { name: name.to_owned() },
+                        origin: Provenance::Environment { name: name.to_owned() },
                         setting: String::new(),
                         message: format!("unknown setting; allowed: {}", names.join(", ")),
                     });

@@ -103,7 +103,7 @@ pub(crate) fn variable(section: &str, key: &str) -> String {
 
 /// Where one value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum Provenance {
     /// Nobody said anything.
     Default,
     /// A line of the settings file, counted from 1.
@@ -125,7 +125,7 @@ pub enum Origin {
     },
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for Provenance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -140,7 +140,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where the wrong value stands.
-    pub origin: Origin,
+    pub origin: Provenance,
     /// The setting, as in `[server] listen`; empty if the file is not TOML.
     pub setting: String,
     /// What is wrong with it and what is allowed; never the value of a secret.

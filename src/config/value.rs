@@ -11,7 +11,7 @@ use toml::{Spanned, Value};
 use super::Listen;
 
 /// A form that values are written in.
-pub(super) trait Form: Sized {
+pub(super) trait FromSource: Sized {
     /// What it is called in messages.
     const NAME: &'static str;
 
@@ -22,7 +22,7 @@ pub(super) trait Form: Sized {
     fn from_text(text: &str) -> Option<Self>;
 }
 
-impl Form for String {
+impl FromSource for String {
     const NAME: &'static str = "a string";
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
@@ -34,7 +34,7 @@ impl Form for String {
     }
 }
 
-impl Form for u64 {
+impl FromSource for u64 {
     const NAME: &'static str = "a whole number";
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
@@ -47,7 +47,7 @@ impl Form for u64 {
     }
 }
 
-impl Form for bool {
+impl FromSource for bool {
     const NAME: &'static str = "true or false";
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
@@ -60,7 +60,7 @@ impl Form for bool {
 }
 
 /// In a variable: separated by commas.
-impl Form for Vec<String> {
+impl FromSource for Vec<String> {
     const NAME: &'static str = "a list of strings";
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
@@ -73,7 +73,7 @@ impl Form for Vec<String> {
 }
 
 /// One entry of a table with free keys.
-pub(super) struct Pair {
+pub(super) struct TableEntry {
     /// Its key.
     pub(super) name: String,
     /// Its value, if that is a string.
@@ -83,11 +83,11 @@ pub(super) struct Pair {
 }
 
 /// In a variable: `name=text`, separated by commas.
-impl Form for Vec<Pair> {
+impl FromSource for Vec<TableEntry> {
     const NAME: &'static str = "a table of strings";
 
     fn from_toml(value: &DeValue<'_>) -> Option<Self> {
-        let pair = |(name, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| Pair {
+        let pair = |(name, value): (&Spanned<DeString<'_>>, &Spanned<DeValue<'_>>)| TableEntry {
             name: name.get_ref().clone().into_owned(),
             text: String::from_toml(value.get_ref()),
             offset: Some(name.span().start),
@@ -99,7 +99,7 @@ impl Form for Vec<Pair> {
         let pair = |piece: &str| {
             let (name, text) = piece.split_once('=')?;
             let (name, text) = (name.trim().to_owned(), Some(text.trim().to_owned()));
-            Some(Pair { name, text, offset: None })
+            Some(TableEntry { name, text, offset: None })
         };
         split(text).map(pair).collect()
     }
@@ -111,48 +111,48 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// An effective value that `codex-proxy config` can print.
-pub(super) trait Show {
+pub(super) trait ToToml {
     /// The value as the settings file would have it.
     fn show(&self) -> Value;
 }
 
-impl Show for String {
+impl ToToml for String {
     fn show(&self) -> Value {
         Value::String(self.clone())
     }
 }
 
-impl Show for u64 {
+impl ToToml for u64 {
     fn show(&self) -> Value {
         i64::try_from(*self).map_or_else(|_| Value::String(self.to_string()), Value::Integer)
     }
 }
 
-impl Show for bool {
+impl ToToml for bool {
     fn show(&self) -> Value {
         Value::Boolean(*self)
     }
 }
 
-impl Show for Vec<HeaderName> {
+impl ToToml for Vec<HeaderName> {
     fn show(&self) -> Value {
         Value::Array(self.iter().map(|name| Value::String(name.to_string())).collect())
     }
 }
 
-impl Show for Listen {
+impl ToToml for Listen {
     fn show(&self) -> Value {
         Value::String(self.to_string())
     }
 }
 
-impl Show for Vec<String> {
+impl ToToml for Vec<String> {
     fn show(&self) -> Value {
         Value::Array(self.iter().map(|text| Value::String(text.clone())).collect())
     }
 }
 
-impl Show for Vec<HeaderValue> {
+impl ToToml for Vec<HeaderValue> {
     fn show(&self) -> Value {
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         Value::Array(self.iter().map(|value| Value::String(text(value))).collect())
@@ -160,20 +160,20 @@ impl Show for Vec<HeaderValue> {
 }
 
 /// Masked.
-impl Show for Vec<SecretString> {
+impl ToToml for Vec<SecretString> {
     fn show(&self) -> Value {
         Value::Array(self.iter().map(|_| Value::String("***".to_owned())).collect())
     }
 }
 
 /// Without the slash that [`Url`] writes for an empty path.
-impl Show for Url {
+impl ToToml for Url {
     fn show(&self) -> Value {
         Value::String(self.as_str().trim_end_matches('/').to_owned())
     }
 }
 
-impl Show for PathBuf {
+impl ToToml for PathBuf {
     fn show(&self) -> Value {
         Value::String(Path::display(self).to_string())
     }

@@ -318,8 +318,8 @@ mod tests {
     fn a_key_is_a_login_where_the_codex_cli_uses_it() {
         let tokens = json!({"access_token": "opaque", "refresh_token": "rt"});
         for (file, expected) in [
-            (json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"}), Platform::Public),
-            (json!({"OPENAI_API_KEY": "sk-fake", "tokens": tokens}), Platform::Public),
+            (json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-fake"}), Platform::OpenAiApi),
+            (json!({"OPENAI_API_KEY": "sk-fake", "tokens": tokens}), Platform::OpenAiApi),
             (json!({"OPENAI_API_KEY": null, "tokens": tokens}), Platform::Codex),
             (
                 json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": "sk-fake", "tokens": tokens}),
@@ -329,7 +329,7 @@ mod tests {
             let session = session(&file).unwrap();
             assert_eq!(session.login.platform, expected, "{file}");
             let (token, is_renewable) = match expected {
-                Platform::Public => ("sk-fake", false),
+                Platform::OpenAiApi => ("sk-fake", false),
                 Platform::Codex => ("opaque", true),
             };
             assert_eq!(session.login.access_token.expose_secret(), token, "{file}");

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
 
-use crate::config::{self, Keeper};
+use crate::config::{self, LoginStore};
 
 pub(super) use crate::config::ACCESS_TOKEN_VARIABLE;
 
@@ -14,7 +14,7 @@ pub struct Location {
     /// The file, as it was named: perhaps a link to it.
     pub path: PathBuf,
     /// Whose it is.
-    pub keeper: Keeper,
+    pub keeper: LoginStore,
     /// The folder of the Codex CLI.
     pub codex_home: PathBuf,
     /// The value of `CODEX_ACCESS_TOKEN`, which goes before the file.
@@ -25,9 +25,9 @@ impl Location {
     /// The file that the settings choose.
     pub fn of(settings: &config::Auth) -> Self {
         let path = match settings.store {
-            Keeper::Codex => settings.codex_home.join("auth.json"),
+            LoginStore::Codex => settings.codex_home.join("auth.json"),
             // Without a home directory it is here, or the folder could not be named.
-            Keeper::Own => {
+            LoginStore::Own => {
                 config::own_login_file().unwrap_or_else(|| "codex-proxy-auth.json".into())
             }
         };
@@ -36,7 +36,10 @@ impl Location {
             keeper: settings.store,
             codex_home: settings.codex_home.clone(),
             // It is the Codex CLI's, as its file is.
-            access_token: settings.access_token.clone().filter(|_| settings.store == Keeper::Codex),
+            access_token: settings
+                .access_token
+                .clone()
+                .filter(|_| settings.store == LoginStore::Codex),
         }
     }
 
@@ -52,7 +55,7 @@ impl Location {
     pub fn shared(codex_home: &Path) -> Self {
         Self {
             path: codex_home.join("auth.json"),
-            keeper: Keeper::Codex,
+            keeper: LoginStore::Codex,
             codex_home: codex_home.to_owned(),
             access_token: None,
         }
@@ -62,10 +65,10 @@ impl Location {
     pub(super) fn places(&self) -> Places {
         let codex_locks = match self.keeper {
             // Beside the name, and not beside what it links to: that is where the Codex CLI has them.
-            Keeper::Codex => {
+            LoginStore::Codex => {
                 CODEX_LOCKS.iter().map(|name| self.path.with_file_name(name)).collect()
             }
-            Keeper::Own => Vec::new(),
+            LoginStore::Own => Vec::new(),
         };
         Places::of(followed(&self.path), codex_locks)
     }
@@ -80,7 +83,7 @@ pub(super) struct Places {
     /// The file; not a link.
     pub(super) target: PathBuf,
     /// Where its successor is written first.
-    pub(super) spare: PathBuf,
+    pub(super) temp: PathBuf,
     /// What processes of this program lock over a whole renewal.
     pub(super) renewal_lock: PathBuf,
     /// What the Codex CLI and this program lock around reading, merging and writing, in this order.
@@ -91,7 +94,7 @@ impl Places {
     fn of(target: PathBuf, codex_locks: Vec<PathBuf>) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy().into_owned();
         Self {
-            spare: target.with_file_name(format!(".{name}.new")),
+            temp: target.with_file_name(format!(".{name}.new")),
             renewal_lock: target.with_file_name(format!("{name}.codex-proxy.lock")),
             codex_locks,
             target,
@@ -133,7 +136,7 @@ mod tests {
         symlink(at("deep/third"), at("deep/second")).unwrap();
         let places = Location::shared(folder.path()).places();
         assert_eq!(places.target, at("deep/third"));
-        assert_eq!(places.spare, at("deep/.third.new"));
+        assert_eq!(places.temp, at("deep/.third.new"));
         assert_eq!(places.renewal_lock, at("deep/third.codex-proxy.lock"));
         assert_eq!(places.codex_locks, [at("auth.lock"), at("auth.json.lock")]);
         symlink("loop", at("loop")).unwrap();

@@ -33,7 +33,7 @@ impl Login {
     /// A key of the OpenAI platform, which says nothing about itself.
     pub fn api_key(key: SecretString) -> Self {
         Self {
-            platform: Platform::Public,
+            platform: Platform::OpenAiApi,
             access_token: key,
             account_id: None,
             plan: None,
@@ -58,7 +58,7 @@ impl Login {
             (Platform::Codex, None, Some(email)) => format!("person {email}"),
             (Platform::Codex, None, None) => "unnamed account".to_owned(),
             // A key names nobody, and another key may be of another organization.
-            (Platform::Public, ..) => format!("key {}", digest()),
+            (Platform::OpenAiApi, ..) => format!("key {}", digest()),
         }
     }
 

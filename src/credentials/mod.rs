@@ -17,6 +17,7 @@
 //! on disk before anybody uses it, and renewals go on when those who caused them leave.
 
 mod api_key;
+mod atomic_replace;
 mod claims;
 mod document;
 mod error;
@@ -25,10 +26,9 @@ pub mod issuer;
 mod location;
 mod lock;
 mod login;
+mod login_file;
 mod pause;
-mod reader;
-mod renew;
-mod replace;
+mod refresh;
 mod resolve;
 mod save;
 mod session;
@@ -42,6 +42,6 @@ pub use self::issuer::Issuer;
 pub use self::location::Location;
 pub use self::lock::LONGEST_RENEWAL;
 pub use self::login::{Login, Summary};
-pub use self::renew::Renewals;
+pub use self::refresh::Renewals;
 pub use self::save::{NewDocument, NewLogin};
 pub use self::store::{Status, Store};

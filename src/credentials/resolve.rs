@@ -8,8 +8,8 @@ use reqwest::StatusCode;
 use super::error::Error;
 use super::issuer::{self, Whoami};
 use super::login::Login;
+use super::login_file::Outcome;
 use super::pause::Pause;
-use super::reader::Outcome;
 use super::session::Session;
 use super::store::Shared;
 

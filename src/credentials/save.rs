@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 
+use super::atomic_replace::{self, AtomicReplace};
 use super::document::Document;
 use super::error::Error;
 use super::file::{self, parse};
 use super::issuer::{self, Tokens};
 use super::lock::CodexLocks;
 use super::login::Login;
-use super::reader::LIMIT;
-use super::renew::{blocking, look_locked, with_tokens};
-use super::replace::{self, Slot};
+use super::login_file::LIMIT;
+use super::refresh::{blocking, look_locked, with_tokens};
 use super::session::Session;
 use super::store::Store;
 use crate::plain_file;
@@ -111,7 +111,7 @@ impl Store {
             let places = location.places();
             let locks = CodexLocks::open(&places.codex_locks);
             let (_held, disk) = look_locked(&locks, &location);
-            replace::discard(&places);
+            atomic_replace::discard(&places);
             std::fs::remove_file(&places.target)?;
             Ok(disk)
         });
@@ -156,14 +156,14 @@ impl Store {
                 };
                 Ok(change(&old))
             };
-            let mut slot = Slot::prepare(places.clone())?;
-            slot.note(changed()?.as_bytes())?;
+            let mut slot = AtomicReplace::prepare(places.clone())?;
+            slot.write_ahead(changed()?.as_bytes())?;
             slot.sync()?;
             let locks = CodexLocks::open(&places.codex_locks);
             let held = locks.acquire();
             let written = slot.commit(changed()?.as_bytes())?;
             drop(held);
-            replace::sync_folder(&places);
+            atomic_replace::sync_folder(&places);
             Ok(written)
         });
         shared.tell(written.await.map_err(|error| shared.unwritable(error))?);

@@ -10,10 +10,10 @@ use sha2::{Digest as _, Sha256};
 use super::login::Login;
 
 /// A token that ends within this time is renewed before it is used, as in the Codex CLI.
-const MARGIN: Duration = Duration::from_secs(5 * 60);
+const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 
 /// How long a token without an end is good for, as in the Codex CLI.
-const AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+const MAX_TOKEN_AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// Tokens that came this recently, or that failed to be renewed, are used as they are: whoever
 /// issues tokens that end at once, or gives no new ones, is not asked again for each request.
@@ -50,7 +50,7 @@ pub(super) struct Fingerprint([u8; 32]);
 
 /// Whether the access token should be renewed before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(super) enum RefreshState {
     /// Not yet, or it cannot be.
     No,
     /// It should be, but can still be used.
@@ -91,16 +91,16 @@ impl Session {
     }
 
     /// Whether the access token should be renewed.
-    pub(super) fn due(&self, now: Timestamp) -> Due {
+    pub(super) fn due(&self, now: Timestamp) -> RefreshState {
         if self.refresh_token.is_none() {
-            return Due::No;
+            return RefreshState::No;
         }
         let now = self.services_time(now);
         match self.login.expires_at {
-            Some(end) if end <= now.as_second() => Due::Ended,
-            Some(end) if seconds_until(end, now) <= MARGIN.as_secs() => Due::Soon,
-            None if self.age(now).is_some_and(|age| age > AGE) => Due::Soon,
-            Some(_) | None => Due::No,
+            Some(end) if end <= now.as_second() => RefreshState::Ended,
+            Some(end) if seconds_until(end, now) <= REFRESH_BEFORE.as_secs() => RefreshState::Soon,
+            None if self.age(now).is_some_and(|age| age > MAX_TOKEN_AGE) => RefreshState::Soon,
+            Some(_) | None => RefreshState::No,
         }
     }
 
@@ -175,21 +175,21 @@ mod tests {
         const DAY: i64 = 24 * 60 * 60;
         let now = Timestamp::from_second(1_000_000_000).unwrap();
         for (ends_in, refreshed_ago, expected) in [
-            (Some(301), None, Due::No),
-            (Some(300), None, Due::Soon),
-            (Some(1), None, Due::Soon),
-            (Some(0), None, Due::Ended),
-            (Some(i64::MIN / 4), None, Due::Ended),
-            (Some(301), Some(9 * DAY), Due::No),
-            (None, Some(8 * DAY), Due::No),
-            (None, Some(8 * DAY + 1), Due::Soon),
-            (None, Some(-9 * DAY), Due::No),
-            (None, None, Due::No),
+            (Some(301), None, RefreshState::No),
+            (Some(300), None, RefreshState::Soon),
+            (Some(1), None, RefreshState::Soon),
+            (Some(0), None, RefreshState::Ended),
+            (Some(i64::MIN / 4), None, RefreshState::Ended),
+            (Some(301), Some(9 * DAY), RefreshState::No),
+            (None, Some(8 * DAY), RefreshState::No),
+            (None, Some(8 * DAY + 1), RefreshState::Soon),
+            (None, Some(-9 * DAY), RefreshState::No),
+            (None, None, RefreshState::No),
         ] {
             let due = session(ends_in, refreshed_ago, Some("r")).due(now);
             assert_eq!(due, expected, "{ends_in:?} {refreshed_ago:?}");
             let due = session(ends_in, refreshed_ago, None).due(now);
-            assert_eq!(due, Due::No, "nothing renews them");
+            assert_eq!(due, RefreshState::No, "nothing renews them");
         }
     }
 
@@ -199,16 +199,16 @@ mod tests {
         let now = Timestamp::from_second(1_000_000_000).unwrap();
         // Issued and ending by the service's clock, received and now by this machine's.
         for (issued_ago, ends_in, received_ago, skew, expected) in [
-            (10, HOUR, 10, None, Due::No),
-            (10 + 290, 0, 10, None, Due::Ended),
+            (10, HOUR, 10, None, RefreshState::No),
+            (10 + 290, 0, 10, None, RefreshState::Ended),
             // The clock is two hours fast: a token for an hour seems to have ended when it comes.
-            (10 + 2 * HOUR, -HOUR, 10, Some(2 * HOUR), Due::No),
-            (3500 + 2 * HOUR, 100 - 2 * HOUR, 3500, Some(2 * HOUR), Due::Soon),
-            (3700 + 2 * HOUR, -100 - 2 * HOUR, 3700, Some(2 * HOUR), Due::Ended),
+            (10 + 2 * HOUR, -HOUR, 10, Some(2 * HOUR), RefreshState::No),
+            (3500 + 2 * HOUR, 100 - 2 * HOUR, 3500, Some(2 * HOUR), RefreshState::Soon),
+            (3700 + 2 * HOUR, -100 - 2 * HOUR, 3700, Some(2 * HOUR), RefreshState::Ended),
             // Two hours slow: the backend will tell that it has ended.
-            (3700 - 2 * HOUR, 2 * HOUR - 100, 3700, None, Due::No),
+            (3700 - 2 * HOUR, 2 * HOUR - 100, 3700, None, RefreshState::No),
             // A login that others have copied here long after it was issued is no clock.
-            (10 * HOUR, HOUR, 10 * HOUR, None, Due::No),
+            (10 * HOUR, HOUR, 10 * HOUR, None, RefreshState::No),
         ] {
             let mut session = session(Some(ends_in), Some(received_ago), Some("r"));
             let login = Arc::get_mut(&mut session.login).unwrap();

@@ -9,10 +9,10 @@ use super::error::Error;
 use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
+use super::login_file::{LoginFile, Outcome};
 use super::pause::Pause;
-use super::reader::{Outcome, Reader};
-use super::renew::{Renewals, Tally};
-use super::session::{Due, Fingerprint, Session};
+use super::refresh::{Renewals, Tally};
+use super::session::{Fingerprint, RefreshState, Session};
 use crate::platform::Platform;
 use crate::single_flight::SingleFlight;
 
@@ -41,7 +41,7 @@ pub struct Status {
 /// What all who need the login share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) reader: Reader,
+    pub(super) reader: LoginFile,
     pub(super) issuer: Issuer,
     pub(super) tally: Tally,
     /// Renewals, and questions whose personal access token it is.
@@ -80,7 +80,7 @@ impl std::fmt::Debug for State {
 impl Store {
     /// A store of the login at `location`, renewed by `issuer`.
     pub fn new(location: Location, issuer: Issuer) -> Self {
-        let reader = Reader::new(location);
+        let reader = LoginFile::new(location);
         Self {
             shared: Arc::new(Shared {
                 reader,
@@ -114,7 +114,7 @@ impl Store {
     /// What to use instead of a login that the backend has refused: another one of the same
     /// account that the file holds by now, else a renewed one. The same one again if there is
     /// nothing better.
-    pub async fn rejected(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
+    pub async fn on_unauthorized(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.reload().await?;
         if !session.login.is_same_account(refused) {
             // Somebody signed in to another account meanwhile. That is for the next request.
@@ -125,7 +125,7 @@ impl Store {
         }
         let now = Timestamp::now();
         // One that ended on its way to the backend was refused for its age.
-        let is_too_old = session.due(now) == Due::Ended || !session.is_new(now);
+        let is_too_old = session.due(now) == RefreshState::Ended || !session.is_new(now);
         if session.refresh_token.is_none() || !is_too_old {
             // A newer one would be refused too.
             return Ok(Arc::clone(refused));
@@ -173,7 +173,7 @@ impl Store {
     /// Whether there is a login that can be used as it is.
     pub async fn is_fresh(&self) -> bool {
         let Ok(session) = self.shared.reader.peek().await else { return false };
-        session.due(Timestamp::now()) == Due::No
+        session.due(Timestamp::now()) == RefreshState::No
             && !session.is_unresolved()
             && self.shared.state().unusable(&session).is_none()
     }
@@ -205,14 +205,14 @@ impl Store {
             return Err(error);
         }
         match session.due(now) {
-            Due::No => {
+            RefreshState::No => {
                 if let Some(skew) = session.clock_skew() {
                     self.warn_of_clock(set, Some(skew));
                 }
                 Ok(session)
             }
-            Due::Soon if self.may_wait(&session, now) => Ok(session),
-            Due::Soon => match self.renewed(&session).await {
+            RefreshState::Soon if self.may_wait(&session, now) => Ok(session),
+            RefreshState::Soon => match self.renewed(&session).await {
                 Ok(renewed) => Ok(renewed),
                 Err(error) => {
                     tracing::warn!(%error, "the login could not be renewed and is used as it is");
@@ -221,11 +221,11 @@ impl Store {
             },
             // No token ends so soon after it came: the clock is wrong, and the next one would seem
             // to have ended too. Whether this one is good is for the backend to say.
-            Due::Ended if session.is_new(now) => {
+            RefreshState::Ended if session.is_new(now) => {
                 self.warn_of_clock(set, session.clock_skew());
                 Ok(session)
             }
-            Due::Ended => self.renewed(&session).await,
+            RefreshState::Ended => self.renewed(&session).await,
         }
     }
 
@@ -322,7 +322,7 @@ impl State {
         let ended = self.ended_for(set)?;
         let is_dead = self.refused == Some(set)
             || session.refresh_token.is_none()
-            || session.due(Timestamp::now()) == Due::Ended;
+            || session.due(Timestamp::now()) == RefreshState::Ended;
         is_dead.then_some(ended)
     }
 

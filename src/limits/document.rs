@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 use serde_json::Value;
 
-use super::figures::{self, Figures};
+use super::figures::{self, LimitValues};
 use super::{Credits, MAIN, MAX_WINDOWS, Slot, Told, Update};
 
 /// The `type` of the event.
@@ -76,7 +76,7 @@ impl Windows {
             };
             let minutes = number(&window["window_minutes"])
                 .or_else(|| number(&window["limit_window_seconds"]).map(|seconds| seconds / 60.0));
-            let figures = Figures {
+            let figures = LimitValues {
                 used_percent: number(&window["used_percent"]),
                 minutes,
                 resets_at: number(&window["reset_at"]),

@@ -12,14 +12,14 @@ const MAX_NAME: usize = 64;
 
 /// The figures of a window as they were told.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Figures {
+pub(super) struct LimitValues {
     pub(super) used_percent: Option<f64>,
     pub(super) minutes: Option<f64>,
     pub(super) resets_at: Option<f64>,
     pub(super) resets_in: Option<f64>,
 }
 
-impl Figures {
+impl LimitValues {
     /// The window that they are of, if they make sense.
     pub(super) fn window(&self, now: i64) -> Option<Window> {
         // Plans with one window tell a second one of no length.
@@ -104,7 +104,7 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn window(figures: Figures) -> Option<(f64, Option<u64>, Option<i64>)> {
+    fn window(figures: LimitValues) -> Option<(f64, Option<u64>, Option<i64>)> {
         let window = figures.window(NOW)?;
         Some((window.used_percent, window.minutes, window.resets_at))
     }
@@ -139,7 +139,8 @@ mod tests {
             (Some(1.0), None, None, Some(-60.0), Some((1.0, None, None))),
             (Some(1.0), None, None, Some(1e30), Some((1.0, None, None))),
         ] {
-            let figures = Figures { used_percent: used, minutes, resets_at: at, resets_in: after };
+            let figures =
+                LimitValues { used_percent: used, minutes, resets_at: at, resets_in: after };
             let expected =
                 expected.map(|(used, minutes, after)| (used, minutes, after.map(|s: i64| NOW + s)));
             assert_eq!(window(figures), expected, "{figures:?}");
@@ -187,7 +188,7 @@ mod tests {
             resets_in: Option<f64>,
             now in 0..4_000_000_000_i64,
         ) {
-            let figures = Figures { used_percent, minutes, resets_at, resets_in };
+            let figures = LimitValues { used_percent, minutes, resets_at, resets_in };
             if let Some(window) = figures.window(now) {
                 prop_assert!((0.0..=100.0).contains(&window.used_percent));
                 prop_assert!(window.minutes.is_none_or(|m| (1..=LONGEST_MINUTES).contains(&m)));

@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use super::figures::{self, Figures};
+use super::figures::{self, LimitValues};
 use super::{MAX_WINDOWS, Slot, Told, Update};
 
 /// What is told of one limit.
 #[derive(Default)]
 struct Limit {
     name: Option<String>,
-    windows: [Figures; 2],
+    windows: [LimitValues; 2],
 }
 
 /// Reads what headers tell; their names have to be in lower case.

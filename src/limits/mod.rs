@@ -22,7 +22,7 @@ pub mod reached;
 mod report;
 mod store;
 
-pub use report::Report;
+pub use report::LimitsReport;
 pub use store::{Reporter, Store};
 
 /// The limit that every plan has.

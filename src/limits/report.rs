@@ -6,7 +6,7 @@ use super::{Known, Limits};
 
 /// What is known of the limits, as JSON.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct LimitsReport {
     object: &'static str,
     plan: Option<String>,
     updated_at: Option<i64>,
@@ -35,7 +35,7 @@ struct Credits {
     balance: Option<String>,
 }
 
-impl Report {
+impl LimitsReport {
     /// The report of what is known at this time.
     pub fn new(limits: Limits, now: i64) -> Self {
         let age_seconds = limits.age(now);
@@ -97,7 +97,7 @@ mod tests {
         );
         let store = crate::limits::Store::default();
         store.reporter(None).note(update, Source::Headers, NOW);
-        let report = Report::new(store.current(NOW + 10), NOW + 10);
+        let report = LimitsReport::new(store.current(NOW + 10), NOW + 10);
         let expected = json!({"object": "usage", "plan": "plus", "updated_at": NOW,
             "age_seconds": 10, "source": "headers",
             "limits": [{"id": "codex", "name": null, "window": "primary", "used_percent": 42.0,
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn nothing_is_known_before_anything_was_told() {
-        let report = Report::new(Limits::default(), NOW);
+        let report = LimitsReport::new(Limits::default(), NOW);
         let expected = json!({"object": "usage", "plan": null, "updated_at": null,
             "age_seconds": null, "source": null, "limits": [], "credits": null});
         assert_eq!(serde_json::to_value(report).unwrap(), expected);

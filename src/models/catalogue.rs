@@ -25,7 +25,7 @@ const FETCH: Duration = Duration::from_secs(5);
 
 /// How long somebody waits who asks for the list itself, or for the first model of it, where the one
 /// at hand is not the backend's.
-const PATIENCE: Duration = Duration::from_secs(2);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long after a question another one waits that is asked because of a new tag: machines of the
 /// backend that disagree name one tag after another.
@@ -113,7 +113,7 @@ impl Catalogue {
             }
         };
         // The flight goes on if this wait ends first: the next caller finds the newer list.
-        let _ = timeout(PATIENCE, flight).await;
+        let _ = timeout(FETCH_TIMEOUT, flight).await;
         Arc::clone(&self.shared.state().list)
     }
 
@@ -131,7 +131,7 @@ impl Catalogue {
         let flight = self.flight_if_due(&mut self.shared.state());
         if let Some(flight) = flight {
             // Reading the fallbacks comes after the fetch, hence a little more than that takes.
-            let _ = timeout(FETCH + PATIENCE, flight).await;
+            let _ = timeout(FETCH + FETCH_TIMEOUT, flight).await;
         }
         let state = self.shared.state();
         let is_current = state.current.is_some_and(|until| Instant::now() < until);

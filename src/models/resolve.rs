@@ -14,7 +14,7 @@ const DEFAULT: &str = "default";
 
 /// The longest name that can stand for a model that is not listed: every chunk of the answer
 /// repeats it.
-const LONGEST: usize = 256;
+const MAX_NAME: usize = 256;
 
 /// Families of names that clients put before ours.
 const PREFIXES: [&str; 2] = ["openai/", "codex/"];
@@ -85,7 +85,7 @@ pub fn resolve(
     let untagged = name.strip_suffix(LATEST).unwrap_or(name);
     find(name, list, settings, codex_default)
         .or_else(|| {
-            let stands_for_any = settings.unknown == Policy::Default && name.len() <= LONGEST;
+            let stands_for_any = settings.unknown == Policy::Default && name.len() <= MAX_NAME;
             stands_for_any.then(|| names.default_model())?
         })
         .or_else(|| names.with_effort(untagged))
@@ -178,7 +178,7 @@ fn without_version(name: &str) -> Option<&str> {
 
 /// Whether it could be the name of a model: nothing else is asked of the backend.
 fn is_name(slug: &str) -> bool {
-    slug.len() <= LONGEST
+    slug.len() <= MAX_NAME
         && slug.starts_with(|c: char| c.is_ascii_alphanumeric())
         && slug.bytes().all(|b| b.is_ascii_graphic())
 }
@@ -351,7 +351,7 @@ mod tests {
             let found = found.as_ref().map(|model| (&*model.slug, model.effort));
             assert_eq!(found, expected, "{name:?}");
         }
-        let long = "g".repeat(LONGEST + 1);
+        let long = "g".repeat(MAX_NAME + 1);
         assert!(resolve(&long, &list(), false, &settings(&[], Policy::Reject), &|| None).is_err());
         // What the owner has chosen stays.
         let settings = settings(&[], Policy::Default);

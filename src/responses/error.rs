@@ -25,7 +25,7 @@ const MAX_NAME: usize = 256;
 /// Two layers of the backend answer in two families of bodies, `{"detail": …}` and
 /// `{"error": {…}}`; in streams the same facts come flat or nested. All of them end here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct BackendError {
     /// The `type`: a class such as `invalid_request_error`, and for plan limits what others put
     /// into `code`.
     pub kind: Option<String>,
@@ -49,12 +49,12 @@ pub struct Report {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// The backend speaks.
-    Report(Report),
+    Report(BackendError),
     /// A page for browsers: something in front of the backend speaks.
     Html,
 }
 
-impl Report {
+impl BackendError {
     /// Reads an error event, a failed response, an error object or an error body.
     ///
     /// Never fails: of what it does not understand, it reports nothing.

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::error::Report;
-use super::lax::{Few, Str, U64};
+use super::error::BackendError;
+use super::lenient::{BoundedVec, LenientStr, LenientU64};
 use super::request::Phase;
 use super::surrogates;
 
@@ -36,7 +36,7 @@ pub enum Event<'a> {
     Ended(Box<Response<'a>>, Ending),
     /// `response.failed`, `response.cancelled`, `error`, and an end by any name that says of itself
     /// that it failed or was cancelled
-    Failed(Box<Report>),
+    Failed(Box<BackendError>),
     /// Everything else: progress of hosted tools, metadata, kinds not known yet.
     Other,
 }
@@ -84,25 +84,25 @@ pub struct Place<'a> {
 pub struct Item<'a> {
     /// `message`, `reasoning`, `function_call`, …
     #[serde(rename = "type", borrow)]
-    pub kind: Str<'a>,
+    pub kind: LenientStr<'a>,
     /// The item's own id.
     #[serde(borrow)]
-    pub id: Str<'a>,
+    pub id: LenientStr<'a>,
     /// The id that a call's outcome refers to.
     #[serde(borrow)]
-    pub call_id: Str<'a>,
+    pub call_id: LenientStr<'a>,
     /// What is called.
     #[serde(borrow)]
-    pub name: Str<'a>,
+    pub name: LenientStr<'a>,
     /// A function call's arguments.
     #[serde(borrow)]
-    pub arguments: Str<'a>,
+    pub arguments: LenientStr<'a>,
     /// A custom tool call's input.
     #[serde(borrow)]
-    pub input: Str<'a>,
+    pub input: LenientStr<'a>,
     /// Whether a message is a preamble or the answer.
     #[serde(borrow)]
-    phase: Str<'a>,
+    phase: LenientStr<'a>,
     /// A message's parts, or raw reasoning.
     #[serde(borrow)]
     content: Parts<'a>,
@@ -111,13 +111,13 @@ pub struct Item<'a> {
     summary: Parts<'a>,
     /// Reasoning, sealed. What stands here before the item is done cannot be opened.
     #[serde(borrow)]
-    pub encrypted_content: Str<'a>,
+    pub encrypted_content: LenientStr<'a>,
     /// A generated image: base64.
     #[serde(borrow)]
-    pub result: Str<'a>,
+    pub result: LenientStr<'a>,
     /// A generated image's format: `png`, `webp` or `jpeg`.
     #[serde(borrow)]
-    pub output_format: Str<'a>,
+    pub output_format: LenientStr<'a>,
     /// What a search did, as it came.
     #[serde(borrow)]
     pub action: Option<&'a RawValue>,
@@ -155,13 +155,13 @@ impl<'a> Item<'a> {
 pub struct Part<'a> {
     /// `output_text`, `refusal`, `reasoning_text`, `summary_text`
     #[serde(rename = "type", borrow)]
-    pub kind: Str<'a>,
+    pub kind: LenientStr<'a>,
     /// The text.
     #[serde(borrow)]
-    pub text: Str<'a>,
+    pub text: LenientStr<'a>,
     /// A refusal's text.
     #[serde(borrow)]
-    pub refusal: Str<'a>,
+    pub refusal: LenientStr<'a>,
     /// Citations.
     #[serde(borrow)]
     annotations: Annotations<'a>,
@@ -182,8 +182,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Parts<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let raw: &'de RawValue = Deserialize::deserialize(input)?;
         let parts = if raw.get().starts_with('[') {
-            serde_json::from_str(raw.get())
-                .map(|Few::<LaxPart<'a>>(parts)| parts.into_iter().map(|part| part.0).collect())
+            serde_json::from_str(raw.get()).map(|BoundedVec::<LaxPart<'a>>(parts)| {
+                parts.into_iter().map(|part| part.0).collect()
+            })
         } else {
             serde_json::from_str(raw.get()).map(|LaxPart(part)| {
                 if part.kind.0.is_some() || part.text.0.is_some() { vec![part] } else { Vec::new() }
@@ -199,8 +200,8 @@ struct LaxPart<'a>(Part<'a>);
 
 impl<'a> LaxPart<'a> {
     fn of_text(text: Cow<'a, str>) -> Self {
-        let kind = Str(Some(Cow::Borrowed("output_text")));
-        Self(Part { kind, text: Str(Some(text)), ..Part::default() })
+        let kind = LenientStr(Some(Cow::Borrowed("output_text")));
+        Self(Part { kind, text: LenientStr(Some(text)), ..Part::default() })
     }
 }
 
@@ -210,7 +211,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for LaxPart<'a> {
         Ok(match raw.get().as_bytes().first() {
             Some(b'{') => Self(serde_json::from_str(raw.get()).unwrap_or_default()),
             Some(b'"') => match serde_json::from_str(raw.get()) {
-                Ok(Str(Some(text))) => Self::of_text(text),
+                Ok(LenientStr(Some(text))) => Self::of_text(text),
                 _ => Self::default(),
             },
             _ => Self::default(),
@@ -224,17 +225,17 @@ impl<'de: 'a, 'a> Deserialize<'de> for LaxPart<'a> {
 pub struct Annotation<'a> {
     /// `url_citation` and others.
     #[serde(rename = "type", borrow)]
-    pub kind: Str<'a>,
+    pub kind: LenientStr<'a>,
     /// What is cited.
     #[serde(borrow)]
-    pub url: Str<'a>,
+    pub url: LenientStr<'a>,
     /// Its title.
     #[serde(borrow)]
-    pub title: Str<'a>,
+    pub title: LenientStr<'a>,
     /// Where the citation begins.
-    pub start_index: U64,
+    pub start_index: LenientU64,
     /// Where it ends.
-    pub end_index: U64,
+    pub end_index: LenientU64,
 }
 
 /// The response as a whole, as the first and the last events show it.
@@ -243,16 +244,16 @@ pub struct Annotation<'a> {
 pub struct Response<'a> {
     /// The response's id.
     #[serde(borrow)]
-    pub id: Str<'a>,
+    pub id: LenientStr<'a>,
     /// The model that answers.
     #[serde(borrow)]
-    pub model: Str<'a>,
+    pub model: LenientStr<'a>,
     /// `completed`, `incomplete`, …
     #[serde(borrow)]
-    pub status: Str<'a>,
+    pub status: LenientStr<'a>,
     /// How it is processed.
     #[serde(borrow)]
-    pub service_tier: Str<'a>,
+    pub service_tier: LenientStr<'a>,
     /// Why it was cut short.
     #[serde(borrow)]
     incomplete_details: Details<'a>,
@@ -273,9 +274,10 @@ impl<'a> Response<'a> {
     }
 
     /// What went wrong, if the response says itself that it failed or was cancelled.
-    fn failure(&self) -> Option<Report> {
-        let report =
-            self.error.map_or_else(Report::default, |error| Report::from_json(error.get()));
+    fn failure(&self) -> Option<BackendError> {
+        let report = self
+            .error
+            .map_or_else(BackendError::default, |error| BackendError::from_json(error.get()));
         match self.status.as_deref() {
             _ if !report.is_empty() => Some(report),
             Some("failed") => Some(report),
@@ -305,7 +307,7 @@ impl<'a> Response<'a> {
 #[serde(default)]
 struct Incomplete<'a> {
     #[serde(borrow)]
-    reason: Str<'a>,
+    reason: LenientStr<'a>,
 }
 
 /// What a response cost, in tokens.
@@ -340,8 +342,8 @@ macro_rules! lax_field {
     };
 }
 
-lax_field!(Annotations, Few<Annotation<'a>>);
-lax_field!(Items, Few<Item<'a>>);
+lax_field!(Annotations, BoundedVec<Annotation<'a>>);
+lax_field!(Items, BoundedVec<Item<'a>>);
 lax_field!(Details, Incomplete<'a>);
 
 #[derive(Debug, Default)]
@@ -352,18 +354,18 @@ impl<'de> Deserialize<'de> for Usage {
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Wire {
-            input_tokens: U64,
+            input_tokens: LenientU64,
             input_tokens_details: Option<Details>,
-            output_tokens: U64,
+            output_tokens: LenientU64,
             output_tokens_details: Option<Details>,
-            total_tokens: U64,
+            total_tokens: LenientU64,
         }
         #[derive(Default, Deserialize)]
         #[serde(default)]
         struct Details {
-            cached_tokens: U64,
-            cache_write_tokens: U64,
-            reasoning_tokens: U64,
+            cached_tokens: LenientU64,
+            cache_write_tokens: LenientU64,
+            reasoning_tokens: LenientU64,
         }
         let raw: &'de RawValue = Deserialize::deserialize(input)?;
         let wire: Option<Wire> = serde_json::from_str(raw.get()).unwrap_or_default();
@@ -388,33 +390,33 @@ struct DeltaWire<'a> {
     /// What it is was read before. That it is there once only is checked here.
     #[serde(rename = "type")]
     _kind: IgnoredAny,
-    output_index: Option<U64>,
+    output_index: Option<LenientU64>,
     #[serde(borrow, default)]
-    item_id: Str<'a>,
-    content_index: Option<U64>,
-    summary_index: Option<U64>,
+    item_id: LenientStr<'a>,
+    content_index: Option<LenientU64>,
+    summary_index: Option<LenientU64>,
     #[serde(borrow, default)]
-    delta: Str<'a>,
+    delta: LenientStr<'a>,
 }
 
 /// All fields that any other event of interest has.
 #[derive(Deserialize)]
 struct Wire<'a> {
     #[serde(rename = "type", borrow, default)]
-    kind: Str<'a>,
-    output_index: Option<U64>,
+    kind: LenientStr<'a>,
+    output_index: Option<LenientU64>,
     #[serde(borrow, default)]
-    item_id: Str<'a>,
-    content_index: Option<U64>,
-    summary_index: Option<U64>,
+    item_id: LenientStr<'a>,
+    content_index: Option<LenientU64>,
+    summary_index: Option<LenientU64>,
     #[serde(borrow, default)]
-    text: Str<'a>,
+    text: LenientStr<'a>,
     #[serde(borrow, default)]
-    refusal: Str<'a>,
+    refusal: LenientStr<'a>,
     #[serde(borrow, default)]
-    arguments: Str<'a>,
+    arguments: LenientStr<'a>,
     #[serde(borrow, default)]
-    input: Str<'a>,
+    input: LenientStr<'a>,
     #[serde(borrow)]
     item: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -462,12 +464,12 @@ impl Halves {
 
 /// What is told of a response that was cancelled. The backend gives no error with it. The status is
 /// that of a request whose client has gone: sending it again is not asked for.
-fn cancelled() -> Report {
-    Report {
+fn cancelled() -> BackendError {
+    BackendError {
         code: Some("response_cancelled".to_owned()),
         message: Some("The response was cancelled before it was complete.".to_owned()),
         status: Some(499),
-        ..Report::default()
+        ..BackendError::default()
     }
 }
 
@@ -482,7 +484,11 @@ pub fn is_delta(data: &str) -> bool {
     leading_type(data).and_then(TextKind::of_delta).is_some()
 }
 
-fn place(output_index: Option<U64>, item_id: Str<'_>, part: Option<U64>) -> Place<'_> {
+fn place(
+    output_index: Option<LenientU64>,
+    item_id: LenientStr<'_>,
+    part: Option<LenientU64>,
+) -> Place<'_> {
     Place {
         output_index: output_index.and_then(|index| index.0),
         item_id: item_id.0,
@@ -539,8 +545,8 @@ impl<'a> Event<'a> {
         let Some(kind) = wire.kind.0 else {
             // An error body that came where an event belongs.
             let report = match (wire.error, wire.detail) {
-                (None, None) => Report::default(),
-                _ => Report::from_document(data),
+                (None, None) => BackendError::default(),
+                _ => BackendError::from_document(data),
             };
             let is_said = !report.is_empty();
             return Some(if is_said { Self::Failed(Box::new(report)) } else { Self::Other });
@@ -550,7 +556,7 @@ impl<'a> Event<'a> {
         }
         let place =
             place(wire.output_index, wire.item_id, wire.content_index.or(wire.summary_index));
-        let done = |kind, place, text: Str<'a>| match text.0 {
+        let done = |kind, place, text: LenientStr<'a>| match text.0 {
             Some(text) => Self::Done(kind, place, text),
             None => Self::Other,
         };
@@ -568,7 +574,7 @@ impl<'a> Event<'a> {
             "response.content_part.done" => Self::PartDone(place, nested(wire.part)),
             "response.reasoning_summary_part.done" => {
                 let mut part: Part<'a> = nested(wire.part);
-                part.kind = Str(Some(Cow::Borrowed("summary_text")));
+                part.kind = LenientStr(Some(Cow::Borrowed("summary_text")));
                 Self::PartDone(place, part)
             }
             "response.output_text.annotation.added" => {
@@ -589,7 +595,7 @@ impl<'a> Event<'a> {
                 let response: Response<'a> = nested(wire.response);
                 Self::Failed(Box::new(response.failure().unwrap_or_else(cancelled)))
             }
-            "error" => Self::Failed(Box::new(Report::from_json(data))),
+            "error" => Self::Failed(Box::new(BackendError::from_json(data))),
             _ => Self::Other,
         })
     }

@@ -2,7 +2,7 @@
 
 pub mod error;
 pub mod event;
-pub mod lax;
+pub mod lenient;
 pub mod model;
 pub mod request;
 pub mod schema;

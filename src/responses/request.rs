@@ -41,7 +41,7 @@ pub struct Request<'v> {
     pub service_tier: Option<ServiceTier>,
     /// What the Codex backend refuses; nothing but where the public API answers.
     #[serde(flatten)]
-    pub public: Option<PublicOnly<'v>>,
+    pub public: Option<PlatformOnly<'v>>,
     /// The conversation's key for prompt caching; at most 64 characters.
     pub prompt_cache_key: Cow<'v, str>,
     /// Extra parts of the answer.
@@ -85,7 +85,7 @@ pub enum Include {
 
 /// What the platform's public API takes and the Codex backend refuses.
 #[derive(Debug, Default, Serialize)]
-pub struct PublicOnly<'v> {
+pub struct PlatformOnly<'v> {
     /// The cap on generated tokens, reasoning included; at least 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_output_tokens: Option<usize>,

@@ -13,10 +13,10 @@ use axum::http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use super::App;
-use super::peer_info::PeerInfo;
 use super::body::BodyBytes;
 use super::error::ApiError;
-use crate::capture::{Proof, StartError, Status, Tape, Wanted};
+use super::peer_info::PeerInfo;
+use crate::capture::{Proof, Recording, StartError, StartOptions, Status};
 
 /// What those put into requests who pass them on, besides all that begins with [`FORWARDED_PREFIX`].
 const PASSED_ON: [HeaderName; 17] = [
@@ -52,7 +52,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(tag = "turn", rename_all = "snake_case")]
 enum Order {
-    On(Wanted),
+    On(StartOptions),
     Off(Proof),
 }
 
@@ -125,7 +125,7 @@ fn is_page(parts: &Parts) -> bool {
 }
 
 /// What the request is noted on; nothing while nothing is captured.
-pub(super) struct CaptureHandle(pub(super) Option<Tape>);
+pub(super) struct CaptureHandle(pub(super) Option<Recording>);
 
 impl FromRequestParts<App> for CaptureHandle {
     type Rejection = Infallible;

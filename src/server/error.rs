@@ -10,9 +10,9 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::budget::Exhausted;
-use super::guard::Refusal;
+use super::guard::GuardError;
 use crate::chat::error::{ErrorBody, ErrorObject};
-use crate::chat::reject::Reject;
+use crate::chat::invalid_request::InvalidRequest;
 use crate::excerpt::excerpt_of;
 use crate::models::UnknownModel;
 
@@ -188,8 +188,8 @@ impl From<Exhausted> for ApiError {
     }
 }
 
-impl From<Reject> for ApiError {
-    fn from(reject: Reject) -> Self {
+impl From<InvalidRequest> for ApiError {
+    fn from(reject: InvalidRequest) -> Self {
         let error = Self::invalid_request(reject.message);
         let code = reject.code.map(|code| code.as_str().to_owned());
         Self { error: ErrorObject { param: reject.param, code, ..error.error }, ..error }
@@ -204,14 +204,14 @@ impl From<UnknownModel> for ApiError {
     }
 }
 
-impl From<Refusal> for ApiError {
-    fn from(refusal: Refusal) -> Self {
+impl From<GuardError> for ApiError {
+    fn from(refusal: GuardError) -> Self {
         let (status, code) = match refusal {
-            Refusal::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
-            Refusal::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
-            Refusal::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
-            Refusal::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
-            Refusal::FormContentType => {
+            GuardError::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
+            GuardError::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            GuardError::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            GuardError::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            GuardError::FormContentType => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
             }
         };

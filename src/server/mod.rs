@@ -18,20 +18,20 @@
 //! | `figures/` | what goes on: activity and metrics |
 //! | `usage.rs` | what is left of the plan |
 
-mod peer_info;
 mod body;
 mod budget;
 mod capture;
 mod chat;
 pub mod error;
 mod figures;
-mod middleware;
 mod guard;
 mod health;
 mod listen;
+mod middleware;
 mod models;
 mod page;
 mod paths;
+mod peer_info;
 mod record;
 mod usage;
 
@@ -48,7 +48,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::capture::{Capture, Secrets};
 use crate::config::Config;
-use crate::continuity::Memory;
+use crate::continuity::TurnMemory;
 use crate::credentials::{Renewals, Summary};
 use crate::excerpt::excerpt;
 use crate::models::Catalogue;
@@ -57,18 +57,18 @@ use crate::upstream;
 use budget::Budget;
 use error::ApiError;
 use figures::Metrics;
-use middleware::Middleware;
 use guard::Guard;
+use middleware::Middleware;
 use paths::Target;
 use usage::UsageRefresher;
 
-pub use peer_info::PeerInfo;
-pub use guard::{KeyFileError, Refusal};
+pub use guard::{GuardError, KeyFileError};
 #[cfg(unix)]
 pub use listen::InheritedListener;
 pub use listen::{
     BindError, Limits, Listener, Threads, WorkerPool, raise_descriptor_limit, serve, serve_on,
 };
+pub use peer_info::PeerInfo;
 
 /// What all requests share, and the client whose connections carry their calls. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ struct Shared {
     catalogue: Catalogue,
     account: Account,
     /// Nothing if turns are not to be remembered.
-    memory: Option<Memory>,
+    memory: Option<TurnMemory>,
     figures: Metrics,
     inquiry: UsageRefresher,
     capture: Capture,
@@ -154,7 +154,7 @@ impl Account {
     pub async fn platform(&self) -> Platform {
         match self {
             Self::Simulated => Platform::Codex,
-            Self::ApiKey => Platform::Public,
+            Self::ApiKey => Platform::OpenAiApi,
             Self::SignedIn(store) => store.platform().await,
         }
     }
@@ -182,7 +182,7 @@ impl App {
             // It is told in the log only.
             async move { upstream.models().await.map_err(|failure| failure.log_reason()) }
         });
-        let memory = config.continuity.enabled.then(|| Memory::new(&config.continuity));
+        let memory = config.continuity.enabled.then(|| TurnMemory::new(&config.continuity));
         let budget = Budget::new(config.server.max_body_total_bytes);
         let (figures, inquiry) = (Metrics::new(), UsageRefresher::default());
         let calls = upstream.clone();

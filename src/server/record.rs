@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::ApiError;
-use super::figures::{Continuity, Ended, Outcome, RequestMetrics, millis};
+use super::figures::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use super::listen::Shutdown;
 use crate::chat::usage::Usage;
 use crate::upstream::is_code;
@@ -108,7 +108,7 @@ impl Record {
     }
 
     /// All that is to be told of it.
-    fn ended(&mut self) -> Ended {
+    fn ended(&mut self) -> RequestOutcome {
         let mut why = None;
         let (outcome, status, error) = match std::mem::replace(&mut self.end, End::Open) {
             End::Open if std::thread::panicking() => {
@@ -125,7 +125,7 @@ impl Record {
             }
         };
         let RequestInfo { model, slug, stream, recalled } = std::mem::take(&mut self.asked);
-        Ended {
+        RequestOutcome {
             request_id: std::mem::take(&mut self.request_id),
             at: self.at,
             asked: model,

@@ -14,7 +14,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 use super::App;
-use crate::limits::{Limits, Report};
+use crate::limits::{Limits, LimitsReport};
 use crate::platform::Platform;
 use crate::upstream::Client;
 
@@ -43,7 +43,7 @@ pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
         }
     }
     let now = Timestamp::now().as_second();
-    let report = Report::new(client.limits().current(now), now);
+    let report = LimitsReport::new(client.limits().current(now), now);
     ([(CACHE_CONTROL, "no-store")], Json(report))
 }
 

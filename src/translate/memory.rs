@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::same_json;
+use super::json_digest;
 use crate::responses::request::{Item, Output, Part, Role};
 
 /// A finished turn of the model.
@@ -30,7 +30,7 @@ pub struct Turn {
 pub struct Key(u128);
 
 /// Finds turns.
-pub trait Recall {
+pub trait TurnStore {
     /// The turn of this key. That there is none is remembered too: a turn that was once sent
     /// plainly must not change afterwards, or the cached prefix is lost.
     fn recall(&self, key: Key) -> Option<Arc<Turn>>;
@@ -39,7 +39,7 @@ pub trait Recall {
 #[derive(Debug, Clone, Copy)]
 struct Nothing;
 
-impl Recall for Nothing {
+impl TurnStore for Nothing {
     fn recall(&self, _: Key) -> Option<Arc<Turn>> {
         None
     }
@@ -47,14 +47,14 @@ impl Recall for Nothing {
 
 /// What is remembered of a conversation, and whose it is.
 #[derive(Clone)]
-pub struct Past<'m> {
+pub struct ReplaySource<'m> {
     /// Whose turns count.
     pub scope: Scope,
     /// Where they are kept.
-    pub memory: &'m dyn Recall,
+    pub memory: &'m dyn TurnStore,
 }
 
-impl Past<'_> {
+impl ReplaySource<'_> {
     /// Nothing is remembered.
     pub fn unknown() -> Self {
         Self { scope: Scope::default(), memory: &Nothing }
@@ -144,7 +144,7 @@ impl History {
                 for text in ["call", call_id, name] {
                     add(hash, text);
                 }
-                hash.update(&same_json::digest(arguments).to_le_bytes());
+                hash.update(&json_digest::digest(arguments).to_le_bytes());
             }
             Item::CustomToolCall { call_id, name, input } => {
                 for text in ["custom", call_id, name, input] {
@@ -301,7 +301,8 @@ impl PartialEq for Call<'_> {
     fn eq(&self, other: &Self) -> bool {
         let is_same_text = || {
             self.text == other.text
-                || (self.is_json && same_json::digest(self.text) == same_json::digest(other.text))
+                || (self.is_json
+                    && json_digest::digest(self.text) == json_digest::digest(other.text))
         };
         self.id == other.id
             && self.name == other.name

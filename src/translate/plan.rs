@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::policy::{Commentary, Reasoning};
-use super::request::{ClientPaths, Originals};
+use super::request::{AliasMap, ClientPaths};
 
 /// What an answer has to look like.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub struct Plan {
     /// Where preambles go.
     pub commentary: Commentary,
     /// The client's names of its tools.
-    pub originals: Originals,
+    pub originals: AliasMap,
     /// The names of tools declared as custom, as the client spells them.
     pub custom_tools: BTreeSet<String>,
     /// The names of all functions declared, as the client spells them.
@@ -53,7 +53,7 @@ impl Default for Plan {
             json: false,
             reasoning: Reasoning::ReasoningContent,
             commentary: Commentary::Content,
-            originals: Originals::default(),
+            originals: AliasMap::default(),
             custom_tools: BTreeSet::new(),
             functions: BTreeSet::new(),
             reasoning_details: false,

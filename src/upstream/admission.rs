@@ -210,7 +210,10 @@ mod tests {
         let _one = admission.enter(1).await.unwrap();
         let start = Instant::now();
         let crowded = admission.enter(1).await.unwrap_err();
-        assert_eq!(crowded, AdmissionError::WaitedTooLong { max_in_flight: 1, waited: QUEUE_TIMEOUT });
+        assert_eq!(
+            crowded,
+            AdmissionError::WaitedTooLong { max_in_flight: 1, waited: QUEUE_TIMEOUT }
+        );
         assert_eq!(start.elapsed().as_secs(), 60);
         assert_eq!(admission.line.available_permits(), 1);
         for crowded in [crowded, AdmissionError::FullLine { max_in_flight: 1, max_queued: 1 }] {

@@ -9,14 +9,14 @@ use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use crate::capture::CallTape;
+use crate::capture::CallRecording;
 use crate::limits::reached;
-use crate::responses::error::{Body, Class, Report};
+use crate::responses::error::{BackendError, Body, Class};
 use crate::retry_after;
 
-use super::events::text;
 use super::body::MAX_ERROR_BODY;
-use super::{UpstreamError, Head, ErrorResponse};
+use super::events::text;
+use super::{ErrorResponse, Head, UpstreamError};
 
 /// How long the body of a refusal may take. Its status is known by then.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ impl Refused {
     }
 
     /// The failure, once the answer is noted on the tape.
-    pub(super) fn noted(self, tape: Option<&CallTape>) -> UpstreamError {
+    pub(super) fn noted(self, tape: Option<&CallRecording>) -> UpstreamError {
         if let Some(tape) = tape {
             tape.head(self.status, &self.headers);
             tape.body(&self.body);
@@ -73,7 +73,7 @@ pub(super) async fn accepted(response: Response) -> Result<Accepted, UpstreamErr
 /// pages of its own for requests that are too large and for a backend that is away.
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let ray = text(headers, "cf-ray");
-    let report = match Report::from_body(body) {
+    let report = match BackendError::from_body(body) {
         Body::Report(report) => Some(report),
         Body::Html => None,
     };

@@ -9,7 +9,7 @@ use futures_util::Stream;
 use reqwest::StatusCode;
 use tokio::time::{Instant, Sleep, sleep};
 
-use crate::responses::error::{Body, Report};
+use crate::responses::error::{BackendError, Body};
 
 use super::{UpstreamError, Waiting};
 
@@ -61,8 +61,9 @@ where
                     let BodyKind::Document(document) = &mut this.kind else {
                         return Poll::Ready(Some(Ok(read)));
                     };
-                    document
-                        .extend_from_slice(&read[..read.len().min(MAX_ERROR_BODY - document.len())]);
+                    document.extend_from_slice(
+                        &read[..read.len().min(MAX_ERROR_BODY - document.len())],
+                    );
                     if document.len() == MAX_ERROR_BODY {
                         break error_from_body(document);
                     }
@@ -98,7 +99,7 @@ fn kind(read: &[u8]) -> BodyKind {
 
 /// The failure that a document in place of events reports.
 fn error_from_body(document: &[u8]) -> UpstreamError {
-    match Report::from_body(document) {
+    match BackendError::from_body(document) {
         Body::Html => UpstreamError::Blocked { status: StatusCode::OK, ray: None },
         Body::Report(report) if report.is_empty() => UpstreamError::Malformed(
             "it is a JSON document where a stream of events was asked for".into(),
@@ -106,8 +107,8 @@ fn error_from_body(document: &[u8]) -> UpstreamError {
         Body::Report(report) => {
             let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
             let status = std::str::from_utf8(text)
-                .map_or(report.status, |text| Report::from_document(text).status);
-            UpstreamError::Reported(Box::new(Report { status, ..report }))
+                .map_or(report.status, |text| BackendError::from_document(text).status);
+            UpstreamError::Reported(Box::new(BackendError { status, ..report }))
         }
     }
 }
@@ -215,7 +216,10 @@ mod tests {
             assert!(watched.next().await.unwrap().is_ok());
         }
         let failure = watched.next().await.unwrap().unwrap_err();
-        assert!(matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }));
+        assert!(matches!(
+            failure,
+            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
+        ));
         assert_eq!(start.elapsed().as_secs(), 4 * 200 + 300);
         assert!(watched.next().await.is_none());
     }

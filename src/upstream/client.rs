@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::capture::{CallTape, Tape};
+use crate::capture::{CallRecording, Recording};
 use crate::config;
 use crate::credentials::{self, Login, Store};
 use crate::limits::{self, Limits, Reporter, Source};
@@ -22,16 +22,16 @@ use crate::platform::Platform;
 
 use super::admission::Admission;
 use super::answer::{Accepted, accepted, read_up_to};
+use super::body::MAX_ERROR_BODY;
 use super::circuit::CircuitBreakerLayer;
+use super::compression::{Compressor, ZSTD};
 use super::events::text;
 use super::pool::{ConnectionPool, Lease};
-use super::compression::{Compressor, ZSTD};
 use super::request::RequestHeaders;
 use super::routing::{self, Route, Routing};
-use super::body::MAX_ERROR_BODY;
 use super::{
-    BuildError, AdmissionError, Events, UpstreamError, RequestBody, Permits, RATE_LIMITS, Tls, RetryState, Waiting,
-    transport,
+    AdmissionError, BuildError, Events, Permits, RATE_LIMITS, RequestBody, RetryState, Tls,
+    UpstreamError, Waiting, transport,
 };
 
 /// How long the catalogue may take, as in the Codex CLI.
@@ -79,7 +79,7 @@ impl CredentialProvider for Store {
         &'a self,
         refused: &'a Arc<Login>,
     ) -> BoxFuture<'a, Result<Arc<Login>, credentials::Error>> {
-        Store::rejected(self, refused).boxed()
+        Store::on_unauthorized(self, refused).boxed()
     }
 }
 
@@ -124,7 +124,7 @@ struct Outgoing<'a> {
     conversation: Uuid,
     turn_state: Option<&'a str>,
     seat: Lease,
-    tape: Option<CallTape>,
+    tape: Option<CallRecording>,
 }
 
 /// The catalogue as the backend sent it.
@@ -145,7 +145,10 @@ impl std::fmt::Debug for Client {
 impl Client {
     /// A client that trusts the platform's certificates, and those that `CODEX_CA_CERTIFICATE` or
     /// `SSL_CERT_FILE` name.
-    pub fn new(settings: &config::Upstream, logins: Arc<dyn CredentialProvider>) -> Result<Self, BuildError> {
+    pub fn new(
+        settings: &config::Upstream,
+        logins: Arc<dyn CredentialProvider>,
+    ) -> Result<Self, BuildError> {
         Self::over(settings, logins, Tls::of_environment()?)
     }
 
@@ -242,7 +245,7 @@ impl Client {
         body: &RequestBody,
         conversation: Uuid,
         turn_state: Option<&str>,
-        tape: Option<&Tape>,
+        tape: Option<&Recording>,
     ) -> Result<Events, UpstreamError> {
         let call = Outgoing {
             login,
@@ -250,7 +253,7 @@ impl Client {
             conversation,
             turn_state,
             seat: self.lanes.take(),
-            tape: tape.map(Tape::call),
+            tape: tape.map(Recording::call),
         };
         let answer = self.call(&call).await;
         if let (Err(failure), Some(tape)) = (&answer, &call.tape) {
@@ -335,7 +338,8 @@ impl Client {
             Ok(request)
         };
         let (http, tape) = (call.seat.http(), call.tape.as_ref());
-        self.send_authenticated(http, self.idle_timeout, AuthRetry::Renew, tape, login, request).await
+        self.send_authenticated(http, self.idle_timeout, AuthRetry::Renew, tape, login, request)
+            .await
     }
 
     /// Fetches the catalogue of models.
@@ -352,9 +356,12 @@ impl Client {
                 .await?;
             let etag = text(response.headers(), ETAG.as_str())
                 .or_else(|| text(response.headers(), "x-models-etag"));
-            let body = read_up_to(response, MAX_MODELS + 1).await.map_err(UpstreamError::reading)?;
+            let body =
+                read_up_to(response, MAX_MODELS + 1).await.map_err(UpstreamError::reading)?;
             if body.len() > MAX_MODELS {
-                return Err(UpstreamError::Malformed("the model catalogue is too large".to_owned()));
+                return Err(UpstreamError::Malformed(
+                    "the model catalogue is too large".to_owned(),
+                ));
             }
             Ok(ModelsAnswer { body: body.into(), etag })
         };
@@ -368,7 +375,7 @@ impl Client {
             let (response, reporter) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Renew, None, login, |login| {
                     // A key is not for the address that knows of plans.
-                    if login.platform == Platform::Public {
+                    if login.platform == Platform::OpenAiApi {
                         return Err(UpstreamError::NoPlan);
                     }
                     let mut request =
@@ -377,10 +384,12 @@ impl Client {
                     Ok(request)
                 })
                 .await?;
-            let body = read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)?;
+            let body =
+                read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)?;
             let now = Timestamp::now().as_second();
-            let update = limits::document::usage(&body, now)
-                .ok_or_else(|| UpstreamError::Malformed("the plan's limits are unreadable".to_owned()))?;
+            let update = limits::document::usage(&body, now).ok_or_else(|| {
+                UpstreamError::Malformed("the plan's limits are unreadable".to_owned())
+            })?;
             reporter.note(update, Source::Usage, now);
             Ok(self.limits.current(now))
         };
@@ -396,7 +405,7 @@ impl Client {
         http: &reqwest::Client,
         patience: Duration,
         remedy: AuthRetry,
-        tape: Option<&CallTape>,
+        tape: Option<&CallRecording>,
         login: Arc<Login>,
         request: impl Fn(&Login) -> Result<Request, UpstreamError>,
     ) -> Result<(Response, Reporter), UpstreamError> {
@@ -453,7 +462,7 @@ impl Client {
     }
 }
 
-fn note(tape: Option<&CallTape>, response: &Response) {
+fn note(tape: Option<&CallRecording>, response: &Response) {
     if let Some(tape) = tape {
         tape.head(response.status(), response.headers());
     }

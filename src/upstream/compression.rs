@@ -12,7 +12,7 @@ use reqwest::StatusCode;
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 
-use super::{UpstreamError, ErrorResponse};
+use super::{ErrorResponse, UpstreamError};
 use crate::config::{self, Compression};
 use crate::credentials::Login;
 use crate::platform::Platform;
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::limits::reached::Reached;
-    use crate::responses::error::Report;
+    use crate::responses::error::BackendError;
     use crate::upstream::Head;
 
     fn settings(base_url: &str, compression: &str) -> config::Upstream {
@@ -219,7 +219,10 @@ mod tests {
             let packing = Compressor::new(&settings("", "auto"));
             let failure = UpstreamError::Refused(Box::new(ErrorResponse {
                 status: StatusCode::from_u16(status).unwrap(),
-                report: Report { message: message.map(str::to_owned), ..Report::default() },
+                report: BackendError {
+                    message: message.map(str::to_owned),
+                    ..BackendError::default()
+                },
                 head: Head::default(),
                 ray: None,
                 retry_after: None,

@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 
 use crate::credentials;
 use crate::limits::reached::Reached;
-use crate::responses::error::{Class, Report, is_of_sealed_content};
+use crate::responses::error::{BackendError, Class, is_of_sealed_content};
 
 use super::Head;
 use super::circuit::CircuitOpen;
@@ -35,7 +35,7 @@ pub enum UpstreamError {
     Refused(Box<ErrorResponse>),
     /// The backend accepted the request and reported a failure in the answer.
     #[error("The upstream reported an error: {}", describe(.0))]
-    Reported(Box<Report>),
+    Reported(Box<BackendError>),
     /// Something in front of the backend does not let the request through: a challenge, or a page
     /// for browsers that forbids it.
     #[error("{}", blocked(*status, ray.as_deref()))]
@@ -124,7 +124,7 @@ pub struct ErrorResponse {
     /// The status.
     pub status: StatusCode,
     /// What the body says.
-    pub report: Report,
+    pub report: BackendError,
     /// What the headers say of the call.
     pub head: Head,
     /// The `cf-ray` header.
@@ -365,13 +365,13 @@ fn causes(error: reqwest::Error) -> String {
     text
 }
 
-fn describe(report: &Report) -> &str {
+fn describe(report: &BackendError) -> &str {
     let parts = [&report.message, &report.code, &report.kind];
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
 }
 
 /// What programs match on, if it is a name at all.
-fn name(report: &Report) -> Option<&str> {
+fn name(report: &BackendError) -> Option<&str> {
     let names = [&report.code, &report.kind].into_iter().flatten();
     names.map(String::as_str).find(|name| is_code(name))
 }
@@ -397,7 +397,7 @@ mod tests {
     fn refused(status: u16, code: Option<&str>) -> UpstreamError {
         UpstreamError::Refused(Box::new(ErrorResponse {
             status: StatusCode::from_u16(status).unwrap(),
-            report: Report { code: code.map(Into::into), ..Report::default() },
+            report: BackendError { code: code.map(Into::into), ..BackendError::default() },
             head: Head::default(),
             ray: None,
             retry_after: None,
@@ -406,7 +406,7 @@ mod tests {
     }
 
     fn reported(json: &str) -> UpstreamError {
-        UpstreamError::Reported(Box::new(Report::from_json(json)))
+        UpstreamError::Reported(Box::new(BackendError::from_json(json)))
     }
 
     fn asked_to_wait(status: u16, seconds: u64) -> UpstreamError {
@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn reasons_hold_nothing_of_messages() {
         let said = r#"{"error":{"code":"C","message":"You said: canary","param":"canary"}}"#;
-        let report = |code: &str| Report::from_json(&said.replace('C', code));
+        let report = |code: &str| BackendError::from_json(&said.replace('C', code));
         for (code, reported, refused_as) in [
             ("invalid_value", "reported invalid_value", "HTTP 400 invalid_value"),
             ("gpt-5.5", "reported gpt-5.5", "HTTP 400 gpt-5.5"),

@@ -10,13 +10,13 @@ use jiff::Timestamp;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Body, Response};
 
-use crate::capture::CallTape;
+use crate::capture::CallRecording;
 use crate::limits::{Reporter, Source, document};
 use crate::sse::{self, Limits};
 
 use super::UpstreamError;
-use super::pool::Lease;
 use super::body::{EventTimeout, SseBody};
+use super::pool::Lease;
 
 /// How long a complete answer may take to come to its end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -102,7 +102,7 @@ pub struct Events {
     /// The call's place on its connection.
     _seat: Lease,
     /// Nothing unless exchanges are captured.
-    tape: Option<CallTape>,
+    tape: Option<CallRecording>,
 }
 
 impl Events {
@@ -111,7 +111,7 @@ impl Events {
         reporter: Reporter,
         idle_timeout: Duration,
         seat: Lease,
-        tape: Option<CallTape>,
+        tape: Option<CallRecording>,
     ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
@@ -146,7 +146,10 @@ impl std::fmt::Debug for Events {
 
 impl Events {
     /// The data of the next event, borrowed until the next call.
-    pub fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<&str, UpstreamError>>> {
+    pub fn poll_event(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<&str, UpstreamError>>> {
         if self.is_over {
             return Poll::Ready(None);
         }

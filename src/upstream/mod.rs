@@ -8,22 +8,22 @@
 
 mod admission;
 mod answer;
-mod retry;
+mod body;
 mod circuit;
 mod client;
-mod events;
-mod error;
-mod pool;
 mod compression;
+mod error;
+mod events;
+mod pool;
 mod request;
+mod retry;
 mod routing;
 mod transport;
-mod body;
 
-pub use admission::{AdmissionError, Permits, CallPermit};
-pub use retry::{CallError, RetryState};
+pub use admission::{AdmissionError, CallPermit, Permits};
 pub use client::{Client, CredentialProvider, ModelsAnswer};
-pub use events::{Events, Head, RATE_LIMITS};
-pub use error::{UpstreamError, ErrorResponse, Retry, Waiting, is_code};
 pub use compression::RequestBody;
+pub use error::{ErrorResponse, Retry, UpstreamError, Waiting, is_code};
+pub use events::{Events, Head, RATE_LIMITS};
+pub use retry::{CallError, RetryState};
 pub use transport::{BuildError, Tls, http_client, http_client_over};

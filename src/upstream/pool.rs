@@ -44,8 +44,10 @@ impl ConnectionPool {
         client: impl Fn() -> Result<reqwest::Client, BuildError> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
         let first = client()?;
-        let others = (1..calls.div_ceil(MAX_CALLS_PER_CLIENT)).map(|_| PooledClient::new(OnceLock::new()));
-        let lanes = std::iter::once(PooledClient::new(first.clone().into())).chain(others).collect();
+        let others =
+            (1..calls.div_ceil(MAX_CALLS_PER_CLIENT)).map(|_| PooledClient::new(OnceLock::new()));
+        let lanes =
+            std::iter::once(PooledClient::new(first.clone().into())).chain(others).collect();
         Ok(Self { first, lanes, client: Arc::new(client) })
     }
 

@@ -85,7 +85,7 @@ impl RequestHeaders {
     fn addresses(&self, login: &Login) -> &Endpoints {
         match login.platform {
             Platform::Codex => &self.codex,
-            Platform::Public => &self.public,
+            Platform::OpenAiApi => &self.public,
         }
     }
 
@@ -156,7 +156,7 @@ impl RequestHeaders {
 
     fn signed(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.identity.clone();
-        if login.platform == Platform::Public {
+        if login.platform == Platform::OpenAiApi {
             // They mean something to the Codex backend only.
             headers.remove("originator");
             headers.remove("version");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{UpstreamError, Retry};
+use super::{Retry, UpstreamError};
 
 /// What to wait before the second try; twice as long before each one after that.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);

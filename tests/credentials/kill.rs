@@ -20,7 +20,7 @@ async fn child() {
     let store = Store::new(Location::shared(home.as_ref()), issuer(&base));
     let mut login = store.login().await.unwrap();
     loop {
-        login = store.rejected(&login).await.unwrap();
+        login = store.on_unauthorized(&login).await.unwrap();
     }
 }
 
@@ -92,7 +92,7 @@ async fn the_moment_between_answer_and_write_is_short() {
     let start = Instant::now();
     let mut login = store.login().await.unwrap();
     for _ in 1..200 {
-        login = store.rejected(&login).await.unwrap();
+        login = store.on_unauthorized(&login).await.unwrap();
     }
     let each = start.elapsed() / 200;
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

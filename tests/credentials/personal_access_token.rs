@@ -35,7 +35,7 @@ async fn the_account_is_asked_for_once() {
         assert_eq!(service.handle.calls().len(), before + 1);
         // Nothing renews it: what the backend refuses is refused.
         let login = store.login().await.unwrap();
-        let again = store.rejected(&login).await.unwrap();
+        let again = store.on_unauthorized(&login).await.unwrap();
         assert_eq!(again.access_token.expose_secret(), token);
         assert_eq!(store.status().await.unwrap().login.plan.as_deref(), Some("plus"));
         assert!(!store.status().await.unwrap().is_renewable);

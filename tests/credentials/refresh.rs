@@ -152,7 +152,7 @@ async fn a_login_that_others_renewed_is_adopted_without_asking_the_service() {
     let before = store.login().await.unwrap();
     let new = service.handle.sign_in(&account());
     home.write(&document(&new, "2026-01-02T00:00:00Z"));
-    let after = store.rejected(&before).await.unwrap();
+    let after = store.on_unauthorized(&before).await.unwrap();
     assert_eq!(bearer(&after), new.access_token);
     assert_eq!(service.handle.calls(), []);
 }
@@ -167,7 +167,7 @@ async fn another_account_is_for_the_next_request_only() {
     let mut file = document(&other, "2026-01-02T00:00:00Z");
     file["tokens"]["account_id"] = "account-2".into();
     home.write(&file);
-    assert_eq!(bearer(&store.rejected(&before).await.unwrap()), bearer(&before));
+    assert_eq!(bearer(&store.on_unauthorized(&before).await.unwrap()), bearer(&before));
     assert_eq!(bearer(&store.login().await.unwrap()), other.access_token);
     assert_eq!(service.handle.calls(), []);
 }
@@ -194,7 +194,7 @@ async fn a_new_login_that_ended_on_its_way_is_renewed() {
     let store = home.store(&service);
     let refused = store.status().await.unwrap().login;
     assert_eq!(bearer(&refused), ended.access_token);
-    let renewed = store.rejected(&refused).await.unwrap();
+    let renewed = store.on_unauthorized(&refused).await.unwrap();
     assert!(service.handle.accepts(bearer(&renewed)));
     assert_eq!(service.handle.redemptions(), 1);
 }
@@ -350,7 +350,10 @@ async fn a_token_that_came_a_moment_ago_is_used_whatever_the_clock_says() {
     assert_eq!(service.handle.calls(), []);
     // If the backend refuses it, it is renewed nevertheless.
     let refused = store.login().await.unwrap();
-    assert_ne!(bearer(&store.rejected(&refused).await.unwrap()), seemingly_ended.access_token);
+    assert_ne!(
+        bearer(&store.on_unauthorized(&refused).await.unwrap()),
+        seemingly_ended.access_token
+    );
     assert_eq!(service.handle.redemptions(), 1);
 }
 
@@ -363,7 +366,7 @@ async fn a_dead_login_is_not_sent_again_until_it_changes() {
     let login = store.login().await.unwrap();
     assert!(store.summary().await.signed_in);
     service.handle.fail_next(Failure::Invalidated);
-    store.rejected(&login).await.unwrap_err();
+    store.on_unauthorized(&login).await.unwrap_err();
     for _ in 0..3 {
         let error = store.login().await.unwrap_err();
         assert!(matches!(error, Error::Ended { why: Ended::Invalidated, .. }), "{error}");

@@ -38,7 +38,7 @@ async fn daemon(store: Store, service: SignInService, tally: Arc<Tally>, over: A
         let login = store.login().await.expect("signed in");
         // It may end on the way; then the next one is good.
         if !service.accepts(login.access_token.expose_secret()) {
-            let login = store.rejected(&login).await.expect("signed in");
+            let login = store.on_unauthorized(&login).await.expect("signed in");
             assert!(service.accepts(login.access_token.expose_secret()));
         }
         count(&tally.uses);
@@ -196,7 +196,7 @@ async fn no_reader_sees_half_a_file() {
     let store = home.store(&service);
     let mut login = store.login().await.unwrap();
     for _ in 1..200 {
-        login = store.rejected(&login).await.unwrap();
+        login = store.on_unauthorized(&login).await.unwrap();
     }
     over.store(true, Ordering::Relaxed);
     let reads: usize = reader.join().unwrap();

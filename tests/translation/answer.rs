@@ -5,10 +5,10 @@ use std::sync::Arc;
 use codex_proxy::chat::chunk::ChunkWriter;
 use codex_proxy::chat::completion::{Completion, CompletionBuilder};
 use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, Sink};
-use codex_proxy::responses::error::Report;
+use codex_proxy::responses::error::BackendError;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Reasoning;
-use codex_proxy::translate::response::{Fault, Progress, Reader};
+use codex_proxy::translate::response::{Progress, ReadError, Reader};
 use serde_json::{Map, Value, json};
 
 /// What became of a stream of events.
@@ -30,9 +30,9 @@ pub(crate) enum End {
     /// With a finish reason.
     Finished,
     /// With a failure; whether anything had begun before.
-    Failed(Box<Report>, bool),
+    Failed(Box<BackendError>, bool),
     /// With an event that tells nothing true.
-    Broken(Fault),
+    Broken(ReadError),
     /// The events ended first.
     Cut,
 }
@@ -74,7 +74,7 @@ pub(crate) fn read<'e>(plan: &Arc<Plan>, events: impl IntoIterator<Item = &'e st
                 break;
             }
             Ok(_) => {}
-            Err(Fault::Reported(report)) => {
+            Err(ReadError::Reported(report)) => {
                 end = End::Failed(report, reader.has_begun());
                 break;
             }
@@ -114,7 +114,7 @@ pub(crate) fn read_whole<'e>(
         match reader.event(event, &mut gatherer) {
             Ok(Progress::Ended) => end = End::Finished,
             Ok(_) => continue,
-            Err(Fault::Reported(report)) => end = End::Failed(report, reader.has_begun()),
+            Err(ReadError::Reported(report)) => end = End::Failed(report, reader.has_begun()),
             Err(fault) => end = End::Broken(fault),
         }
         break;

@@ -14,11 +14,11 @@ use std::sync::Arc;
 
 use codex_proxy::chat::request::Request;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::Past;
+use codex_proxy::translate::memory::ReplaySource;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};
-use codex_proxy::translate::response::Fault;
+use codex_proxy::translate::response::ReadError;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 
@@ -82,7 +82,9 @@ fn plan(expected: &Value) -> Plan {
     };
     let text = request.to_string();
     let body = codex_proxy::json::parse(text.as_bytes()).unwrap();
-    translate(&Request::read(&body).unwrap(), &model, policy, &Past::unknown()).unwrap().plan
+    translate(&Request::read(&body).unwrap(), &model, policy, &ReplaySource::unknown())
+        .unwrap()
+        .plan
 }
 
 fn fixtures() -> Vec<Fixture> {
@@ -110,11 +112,11 @@ fn fixture(path: &Path) -> Fixture {
     }
 }
 
-fn fault(word: &Value) -> Fault {
+fn fault(word: &Value) -> ReadError {
     match word.as_str() {
-        Some("contradicted") => Fault::Contradicted,
-        Some("unfinished_call") => Fault::UnfinishedCall,
-        Some("damaged") => Fault::Damaged,
+        Some("contradicted") => ReadError::Contradicted,
+        Some("unfinished_call") => ReadError::UnfinishedCall,
+        Some("damaged") => ReadError::InvalidEvent,
         other => panic!("fault {other:?}"),
     }
 }

@@ -2,12 +2,12 @@
 
 use std::sync::LazyLock;
 
-use codex_proxy::chat::reject::Reject;
+use codex_proxy::chat::invalid_request::InvalidRequest;
 use codex_proxy::chat::request::Request;
 use codex_proxy::effort::Effort;
 use codex_proxy::platform::Platform;
 use codex_proxy::simulator::{Simulator, default_models};
-use codex_proxy::translate::memory::Past;
+use codex_proxy::translate::memory::ReplaySource;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
 use proptest::collection::vec;
@@ -34,10 +34,10 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
     }
 });
 
-fn send(body: &str, policy: Policy) -> Result<String, Reject> {
+fn send(body: &str, policy: Policy) -> Result<String, InvalidRequest> {
     let body = codex_proxy::json::parse(body.as_bytes()).unwrap();
     let chat = Request::read(&body)?;
-    let translated = translate(&chat, &MODEL, policy, &Past::unknown())?;
+    let translated = translate(&chat, &MODEL, policy, &ReplaySource::unknown())?;
     Ok(serde_json::to_string(&translated.request).unwrap())
 }
 
@@ -69,10 +69,10 @@ fn check(body: &Value) -> Result<(), TestCaseError> {
                 }
             }
         }
-        let public = Policy { platform: Platform::Public, ..policy };
+        let public = Policy { platform: Platform::OpenAiApi, ..policy };
         if let Ok(sent) = send(&text, public) {
             let sent: Value = serde_json::from_str(&sent).unwrap();
-            prop_assert_eq!(upstream::check(&sent, Platform::Public), Ok(()), "{}", sent);
+            prop_assert_eq!(upstream::check(&sent, Platform::OpenAiApi), Ok(()), "{}", sent);
         }
     }
     Ok(())

@@ -31,7 +31,7 @@ pub(crate) fn check(request: &Value, platform: Platform) -> Checked {
     let request = object(request, "the request")?;
     let (more, tiers): (&[&str], &[&str]) = match platform {
         Platform::Codex => (&[], &["priority"]),
-        Platform::Public => (&PUBLIC, &["default", "flex", "scale", "priority"]),
+        Platform::OpenAiApi => (&PUBLIC, &["default", "flex", "scale", "priority"]),
     };
     keys(
         request,

@@ -6,7 +6,7 @@ use std::ops::Range;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// Shorter texts are too common to be looked for.
-const SHORTEST: usize = 4;
+const MIN_SECRET_LENGTH: usize = 4;
 
 /// Texts that are nobody else's, which are looked for everywhere.
 #[derive(Debug, Clone, Default)]
@@ -30,7 +30,7 @@ impl Secrets {
     /// With one more; `what` stands in its place.
     #[must_use]
     pub fn with(mut self, secret: Option<&str>, what: &'static str) -> Self {
-        if let Some(secret) = secret.filter(|secret| secret.len() >= SHORTEST) {
+        if let Some(secret) = secret.filter(|secret| secret.len() >= MIN_SECRET_LENGTH) {
             self.0.push((secret.into(), what));
         }
         self

@@ -3,9 +3,9 @@
 
 use std::borrow::Cow;
 
+use super::super::invalid_request::InvalidRequest;
 use super::super::json::Node;
-use super::super::reject::Reject;
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 
 /// A tool call in the history.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct LegacyCall<'v> {
 }
 
 /// Reads an id: text, or a number that is written as text.
-pub(super) fn read_id<'v>(node: &Node<'_, 'v>) -> Result<Cow<'v, str>, Reject> {
+pub(super) fn read_id<'v>(node: &Node<'_, 'v>) -> Result<Cow<'v, str>, InvalidRequest> {
     match node.value() {
         value if value.is_number() => Ok(Cow::Owned(value.to_string())),
         _ => node.str().map(Cow::Borrowed),
@@ -56,8 +56,8 @@ pub(super) fn read_id<'v>(node: &Node<'_, 'v>) -> Result<Cow<'v, str>, Reject> {
 /// call.
 pub(super) fn read_all<'v>(
     node: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Vec<Call<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Vec<Call<'v>>, InvalidRequest> {
     if node.value().is_object() {
         let is_empty = node.fields()?.next().is_none();
         return if is_empty { Ok(Vec::new()) } else { Ok(vec![read(node, unused)?]) };
@@ -76,7 +76,10 @@ const OF_FLAT: &[&str] = &["id", "call_id", "type", "index", "name", "arguments"
 
 /// Reads a call: nested under `function` or `custom` as documented, or flat as in the Responses
 /// API. What is there decides, and the word in `type` only where there is nothing.
-fn read<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Call<'v>, Reject> {
+fn read<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Call<'v>, InvalidRequest> {
     node.object()?;
     let id = ["id", "call_id"].into_iter().find_map(|name| node.get(name));
     let id = id.map(|id| read_id(&id)).transpose()?.unwrap_or_default();
@@ -104,9 +107,11 @@ fn read<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Call<'v>, Reject
     match kind {
         None | Some("function" | "custom") => {
             let wanted = if kind == Some("custom") { "custom" } else { "function" };
-            Err(Reject::missing(node.child(wanted)))
+            Err(InvalidRequest::missing(node.child(wanted)))
         }
-        Some(other) => Err(Reject::one_of(node.child("type"), other, &["function", "custom"])),
+        Some(other) => {
+            Err(InvalidRequest::one_of(node.child("type"), other, &["function", "custom"]))
+        }
     }
 }
 
@@ -136,8 +141,8 @@ pub(super) fn read_tool_use<'v>(node: &Node<'_, 'v>) -> Call<'v> {
 /// Reads `function_call`; nothing if it is empty.
 pub(super) fn read_legacy<'v>(
     node: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<LegacyCall<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<LegacyCall<'v>>, InvalidRequest> {
     if node.is_blank() || node.object()?.fields()?.next().is_none() {
         return Ok(None);
     }

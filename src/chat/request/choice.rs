@@ -1,9 +1,9 @@
 //! Whether and which tool the model must call: `tool_choice`, or the deprecated `function_call`.
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
 use super::tool::{MAX_TOOLS, hosted, read_name};
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 
 /// Whether and what the model must call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,15 +52,15 @@ pub enum ToolName<'v> {
 pub(super) fn read_choice<'v>(
     root: &Node<'_, 'v>,
     legacy_functions: bool,
-    unused: &mut Unused,
-) -> Result<Option<(ToolChoice<'v>, &'static str)>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<(ToolChoice<'v>, &'static str)>, InvalidRequest> {
     let new = read_tool_choice(root, unused)?;
     let old = read_function_call(root, unused)?;
     Ok(match (new, old) {
         (Some(new), Some(old)) if new != old => {
             let message = "'function_call' and 'tool_choice' say different things; use \
                            'tool_choice'.";
-            return Err(Reject::new("function_call", Code::InvalidValue, message));
+            return Err(InvalidRequest::new("function_call", Code::InvalidValue, message));
         }
         (Some(_), Some(old)) if legacy_functions => Some((old, "function_call")),
         (Some(new), _) => Some((new, "tool_choice")),
@@ -71,20 +71,22 @@ pub(super) fn read_choice<'v>(
 /// `tool_choice`, with the spellings of Mistral (`any`) and Anthropic (`{"type":"tool",…}`).
 fn read_tool_choice<'v>(
     root: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<ToolChoice<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<ToolChoice<'v>>, InvalidRequest> {
     let Some(node) = root.get("tool_choice") else { return Ok(None) };
     if let Some(word) = node.value().as_str() {
         return Ok(Some(match word {
             "none" => ToolChoice::None,
             "auto" => ToolChoice::Auto,
             "required" | "any" => ToolChoice::Required,
-            other => return Err(Reject::one_of(node, other, &["none", "auto", "required"])),
+            other => {
+                return Err(InvalidRequest::one_of(node, other, &["none", "auto", "required"]));
+            }
         }));
     }
     let node = node.object()?;
     let kind = node.require("type")?;
-    let word = |choice, unused: &mut Unused| {
+    let word = |choice, unused: &mut UnsupportedFields| {
         unused.add_others(&node, &["type"]);
         choice
     };
@@ -111,14 +113,14 @@ fn read_tool_choice<'v>(
             let tools = allowed.require("tools")?;
             let length = tools.items()?.len();
             if length > MAX_TOOLS {
-                return Err(Reject::too_long(tools, MAX_TOOLS, length));
+                return Err(InvalidRequest::too_long(tools, MAX_TOOLS, length));
             }
             let tools = tools.items()?.map(|tool| read_tool_name(&tool, unused));
             ToolChoice::Allowed { mode, tools: tools.collect::<Result<_, _>>()? }
         }
         word if names_a_tool(word) => ToolChoice::Named(read_tool_name(&node, unused)?),
         other => {
-            return Err(Reject::one_of(
+            return Err(InvalidRequest::one_of(
                 kind,
                 other,
                 &["function", "custom", "web_search", "image_generation", "allowed_tools"],
@@ -131,7 +133,10 @@ fn names_a_tool(kind: &str) -> bool {
     matches!(kind, "function" | "custom") || hosted(kind).is_some()
 }
 
-fn read_tool_name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<ToolName<'v>, Reject> {
+fn read_tool_name<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<ToolName<'v>, InvalidRequest> {
     let kind = node.require("type")?;
     let mut name = |field: &'static str| {
         let inner = node.get(field);
@@ -149,7 +154,7 @@ fn read_tool_name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<ToolNa
         other => {
             let Some(hosted) = hosted(other) else {
                 let kinds = ["function", "custom", "web_search", "image_generation"];
-                return Err(Reject::one_of(kind, other, &kinds));
+                return Err(InvalidRequest::one_of(kind, other, &kinds));
             };
             unused.add_others(node, &["type"]);
             Ok(hosted)
@@ -160,14 +165,14 @@ fn read_tool_name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<ToolNa
 /// The deprecated `function_call`.
 fn read_function_call<'v>(
     root: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<ToolChoice<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<ToolChoice<'v>>, InvalidRequest> {
     let Some(node) = root.get("function_call") else { return Ok(None) };
     if let Some(word) = node.value().as_str() {
         return Ok(Some(match word {
             "none" => ToolChoice::None,
             "auto" => ToolChoice::Auto,
-            other => return Err(Reject::one_of(node, other, &["none", "auto"])),
+            other => return Err(InvalidRequest::one_of(node, other, &["none", "auto"])),
         }));
     }
     let node = node.object()?;

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
 use super::call::{self, Call};
 use super::media::{self, File, Image};
 use super::message::{ToolContent, ToolResult};
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 
 /// One part of a message's content. A plain string is read as one text part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +37,15 @@ const OF_FILE: &[&str] = &["type", "file", "cache_control"];
 /// Reads `content`: absent, a string, one part, or a list of parts.
 pub(super) fn read<'v>(
     message: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Vec<Part<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Vec<Part<'v>>, InvalidRequest> {
     let Some(content) = message.get("content") else { return Ok(Vec::new()) };
     let is_assistant =
         message.get("role").is_some_and(|role| role.value().as_str() == Some("assistant"));
     if let Some(text) = content.value().as_str() {
         return Ok(vec![Part::Text(text.into())]);
     }
-    let read = |part: &Node<'_, 'v>, unused: &mut Unused| {
+    let read = |part: &Node<'_, 'v>, unused: &mut UnsupportedFields| {
         if let Some(text) = part.value().as_str() {
             return Ok(Some(Part::Text(text.into())));
         }
@@ -65,14 +65,14 @@ pub(super) fn read<'v>(
 fn read_part<'v>(
     part: &Node<'_, 'v>,
     is_assistant: bool,
-    unused: &mut Unused,
-) -> Result<Option<Part<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<Part<'v>>, InvalidRequest> {
     part.object()?;
     let kind = match part.get("type") {
         Some(kind) => kind,
         // Some hosts leave it out where there is only one meaning.
         None if part.get("text").is_some() => return text(part, unused).map(Some),
-        None => return Err(Reject::missing(part.child("type"))),
+        None => return Err(InvalidRequest::missing(part.child("type"))),
     };
     let name = kind.str()?;
     if let Some(known) = read_known(name, part, unused)? {
@@ -99,7 +99,7 @@ fn read_part<'v>(
             unused.add(part);
             Ok(None)
         }
-        other => Err(Reject::one_of(kind, other, DOCUMENTED)),
+        other => Err(InvalidRequest::one_of(kind, other, DOCUMENTED)),
     }
 }
 
@@ -107,8 +107,8 @@ fn read_part<'v>(
 fn read_known<'v>(
     kind: &str,
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<Part<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<Part<'v>>, InvalidRequest> {
     Ok(Some(match kind {
         // The `input_` and `output_` spellings come from clients that mix the two protocols.
         "text" | "input_text" | "output_text" => text(part, unused)?,
@@ -134,26 +134,29 @@ fn read_known<'v>(
     }))
 }
 
-fn text<'v>(part: &Node<'_, 'v>, unused: &mut Unused) -> Result<Part<'v>, Reject> {
+fn text<'v>(
+    part: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Part<'v>, InvalidRequest> {
     unused.add_others(part, OF_TEXT);
     Ok(Part::Text(part.require("text")?.str()?.into()))
 }
 
-fn audio(kind: &Node<'_, '_>, name: &str) -> Reject {
+fn audio(kind: &Node<'_, '_>, name: &str) -> InvalidRequest {
     let message = format!(
         "Unsupported value: '{kind}' is '{name}', and this backend does not take audio. Transcribe \
          it first, for example with POST /v1/audio/transcriptions of another provider, and send \
          the text."
     );
-    Reject::new(kind, Code::UnsupportedValue, message)
+    InvalidRequest::new(kind, Code::UnsupportedValue, message)
 }
 
 /// Reads an element of a tool's outcome; `None` if it is no part, or none that can be sent: then it
 /// is what the tool gave, as JSON. Audio is refused: as text it would be noise.
 pub(super) fn read_outcome_part<'v>(
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<Part<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<Part<'v>>, InvalidRequest> {
     if let Some(text) = part.value().as_str() {
         return Ok(Some(Part::Text(text.into())));
     }
@@ -168,7 +171,7 @@ pub(super) fn read_outcome_part<'v>(
         "resource" => Ok(media::read_resource(part)),
         _ => {
             // What is not like a part of its kind is data that has a `type`.
-            let mut noted = Unused::default();
+            let mut noted = UnsupportedFields::default();
             let Ok(Some(part)) = read_known(name, part, &mut noted) else { return Ok(None) };
             unused.extend(noted);
             Ok(Some(part))
@@ -197,7 +200,7 @@ pub(super) fn calls<'n, 'v>(message: &'n Node<'_, 'v>) -> impl Iterator<Item = C
 pub(super) fn read_answer_images<'v>(
     images: &Node<'_, 'v>,
     parts: &mut Vec<Part<'v>>,
-    unused: &mut Unused,
+    unused: &mut UnsupportedFields,
 ) {
     let Ok(items) = images.items() else { return unused.add(images) };
     for image in items {

@@ -1,8 +1,8 @@
 //! `response_format`.
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 use crate::json::Value;
 
 /// The shape of the answer, where it is not plain text.
@@ -56,8 +56,8 @@ const KEYWORDS: &[&str] = &[
 /// Reads `response_format`, or the Responses protocol's `text.format`; `None` is plain text.
 pub(super) fn read<'v>(
     root: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Option<ResponseFormat<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<ResponseFormat<'v>>, InvalidRequest> {
     let text = root.get("text");
     let flat = text.as_ref().and_then(|text| text.get("format"));
     match (root.get("response_format"), flat) {
@@ -75,8 +75,8 @@ pub(super) fn read<'v>(
 fn read_format<'v>(
     node: Node<'_, 'v>,
     name: &'static str,
-    unused: &mut Unused,
-) -> Result<Option<ResponseFormat<'v>>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<ResponseFormat<'v>>, InvalidRequest> {
     let kind = node.require("type")?;
     let inner = node.get("json_schema");
     match kind.str()? {
@@ -116,18 +116,21 @@ fn read_format<'v>(
             }
             // The flat form of the Responses protocol.
             if node.get("schema").is_none() {
-                return Err(Reject::missing(node.child("json_schema")));
+                return Err(InvalidRequest::missing(node.child("json_schema")));
             }
             unused.add_others(&node, &["type", "name", "description", "schema", "strict"]);
             let place =
                 if name == "text.format" { "text.format.schema" } else { "response_format.schema" };
             Ok(Some(ResponseFormat::JsonSchema(read_envelope(&node, place)?)))
         }
-        other => Err(Reject::one_of(kind, other, &["json_object", "json_schema", "text"])),
+        other => Err(InvalidRequest::one_of(kind, other, &["json_object", "json_schema", "text"])),
     }
 }
 
-fn read_schema<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<JsonSchema<'v>, Reject> {
+fn read_schema<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<JsonSchema<'v>, InvalidRequest> {
     const PLACE: &str = "response_format.json_schema";
     if node.get("schema").is_some_and(|schema| schema.value().is_object())
         || !is_schema(node.value())
@@ -148,12 +151,15 @@ fn read_schema<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<JsonSchem
     })
 }
 
-fn read_envelope<'v>(node: &Node<'_, 'v>, place: &'static str) -> Result<JsonSchema<'v>, Reject> {
+fn read_envelope<'v>(
+    node: &Node<'_, 'v>,
+    place: &'static str,
+) -> Result<JsonSchema<'v>, InvalidRequest> {
     let name = node.get("name").map(|name| name.str()).transpose()?;
     if name == Some("") {
         let at = node.child("name");
         let message = format!("Invalid '{at}': empty string. Expected a name such as 'response'.");
-        return Err(Reject::new(at, Code::InvalidValue, message));
+        return Err(InvalidRequest::new(at, Code::InvalidValue, message));
     }
     Ok(JsonSchema {
         name,

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
 use super::content::Part;
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 
 /// A picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +65,8 @@ const PDF: &str = "application/pdf";
 /// Reads an image part of this API or of the Responses API.
 pub(super) fn read_image<'v>(
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Image<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Image<'v>, InvalidRequest> {
     let node = part.require("image_url")?;
     if !node.value().is_object() {
         let url = read_image_url(node.str()?, &node.to_string())?;
@@ -82,8 +82,8 @@ pub(super) fn read_image<'v>(
 /// Reads an image part of another API: `source` is Anthropic's, `data` MCP's, `image` the AI SDK's.
 pub(super) fn read_foreign_image<'v>(
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Image<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Image<'v>, InvalidRequest> {
     if part.get("image_url").is_some() {
         unused.add_others(part, &["type", "image_url", "detail", "cache_control"]);
         return read_image(part, unused);
@@ -100,7 +100,7 @@ pub(super) fn read_foreign_image<'v>(
             .is_some_and(|text| is_base64(text) || starts_with_ignoring_case(text, "data:"));
         if !is_sendable {
             let message = format!("Invalid '{data}'. Expected a base64-encoded image.");
-            return Err(Reject::new(data, Code::InvalidImageUrl, message));
+            return Err(InvalidRequest::new(data, Code::InvalidImageUrl, message));
         }
         (data_url(data.str()?, mime()), data.to_string())
     } else {
@@ -131,8 +131,8 @@ fn data_url<'v>(text: &'v str, mime: &str) -> Cow<'v, str> {
 fn read_source<'v>(
     source: &Node<'_, 'v>,
     default_mime: &str,
-    unused: &mut Unused,
-) -> Result<Cow<'v, str>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Cow<'v, str>, InvalidRequest> {
     unused.add_others(source, &["type", "media_type", "data", "url"]);
     if let Some(url) = source.get("url") {
         return url.str().map(Cow::Borrowed);
@@ -148,7 +148,7 @@ const DETAILS: &[(&str, Detail)] = &[
     ("original", Detail::Original),
 ];
 
-fn read_detail(node: &Node<'_, '_>) -> Result<Option<Detail>, Reject> {
+fn read_detail(node: &Node<'_, '_>) -> Result<Option<Detail>, InvalidRequest> {
     let Some(detail) = node.get("detail").filter(|detail| !detail.is_blank()) else {
         return Ok(None);
     };
@@ -156,10 +156,10 @@ fn read_detail(node: &Node<'_, '_>) -> Result<Option<Detail>, Reject> {
 }
 
 /// Checks an image's address and mends what clients commonly get wrong in `data:` addresses.
-fn read_image_url<'v>(url: &'v str, at: &str) -> Result<Cow<'v, str>, Reject> {
+fn read_image_url<'v>(url: &'v str, at: &str) -> Result<Cow<'v, str>, InvalidRequest> {
     let invalid = |why: &str| {
         let message = format!("Invalid '{at}'. {why}");
-        Reject::new(at, Code::InvalidImageUrl, message)
+        InvalidRequest::new(at, Code::InvalidImageUrl, message)
     };
     let url = url.trim();
     for scheme in ["http://", "https://"] {
@@ -217,7 +217,10 @@ fn rebuild_data_url<'v>(url: &'v str, mime: &str, data: &str) -> Cow<'v, str> {
 }
 
 /// Reads a document: `file` of this API, or a part of the Responses API.
-pub(super) fn read_file<'v>(file: &Node<'_, 'v>, unused: &mut Unused) -> Result<File<'v>, Reject> {
+pub(super) fn read_file<'v>(
+    file: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<File<'v>, InvalidRequest> {
     const KNOWN: &[&str] =
         &["type", "filename", "file_data", "file_url", "file_id", "cache_control"];
     unused.add_others(file, KNOWN);
@@ -234,16 +237,16 @@ pub(super) fn read_file<'v>(file: &Node<'_, 'v>, unused: &mut Unused) -> Result<
             "Unsupported value: '{id}'. Files uploaded to the platform are not visible to a \
              ChatGPT account; send the content as 'file_data'."
         );
-        return Err(Reject::new(id, Code::UnsupportedValue, message));
+        return Err(InvalidRequest::new(id, Code::UnsupportedValue, message));
     }
-    Err(Reject::missing(file.child("file_data")))
+    Err(InvalidRequest::missing(file.child("file_data")))
 }
 
 /// Reads the AI SDK's document, which is flat: `data`, `mediaType`, `filename`.
 pub(super) fn read_flat_file<'v>(
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<File<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<File<'v>, InvalidRequest> {
     let Some(data) = part.get("data") else { return read_file(part, unused) };
     unused.add_others(part, &["type", "data", "mediaType", "mimeType", "filename"]);
     let name = part.get("filename").and_then(|name| name.value().as_str());
@@ -253,8 +256,8 @@ pub(super) fn read_flat_file<'v>(
 /// Reads Anthropic's document, whose content may be text.
 pub(super) fn read_document<'v>(
     part: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<Part<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Part<'v>, InvalidRequest> {
     let source = part.require("source")?;
     unused.add_others(part, &["type", "source", "title", "cache_control"]);
     let name = part.get("title").and_then(|title| title.value().as_str());
@@ -265,8 +268,9 @@ pub(super) fn read_document<'v>(
     let at = if source.get("url").is_some() { source.child("url") } else { source.child("data") };
     let url = read_source(&source, PDF, unused)?;
     let file = if url.starts_with("data:") {
-        let invalid =
-            |why: &str| Reject::new(&at, Code::InvalidValue, format!("Invalid '{at}': {why}"));
+        let invalid = |why: &str| {
+            InvalidRequest::new(&at, Code::InvalidValue, format!("Invalid '{at}': {why}"))
+        };
         read_data(&url, name, None, &invalid)?
     } else {
         File { name: file_name(name, PDF), source: FileSource::Url(url) }
@@ -289,7 +293,7 @@ pub(super) fn read_resource<'v>(part: &Node<'_, 'v>) -> Option<Part<'v>> {
     }
     let uri = resource.get("uri").and_then(|uri| uri.value().as_str()).unwrap_or_default();
     let name = uri.rsplit('/').next().filter(|name| !name.is_empty());
-    let invalid = |_: &str| Reject::body("");
+    let invalid = |_: &str| InvalidRequest::body("");
     read_data(&url, name, None, &invalid).ok().map(Part::File)
 }
 
@@ -297,13 +301,13 @@ fn read_file_url<'v>(
     node: &Node<'_, 'v>,
     url: &'v str,
     name: Option<&'v str>,
-) -> Result<File<'v>, Reject> {
+) -> Result<File<'v>, InvalidRequest> {
     let url = url.trim();
     let is_http =
         ["https://", "http://"].into_iter().any(|scheme| starts_with_ignoring_case(url, scheme));
     if !is_http {
         let message = format!("Invalid '{node}'. Expected an http(s) URL.");
-        return Err(Reject::new(node, Code::InvalidValue, message));
+        return Err(InvalidRequest::new(node, Code::InvalidValue, message));
     }
     Ok(File { name: file_name(name, PDF), source: FileSource::Url(url.into()) })
 }
@@ -315,7 +319,7 @@ fn read_file_data<'v>(
     data: &'v str,
     name: Option<&'v str>,
     mime: Option<&str>,
-) -> Result<File<'v>, Reject> {
+) -> Result<File<'v>, InvalidRequest> {
     let is_http = ["https://", "http://"]
         .into_iter()
         .any(|scheme| starts_with_ignoring_case(data.trim_start(), scheme));
@@ -324,7 +328,7 @@ fn read_file_data<'v>(
     }
     let invalid = |why: &str| {
         let message = format!("Invalid '{node}': {why}");
-        Reject::new(node, Code::InvalidValue, message)
+        InvalidRequest::new(node, Code::InvalidValue, message)
     };
     read_data(&data.into(), name, mime, &invalid)
 }
@@ -334,8 +338,8 @@ fn read_data<'v>(
     content: &Cow<'v, str>,
     name: Option<&'v str>,
     mime: Option<&str>,
-    invalid: &dyn Fn(&str) -> Reject,
-) -> Result<File<'v>, Reject> {
+    invalid: &dyn Fn(&str) -> InvalidRequest,
+) -> Result<File<'v>, InvalidRequest> {
     let data = &**content;
     let (mime, payload) = if starts_with_ignoring_case(data, "data:") {
         data["data:".len()..]

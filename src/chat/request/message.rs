@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
 use super::call::{self, Call, LegacyCall};
 use super::content::{self, Part};
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 use crate::chat::delta::{DETAILS_FORMAT, DETAILS_ID};
 use crate::excerpt::excerpt;
 
@@ -104,7 +104,10 @@ const OF_ASSISTANT: &[&str] = &[
 ];
 
 impl<'v> Message<'v> {
-    pub(super) fn read(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Self, Reject> {
+    pub(super) fn read(
+        node: &Node<'_, 'v>,
+        unused: &mut UnsupportedFields,
+    ) -> Result<Self, InvalidRequest> {
         node.object()?;
         let role = node.require("role")?;
         Ok(match role.str()? {
@@ -129,21 +132,21 @@ impl<'v> Message<'v> {
             }
             other => {
                 let message = format!("Invalid value: '{}'. {ROLES}", excerpt(other));
-                return Err(Reject::new(role, Code::InvalidValue, message));
+                return Err(InvalidRequest::new(role, Code::InvalidValue, message));
             }
         })
     }
 }
 
 impl<'v> Said<'v> {
-    fn read(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Self, Reject> {
+    fn read(node: &Node<'_, 'v>, unused: &mut UnsupportedFields) -> Result<Self, InvalidRequest> {
         unused.add_others(node, &["role", "content", "name"]);
         Ok(Self { name: name(node, unused), content: content::read(node, unused)? })
     }
 }
 
 /// The name in a message. One that is no text, or empty, names nobody.
-fn name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Option<&'v str> {
+fn name<'v>(node: &Node<'_, 'v>, unused: &mut UnsupportedFields) -> Option<&'v str> {
     let name = node.get("name")?;
     match name.value().as_str() {
         Some(text) if text.trim().is_empty() => None,
@@ -155,7 +158,10 @@ fn name<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Option<&'v str> {
     }
 }
 
-fn read_assistant<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Assistant<'v>, Reject> {
+fn read_assistant<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Assistant<'v>, InvalidRequest> {
     unused.add_others(node, OF_ASSISTANT);
     let mut assistant = Assistant {
         content: content::read(node, unused)?,
@@ -183,7 +189,7 @@ fn read_assistant<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Assist
         && assistant.calls.is_empty()
     {
         let message = format!("Unsupported value: '{audio}' refers to audio; send its transcript.");
-        return Err(Reject::new(audio, Code::UnsupportedValue, message));
+        return Err(InvalidRequest::new(audio, Code::UnsupportedValue, message));
     }
     Ok(assistant)
 }
@@ -210,8 +216,8 @@ impl<'v> ToolContent<'v> {
     /// Reads an outcome. Whatever a tool gives is its outcome: what are no parts is JSON text.
     pub(super) fn read(
         content: Option<&Node<'_, 'v>>,
-        unused: &mut Unused,
-    ) -> Result<Self, Reject> {
+        unused: &mut UnsupportedFields,
+    ) -> Result<Self, InvalidRequest> {
         let Some(content) = content else { return Ok(Self::Text(Cow::Borrowed(""))) };
         let json = || Ok(Self::Text(Cow::Owned(content.value().to_string())));
         if let Some(text) = content.value().as_str() {

@@ -14,11 +14,11 @@ mod public;
 mod reasoning;
 mod search;
 mod tool;
-mod unused;
+mod unsupported;
 
-use self::unused::Unused;
+use self::unsupported::UnsupportedFields;
+use super::invalid_request::{Code, InvalidRequest};
 use super::json::Node;
-use super::reject::{Code, Reject};
 use crate::json::Value;
 
 pub use call::{Call, CallKind, LegacyCall};
@@ -27,8 +27,8 @@ pub use content::Part;
 pub use format::{JsonSchema, ResponseFormat};
 pub use media::{Detail, File, FileSource, Image};
 pub use message::{Assistant, Message, ReasoningDetail, Said, ToolContent, ToolResult};
-pub use public::PublicOnly;
-pub use reasoning::{Reasoning, Summary, Wish};
+pub use public::PlatformOnly;
+pub use reasoning::{EffortRequest, Reasoning, Summary};
 pub use search::{UserLocation, WebSearch};
 pub use tool::{Custom, CustomFormat, Form, Function, HostedTool, Tool};
 
@@ -78,10 +78,10 @@ pub struct Request<'v> {
     /// Whether the sealed reasoning was asked for, as in the Responses protocol.
     pub include_encrypted_reasoning: bool,
     /// What only the platform's public API takes.
-    pub public: PublicOnly<'v>,
+    pub public: PlatformOnly<'v>,
     /// The paths of what was given a value and has no counterpart in the Codex backend; there may
     /// be more than are listed.
-    pub without_counterpart: Vec<String>,
+    pub unsupported_fields: Vec<String>,
 }
 
 /// A cap on generated tokens and the field that gave it.
@@ -160,10 +160,10 @@ const UNDERSTOOD: &[&str] = &[
 
 impl<'v> Request<'v> {
     /// Reads a parsed body.
-    pub fn read(body: &'v Value<'v>) -> Result<Self, Reject> {
+    pub fn read(body: &'v Value<'v>) -> Result<Self, InvalidRequest> {
         let root = Node::root(body);
         if !body.is_object() {
-            return Err(Reject::body(
+            return Err(InvalidRequest::body(
                 "Invalid body: expected a JSON object with at least 'model' and 'messages'.",
             ));
         }
@@ -173,9 +173,9 @@ impl<'v> Request<'v> {
         };
         if model.trim().is_empty() {
             let message = "you must provide a model parameter";
-            return Err(Reject::new("model", Code::Missing, message));
+            return Err(InvalidRequest::new("model", Code::Missing, message));
         }
-        let mut unused = Unused::default();
+        let mut unused = UnsupportedFields::default();
         let messages = read_messages(&root, &mut unused)?;
         let stream = flag(&root, "stream")?.unwrap_or(false);
         refuse_logprobs(&root)?;
@@ -212,31 +212,34 @@ impl<'v> Request<'v> {
             user: root.get("user").and_then(|user| user.value().as_str()),
             service_tier: read_service_tier(&root)?,
             include_encrypted_reasoning: includes_encrypted_reasoning(&root, &mut unused),
-            public: PublicOnly::read(&root, &given),
-            without_counterpart: unused.into_paths(),
+            public: PlatformOnly::read(&root, &given),
+            unsupported_fields: unused.into_paths(),
         })
     }
 }
 
-fn flag<'v>(root: &Node<'_, 'v>, name: &'v str) -> Result<Option<bool>, Reject> {
+fn flag<'v>(root: &Node<'_, 'v>, name: &'v str) -> Result<Option<bool>, InvalidRequest> {
     root.get(name).map(|node| node.bool()).transpose()
 }
 
-fn read_messages<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<Message<'v>>, Reject> {
+fn read_messages<'v>(
+    root: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Vec<Message<'v>>, InvalidRequest> {
     let Some(node) = root.get("messages") else {
         if root.get("input").is_some() {
-            return Err(Reject::missing("messages").with_hint(
+            return Err(InvalidRequest::missing("messages").with_hint(
                 "The body has 'input', which belongs to POST /v1/responses; this endpoint is \
                  POST /v1/chat/completions and expects 'messages'.",
             ));
         }
-        return Err(Reject::missing("messages"));
+        return Err(InvalidRequest::missing("messages"));
     };
     let items = node.items()?;
     if items.len() == 0 {
         let message = "Invalid 'messages': empty array. Expected an array with minimum length 1, \
                        but got an empty array instead.";
-        return Err(Reject::new("messages", Code::EmptyArray, message));
+        return Err(InvalidRequest::new("messages", Code::EmptyArray, message));
     }
     items.map(|item| Message::read(&item, unused)).collect()
 }
@@ -244,8 +247,8 @@ fn read_messages<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<Mes
 fn read_include_usage(
     root: &Node<'_, '_>,
     stream: bool,
-    unused: &mut Unused,
-) -> Result<bool, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<bool, InvalidRequest> {
     let mut wanted = None;
     if let Some(options) = root.get("stream_options") {
         // Without a stream they mean nothing, whatever they are.
@@ -274,7 +277,7 @@ fn read_include_usage(
     Ok(stream && wanted.or_else(included).unwrap_or(false))
 }
 
-fn read_n(root: &Node<'_, '_>) -> Result<u32, Reject> {
+fn read_n(root: &Node<'_, '_>) -> Result<u32, InvalidRequest> {
     let Some(node) = root.get("n") else { return Ok(1) };
     let n = node.integer(1)?;
     u32::try_from(n).map_err(|_| node.wrong_type("a small integer"))
@@ -284,7 +287,7 @@ fn read_n(root: &Node<'_, '_>) -> Result<u32, Reject> {
 /// llama.cpp has -2 as well.
 const NO_LIMIT: i64 = -2;
 
-fn read_limit(root: &Node<'_, '_>) -> Result<Option<Limit>, Reject> {
+fn read_limit(root: &Node<'_, '_>) -> Result<Option<Limit>, InvalidRequest> {
     let mut limit = None;
     for field in ["max_output_tokens", "max_tokens", "max_completion_tokens"] {
         if let Some(node) = root.get(field) {
@@ -299,7 +302,7 @@ fn read_limit(root: &Node<'_, '_>) -> Result<Option<Limit>, Reject> {
     Ok(limit)
 }
 
-fn read_stop<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, Reject> {
+fn read_stop<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, InvalidRequest> {
     let Some(node) = root.get("stop") else { return Ok(Vec::new()) };
     if let Some(stop) = node.value().as_str() {
         return Ok(if stop.is_empty() { Vec::new() } else { vec![stop] });
@@ -320,7 +323,7 @@ fn read_stop<'v>(root: &Node<'_, 'v>) -> Result<Vec<&'v str>, Reject> {
         }
     }
     if count > MAX_STOPS {
-        return Err(Reject::too_long(node, MAX_STOPS, count));
+        return Err(InvalidRequest::too_long(node, MAX_STOPS, count));
     }
     Ok(stops)
 }
@@ -339,7 +342,10 @@ impl Verbosity {
     }
 }
 
-fn read_verbosity(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Option<Verbosity>, Reject> {
+fn read_verbosity(
+    root: &Node<'_, '_>,
+    unused: &mut UnsupportedFields,
+) -> Result<Option<Verbosity>, InvalidRequest> {
     let text = root.get("text");
     if let Some(text) = &text {
         // `text.format` is read with `response_format`.
@@ -353,7 +359,7 @@ fn read_verbosity(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Option<Ver
     text.get("verbosity").map(|node| node.choice(VERBOSITIES)).transpose()
 }
 
-fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject> {
+fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, InvalidRequest> {
     let Some(node) = root.get("service_tier").filter(|node| !node.is_blank()) else {
         return Ok(None);
     };
@@ -367,7 +373,7 @@ fn read_service_tier(root: &Node<'_, '_>) -> Result<Option<ServiceTier>, Reject>
     ])
 }
 
-fn includes_encrypted_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> bool {
+fn includes_encrypted_reasoning(root: &Node<'_, '_>, unused: &mut UnsupportedFields) -> bool {
     let Some(include) = root.get("include") else { return false };
     let Ok(items) = include.items() else {
         unused.add(include);
@@ -385,7 +391,7 @@ fn includes_encrypted_reasoning(root: &Node<'_, '_>, unused: &mut Unused) -> boo
 }
 
 /// `modalities`: whether pictures are asked for. Text always comes, audio never.
-fn read_modalities(root: &Node<'_, '_>) -> Result<bool, Reject> {
+fn read_modalities(root: &Node<'_, '_>) -> Result<bool, InvalidRequest> {
     let mut pictures = false;
     let Some(node) = root.get("modalities") else { return Ok(pictures) };
     for item in node.items()? {
@@ -395,31 +401,34 @@ fn read_modalities(root: &Node<'_, '_>) -> Result<bool, Reject> {
             "audio" => {
                 let message = "Unsupported value: 'modalities' does not support 'audio' with this \
                                backend. Use [\"text\"].";
-                return Err(Reject::new("modalities", Code::UnsupportedValue, message));
+                return Err(InvalidRequest::new("modalities", Code::UnsupportedValue, message));
             }
-            other => return Err(Reject::one_of(item, other, &["text", "image", "audio"])),
+            other => return Err(InvalidRequest::one_of(item, other, &["text", "image", "audio"])),
         }
     }
     Ok(pictures)
 }
 
 /// Log probabilities are refused rather than dropped: callers index into them.
-fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), Reject> {
+fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), InvalidRequest> {
     const WHY: &str = "The backend gives no log probabilities.";
     if flag(root, "logprobs")? == Some(true) {
-        return Err(Reject::unsupported("logprobs", WHY));
+        return Err(InvalidRequest::unsupported("logprobs", WHY));
     }
     if let Some(node) = root.get("top_logprobs")
         && node.integer(0)? > 0
     {
-        return Err(Reject::unsupported("top_logprobs", WHY));
+        return Err(InvalidRequest::unsupported("top_logprobs", WHY));
     }
     Ok(())
 }
 
 /// What is left: checked where the documentation gives a range, and noted unless the value is
 /// what happens anyway. The names of [`PublicOnly`] that have an effect are returned.
-fn read_rest<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<&'v str>, Reject> {
+fn read_rest<'v>(
+    root: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Vec<&'v str>, InvalidRequest> {
     let mut given = Vec::new();
     for node in root.fields()? {
         let name = node.name();
@@ -440,7 +449,7 @@ fn read_rest<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<&'v str
         if has_no_effect {
             continue;
         }
-        if PublicOnly::NAMES.contains(&name) && !given.contains(&name) {
+        if PlatformOnly::NAMES.contains(&name) && !given.contains(&name) {
             given.push(name);
         }
         unused.add(node);
@@ -448,14 +457,14 @@ fn read_rest<'v>(root: &Node<'_, 'v>, unused: &mut Unused) -> Result<Vec<&'v str
     Ok(given)
 }
 
-fn count_metadata(node: &Node<'_, '_>) -> Result<usize, Reject> {
+fn count_metadata(node: &Node<'_, '_>) -> Result<usize, InvalidRequest> {
     let count = node.object()?.fields()?.count();
     if count > MAX_METADATA {
         let message = format!(
             "Invalid '{node}': object with too many properties. Expected at most {MAX_METADATA}, \
              but got {count} instead."
         );
-        return Err(Reject::new(node, Code::TooManyProperties, message));
+        return Err(InvalidRequest::new(node, Code::TooManyProperties, message));
     }
     Ok(count)
 }

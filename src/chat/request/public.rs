@@ -6,7 +6,7 @@ use crate::json::Value;
 /// Fields that the platform's public API takes and the Codex backend does not. Values of other
 /// types than documented, and those that ask for what happens anyway, are absent.
 #[derive(Debug, Default)]
-pub struct PublicOnly<'v> {
+pub struct PlatformOnly<'v> {
     /// From 0 to 2, not 1.
     pub temperature: Option<f64>,
     /// From 0 to 1, not 1.
@@ -21,7 +21,7 @@ pub struct PublicOnly<'v> {
     pub prompt_cache_retention: Option<&'v str>,
 }
 
-impl<'v> PublicOnly<'v> {
+impl<'v> PlatformOnly<'v> {
     /// The fields that are read here.
     pub(super) const NAMES: &'static [&'static str] = &[
         "temperature",

@@ -1,16 +1,16 @@
 //! How much to think, in the spellings of many hosts.
 
+use super::super::invalid_request::InvalidRequest;
 use super::super::json::Node;
-use super::super::reject::Reject;
 use super::flag;
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 use crate::effort::Effort;
 
 /// How much to think and whether to show it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reasoning {
     /// `reasoning_effort` or one of its other spellings.
-    pub effort: Option<Wish>,
+    pub effort: Option<EffortRequest>,
     /// How the summaries are written.
     pub summary: Option<Summary>,
     /// Whether the client asked not to see any reasoning.
@@ -19,7 +19,7 @@ pub struct Reasoning {
 
 /// An effort as wished for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wish {
+pub enum EffortRequest {
     /// This one.
     Effort(Effort),
     /// As little as the model offers.
@@ -39,7 +39,10 @@ pub enum Summary {
 
 /// `reasoning_effort` and the spellings of OpenRouter (`reasoning`), Anthropic (`thinking`), Qwen
 /// (`enable_thinking`) and of `vLLM` and `SGLang` (`chat_template_kwargs`). The first of these counts.
-pub(super) fn read(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning, Reject> {
+pub(super) fn read(
+    root: &Node<'_, '_>,
+    unused: &mut UnsupportedFields,
+) -> Result<Reasoning, InvalidRequest> {
     let mut wish = Reasoning::default();
     let mut effort = read_template_arguments(root, unused)?;
     if let Some(node) = root.get("enable_thinking") {
@@ -49,7 +52,7 @@ pub(super) fn read(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning
         if let Some(kind) = node.get("type") {
             unused.add_others(&node, &["type"]);
             if kind.value().as_str() == Some("disabled") {
-                effort = Some(Wish::Least);
+                effort = Some(EffortRequest::Least);
             }
         } else {
             effort = read_switch(&node, unused).or(effort);
@@ -65,7 +68,7 @@ pub(super) fn read(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning
         if let Some(wanted) = node.get("effort") {
             effort = read_effort(&wanted)?.or(effort);
         } else if enabled == Some(false) {
-            effort = Some(Wish::Least);
+            effort = Some(EffortRequest::Least);
         }
         if let Some(summary) = node.get("summary").filter(|summary| !summary.is_blank()) {
             wish.summary = Some(summary.choice(&[
@@ -86,8 +89,8 @@ pub(super) fn read(root: &Node<'_, '_>, unused: &mut Unused) -> Result<Reasoning
 /// What a chat template would be told of thinking.
 fn read_template_arguments(
     root: &Node<'_, '_>,
-    unused: &mut Unused,
-) -> Result<Option<Wish>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Option<EffortRequest>, InvalidRequest> {
     let Some(node) = root.get("chat_template_kwargs") else { return Ok(None) };
     let node = node.object()?;
     unused.add_others(&node, &["enable_thinking", "thinking", "reasoning_effort"]);
@@ -104,10 +107,10 @@ fn read_template_arguments(
 }
 
 /// A switch that turns thinking off. On is what happens anyway.
-fn read_switch(node: &Node<'_, '_>, unused: &mut Unused) -> Option<Wish> {
+fn read_switch(node: &Node<'_, '_>, unused: &mut UnsupportedFields) -> Option<EffortRequest> {
     match node.value().as_bool() {
         Some(true) => None,
-        Some(false) => Some(Wish::Least),
+        Some(false) => Some(EffortRequest::Least),
         None => {
             unused.add(node);
             None
@@ -116,16 +119,16 @@ fn read_switch(node: &Node<'_, '_>, unused: &mut Unused) -> Option<Wish> {
 }
 
 /// An effort; nothing for words that leave it to the model.
-fn read_effort(node: &Node<'_, '_>) -> Result<Option<Wish>, Reject> {
+fn read_effort(node: &Node<'_, '_>) -> Result<Option<EffortRequest>, InvalidRequest> {
     let got = node.str()?;
     let word = got.trim().to_ascii_lowercase();
     match &*word {
         "" | "auto" | "default" => return Ok(None),
-        "off" | "disabled" => return Ok(Some(Wish::Least)),
+        "off" | "disabled" => return Ok(Some(EffortRequest::Least)),
         _ => {}
     }
-    Effort::parse(&word).map(|effort| Some(Wish::Effort(effort))).ok_or_else(|| {
+    Effort::parse(&word).map(|effort| Some(EffortRequest::Effort(effort))).ok_or_else(|| {
         let names: Vec<&str> = Effort::ALL.iter().map(|effort| effort.as_str()).collect();
-        Reject::one_of(node, got, &names)
+        InvalidRequest::one_of(node, got, &names)
     })
 }

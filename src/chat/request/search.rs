@@ -1,8 +1,8 @@
 //! The web search: a tool, or `web_search_options`.
 
+use super::super::invalid_request::InvalidRequest;
 use super::super::json::Node;
-use super::super::reject::Reject;
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 
 /// Options of a web search.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -36,7 +36,10 @@ pub struct UserLocation<'v> {
 
 impl<'v> WebSearch<'v> {
     /// Reads `web_search_options`, or a `web_search` tool.
-    pub(super) fn read(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Self, Reject> {
+    pub(super) fn read(
+        node: &Node<'_, 'v>,
+        unused: &mut UnsupportedFields,
+    ) -> Result<Self, InvalidRequest> {
         const KNOWN: &[&str] = &[
             "type",
             "external_web_access",
@@ -87,20 +90,26 @@ impl<'v> WebSearch<'v> {
     }
 }
 
-fn refuse_filter(node: &Node<'_, '_>) -> Reject {
-    Reject::unsupported(
+fn refuse_filter(node: &Node<'_, '_>) -> InvalidRequest {
+    InvalidRequest::unsupported(
         node,
         "The backend can restrict a search to 'filters.allowed_domains' only.",
     )
 }
 
-fn read_texts<'v>(node: &Node<'_, 'v>, name: &'static str) -> Result<Option<Vec<&'v str>>, Reject> {
+fn read_texts<'v>(
+    node: &Node<'_, 'v>,
+    name: &'static str,
+) -> Result<Option<Vec<&'v str>>, InvalidRequest> {
     let Some(texts) = node.get(name) else { return Ok(None) };
     texts.items()?.map(|text| text.str()).collect::<Result<_, _>>().map(Some)
 }
 
 /// The location's fields stand in `approximate` in chat completions, beside `type` otherwise.
-fn read_location<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<UserLocation<'v>, Reject> {
+fn read_location<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<UserLocation<'v>, InvalidRequest> {
     const PLACE: &[&str] = &["type", "country", "region", "city", "timezone"];
     let inner = node.get("approximate");
     let place = inner.as_ref().unwrap_or(node);

@@ -4,7 +4,7 @@ use super::*;
 use crate::effort::Effort;
 
 /// The refusal of a request with these fields over a plain question.
-fn refusal(fields: &serde_json::Value) -> Reject {
+fn refusal(fields: &serde_json::Value) -> InvalidRequest {
     let text = over(fields);
     let body = crate::json::parse(text.as_bytes()).unwrap();
     match Request::read(&body) {
@@ -579,15 +579,19 @@ fn null_is_absent() {
 fn spellings_of_many_clients_are_understood() {
     use Effort::{High, Low};
     let effort = |request: &Request<'_>| request.reasoning.effort;
-    reads(&json!({"reasoning_effort": "high"}), |r| effort(&r) == Some(Wish::Effort(High)));
-    reads(&json!({"reasoning": {"effort": "high"}}), |r| effort(&r) == Some(Wish::Effort(High)));
-    reads(&json!({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}), |r| {
-        effort(&r) == Some(Wish::Effort(Low))
+    reads(&json!({"reasoning_effort": "high"}), |r| {
+        effort(&r) == Some(EffortRequest::Effort(High))
     });
-    reads(&json!({"reasoning": {"enabled": false}}), |r| effort(&r) == Some(Wish::Least));
-    reads(&json!({"thinking": {"type": "disabled"}}), |r| effort(&r) == Some(Wish::Least));
+    reads(&json!({"reasoning": {"effort": "high"}}), |r| {
+        effort(&r) == Some(EffortRequest::Effort(High))
+    });
+    reads(&json!({"reasoning": {"effort": "high"}, "reasoning_effort": "low"}), |r| {
+        effort(&r) == Some(EffortRequest::Effort(Low))
+    });
+    reads(&json!({"reasoning": {"enabled": false}}), |r| effort(&r) == Some(EffortRequest::Least));
+    reads(&json!({"thinking": {"type": "disabled"}}), |r| effort(&r) == Some(EffortRequest::Least));
     reads(&json!({"thinking": {"type": "enabled", "budget_tokens": 9}}), |r| effort(&r).is_none());
-    reads(&json!({"enable_thinking": false}), |r| effort(&r) == Some(Wish::Least));
+    reads(&json!({"enable_thinking": false}), |r| effort(&r) == Some(EffortRequest::Least));
     reads(&json!({"include_reasoning": false}), |r| r.reasoning.hidden);
     reads(&json!({"reasoning": {"exclude": true}}), |r| r.reasoning.hidden);
     reads(&json!({"verbosity": "low"}), |r| r.verbosity == Some(Verbosity::Low));
@@ -612,7 +616,7 @@ fn spellings_of_many_clients_are_understood() {
     reads(&json!({"tool_choice": {"type": "tool", "name": "f"}}), |r| {
         r.tool_choice == Some(ToolChoice::Named(ToolName::Function("f")))
     });
-    reads(&json!({"user": {"id": 1}}), |r| r.user.is_none() && r.without_counterpart == ["user"]);
+    reads(&json!({"user": {"id": 1}}), |r| r.user.is_none() && r.unsupported_fields == ["user"]);
     reads(&json!({"functions": []}), |r| r.tools.is_empty() && !r.legacy_functions);
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     reads(&json!({"functions": [], "tools": tools}), |r| r.tools.len() == 1 && !r.legacy_functions);
@@ -623,34 +627,37 @@ fn spellings_of_many_clients_are_understood() {
 
 #[test]
 fn efforts_and_limits_in_the_words_of_other_hosts() {
-    let effort = |fields: serde_json::Value, expected: Option<Wish>| {
+    let effort = |fields: serde_json::Value, expected: Option<EffortRequest>| {
         reads(&fields, |r| r.reasoning.effort == expected);
     };
     for (word, expected) in [
-        ("ultra", Some(Wish::Effort(Effort::Ultra))),
-        ("High", Some(Wish::Effort(Effort::High))),
-        (" LOW ", Some(Wish::Effort(Effort::Low))),
+        ("ultra", Some(EffortRequest::Effort(Effort::Ultra))),
+        ("High", Some(EffortRequest::Effort(Effort::High))),
+        (" LOW ", Some(EffortRequest::Effort(Effort::Low))),
         ("default", None),
         ("auto", None),
         ("", None),
-        ("disabled", Some(Wish::Least)),
-        ("off", Some(Wish::Least)),
+        ("disabled", Some(EffortRequest::Least)),
+        ("off", Some(EffortRequest::Least)),
     ] {
         effort(json!({"reasoning_effort": word}), expected);
         effort(json!({"reasoning": {"effort": word}}), expected);
         effort(json!({"chat_template_kwargs": {"reasoning_effort": word}}), expected);
     }
     for name in ["enable_thinking", "thinking"] {
-        effort(json!({name: false}), Some(Wish::Least));
+        effort(json!({name: false}), Some(EffortRequest::Least));
         effort(json!({name: true}), None);
-        effort(json!({"chat_template_kwargs": {name: false}}), Some(Wish::Least));
+        effort(json!({"chat_template_kwargs": {name: false}}), Some(EffortRequest::Least));
         effort(json!({"chat_template_kwargs": {name: true}}), None);
     }
     // What leaves it to the model does not undo another wish.
-    effort(json!({"enable_thinking": false, "reasoning_effort": "auto"}), Some(Wish::Least));
+    effort(
+        json!({"enable_thinking": false, "reasoning_effort": "auto"}),
+        Some(EffortRequest::Least),
+    );
     effort(
         json!({"chat_template_kwargs": {"enable_thinking": false}, "reasoning_effort": "high"}),
-        Some(Wish::Effort(Effort::High)),
+        Some(EffortRequest::Effort(Effort::High)),
     );
     for field in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
         for value in [json!(-2), json!(-1), json!(0), json!(-1.0), json!(null)] {
@@ -755,7 +762,7 @@ fn fields_without_counterpart_are_named_unless_they_ask_for_what_happens_anyway(
         (json!({"function_call": {"name": "f", "x": 1}}), &["function_call.x"]),
     ] {
         reads(&fields, |request| {
-            let mut names = request.without_counterpart;
+            let mut names = request.unsupported_fields;
             names.sort_unstable();
             names == expected
         });
@@ -886,7 +893,7 @@ fn arguments_are_kept_to_the_byte() {
 }
 
 /// The first message's calls as `ID NAME(ARGUMENTS)`, with `!` in front of custom ones.
-fn calls_of(message: &serde_json::Value) -> Result<Vec<String>, Reject> {
+fn calls_of(message: &serde_json::Value) -> Result<Vec<String>, InvalidRequest> {
     let text = json!({"model": "m", "messages": [message]}).to_string();
     let value = crate::json::parse(text.as_bytes()).unwrap();
     let request = Request::read(&value)?;
@@ -1070,7 +1077,7 @@ fn parts_of_other_hosts_are_taken() {
     }
     // A model said it: what is not known is left out and named.
     let odd = json!({"role": "assistant", "content": [{"type": "server_tool_use"}, {"type": "text", "text": "a"}]});
-    reads(&message(&odd), |request| request.without_counterpart == ["messages[0].content[0]"]);
+    reads(&message(&odd), |request| request.unsupported_fields == ["messages[0].content[0]"]);
     for (content, param) in [
         (json!([{"type": "server_tool_use"}]), "messages[0].content[0].type"),
         (json!([{"x": 1}]), "messages[0].content[0].type"),
@@ -1172,7 +1179,7 @@ fn what_nothing_is_made_of_in_messages_is_named_by_its_path() {
         (messages(json!({"role": "tool", "tool_call_id": "c", "name": "f", "content": "a"})), &[]),
     ] {
         reads(&given, |request| {
-            assert_eq!(request.without_counterpart, expected);
+            assert_eq!(request.unsupported_fields, expected);
             true
         });
     }

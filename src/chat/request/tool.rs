@@ -1,10 +1,10 @@
 //! What the model may call.
 
+use super::super::invalid_request::{Code, InvalidRequest};
 use super::super::json::Node;
-use super::super::reject::{Code, Reject};
 use super::choice::ToolName;
 use super::search::WebSearch;
-use super::unused::Unused;
+use super::unsupported::UnsupportedFields;
 use crate::dated::without_date;
 use crate::json::Value;
 
@@ -100,20 +100,20 @@ pub(super) fn hosted(kind: &str) -> Option<ToolName<'static>> {
 /// `tools`, or the deprecated `functions`; the flag tells which. An empty list is none.
 pub(super) fn read_tools<'v>(
     root: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<(Vec<Tool<'v>>, bool), Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<(Vec<Tool<'v>>, bool), InvalidRequest> {
     let given = |name: &'static str| {
         let Some(node) = root.get(name) else { return Ok(None) };
         let length = node.items()?.len();
         if length > MAX_TOOLS {
-            return Err(Reject::too_long(node, MAX_TOOLS, length));
+            return Err(InvalidRequest::too_long(node, MAX_TOOLS, length));
         }
         Ok((length > 0).then_some(node))
     };
     match (given("tools")?, given("functions")?) {
         (Some(_), Some(_)) => {
             let message = "'functions' and 'tools' cannot both be given; use 'tools'.";
-            Err(Reject::new("functions", Code::InvalidValue, message))
+            Err(InvalidRequest::new("functions", Code::InvalidValue, message))
         }
         (Some(tools), None) => {
             let tools = tools.items()?.map(|tool| read_tool(&tool, unused));
@@ -149,12 +149,15 @@ const IMAGE_OPTIONS: &[&str] = &[
     "size",
 ];
 
-fn read_tool<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Tool<'v>, Reject> {
+fn read_tool<'v>(
+    node: &Node<'_, 'v>,
+    unused: &mut UnsupportedFields,
+) -> Result<Tool<'v>, InvalidRequest> {
     node.object()?;
     let kind = match node.get("type") {
         Some(kind) => kind.str()?,
         None if node.get("function").is_some() => "function",
-        None => return Err(Reject::missing(node.child("type"))),
+        None => return Err(InvalidRequest::missing(node.child("type"))),
     };
     if let Some(hosted) = hosted(kind) {
         return read_hosted(hosted, node, unused).map(Tool::Hosted);
@@ -182,7 +185,7 @@ fn read_tool<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Tool<'v>, R
         }
         other => {
             let at = node.child("type");
-            Err(Reject::one_of(
+            Err(InvalidRequest::one_of(
                 at,
                 other,
                 &["function", "custom", "web_search", "image_generation"],
@@ -194,8 +197,8 @@ fn read_tool<'v>(node: &Node<'_, 'v>, unused: &mut Unused) -> Result<Tool<'v>, R
 fn read_hosted<'v>(
     tool: ToolName<'static>,
     node: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<HostedTool<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<HostedTool<'v>, InvalidRequest> {
     if tool == ToolName::WebSearch {
         return WebSearch::read(node, unused).map(HostedTool::WebSearch);
     }
@@ -211,18 +214,18 @@ fn read_hosted<'v>(
     Ok(HostedTool::ImageGeneration(options))
 }
 
-pub(super) fn read_name<'v>(node: &Node<'_, 'v>) -> Result<&'v str, Reject> {
+pub(super) fn read_name<'v>(node: &Node<'_, 'v>) -> Result<&'v str, InvalidRequest> {
     let name = node.require("name")?;
     match name.str()? {
         "" => {
             let message = format!("Invalid '{name}': empty string. Expected a name.");
-            Err(Reject::new(name, Code::InvalidValue, message))
+            Err(InvalidRequest::new(name, Code::InvalidValue, message))
         }
         name => Ok(name),
     }
 }
 
-fn read_function<'v>(node: &Node<'_, 'v>, form: Form) -> Result<Function<'v>, Reject> {
+fn read_function<'v>(node: &Node<'_, 'v>, form: Form) -> Result<Function<'v>, InvalidRequest> {
     node.object()?;
     let parameters = match node.get("parameters") {
         // What PHP makes of an empty object.
@@ -246,8 +249,8 @@ fn is_empty_array(value: &Value<'_>) -> bool {
 fn read_custom<'v>(
     node: &Node<'_, 'v>,
     form: Form,
-    unused: &mut Unused,
-) -> Result<Custom<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<Custom<'v>, InvalidRequest> {
     node.object()?;
     let format = match node.get("format") {
         None => None,
@@ -263,8 +266,8 @@ fn read_custom<'v>(
 
 fn read_custom_format<'v>(
     node: &Node<'_, 'v>,
-    unused: &mut Unused,
-) -> Result<CustomFormat<'v>, Reject> {
+    unused: &mut UnsupportedFields,
+) -> Result<CustomFormat<'v>, InvalidRequest> {
     let kind = node.require("type")?;
     match kind.str()? {
         "text" => {
@@ -286,6 +289,6 @@ fn read_custom_format<'v>(
                 definition: grammar.require("definition")?.str()?,
             })
         }
-        other => Err(Reject::one_of(kind, other, &["text", "grammar"])),
+        other => Err(InvalidRequest::one_of(kind, other, &["text", "grammar"])),
     }
 }

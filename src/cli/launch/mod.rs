@@ -19,7 +19,7 @@ use self::start::Found;
 pub(super) use self::start::{UNTIL_STDIN_ENDS, stop_with_stdin};
 use super::exit::{Exit, Failure};
 use super::run::runtime;
-use crate::config::{ACCESS_TOKEN_VARIABLE, Config, Mode, variable};
+use crate::config::{ACCESS_TOKEN_VARIABLE, Billing, Config, variable};
 
 /// What to run.
 #[derive(Debug, Args)]
@@ -97,7 +97,7 @@ fn secrets(config: &Config) -> Vec<String> {
         ACCESS_TOKEN_VARIABLE.to_owned(),
     ]
     .to_vec();
-    if let Mode::ApiKey { variable, .. } = &config.upstream.mode {
+    if let Billing::ApiKey { variable, .. } = &config.upstream.mode {
         names.push(variable.clone());
     }
     names

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::{Config, Keeper, Listen, Mode};
+use crate::config::{Billing, Config, Listen, LoginStore};
 use crate::credentials::Location;
 
 /// For whom the daemon runs.
@@ -124,10 +124,10 @@ impl Definition {
         let mut readable = vec![invocation.program.clone()];
         readable.extend(settings.cloned());
         readable.extend(config.server.api_key_file.clone());
-        if let Mode::ApiKey { file, .. } = &config.upstream.mode {
+        if let Billing::ApiKey { file, .. } = &config.upstream.mode {
             readable.extend(file.clone());
         }
-        if config.auth.store == Keeper::Own {
+        if config.auth.store == LoginStore::Own {
             readable.push(config.auth.codex_home.clone());
         }
         readable.extend(invocation.certificates.iter().cloned());

@@ -1,6 +1,6 @@
 //! What kind of failure a report tells of.
 
-use super::Report;
+use super::BackendError;
 use super::text::names_a_mistake;
 
 /// The kinds of failure that are treated differently.
@@ -39,7 +39,7 @@ pub enum Class {
     Unexpected,
 }
 
-impl Report {
+impl BackendError {
     /// What kind of failure this is.
     ///
     /// `status` is that of the HTTP answer whose body this is; `None` for a report in a stream.

@@ -1,17 +1,21 @@
 use super::*;
 
-fn report(code: Option<&str>, message: Option<&str>) -> Report {
-    Report { code: code.map(Into::into), message: message.map(Into::into), ..Report::default() }
+fn report(code: Option<&str>, message: Option<&str>) -> BackendError {
+    BackendError {
+        code: code.map(Into::into),
+        message: message.map(Into::into),
+        ..BackendError::default()
+    }
 }
 
-fn says(message: &str) -> Report {
+fn says(message: &str) -> BackendError {
     report(None, Some(message))
 }
 
 #[test]
 fn every_shape_says_the_same() {
     let plain = report(Some("server_error"), Some("boom"));
-    let kind = Report { kind: Some("server_error".into()), ..plain.clone() };
+    let kind = BackendError { kind: Some("server_error".into()), ..plain.clone() };
     for (name, json, expected) in [
         (
             "flat event",
@@ -40,7 +44,7 @@ fn every_shape_says_the_same() {
         (
             "detail as a list",
             r#"{"detail":[{"loc":["body"],"msg":"field required","type":"missing"}]}"#,
-            &Report { kind: Some("missing".into()), ..says("field required") },
+            &BackendError { kind: Some("missing".into()), ..says("field required") },
         ),
         (
             "null beside flat fields",
@@ -49,9 +53,9 @@ fn every_shape_says_the_same() {
         ),
         ("a code that is a number", r#"{"error":{"code":429}}"#, &report(Some("429"), None)),
     ] {
-        assert_eq!(Report::from_json(json), *expected, "{name}");
+        assert_eq!(BackendError::from_json(json), *expected, "{name}");
         let pretty = serde_json::to_vec_pretty(&serde_json::from_str::<Value>(json).unwrap());
-        let body = Report::from_body(&pretty.unwrap());
+        let body = BackendError::from_body(&pretty.unwrap());
         assert_eq!(body, Body::Report(expected.clone()), "{name}, as a body");
     }
 }
@@ -74,11 +78,15 @@ fn what_is_not_understood_reports_nothing() {
         r#"{"detail":[]}"#,
         r#"{"error":{"message":{"nested":true},"code":[1],"resets_at":"soon"}}"#,
     ] {
-        assert!(Report::from_json(json).is_empty(), "{json}");
+        assert!(BackendError::from_json(json).is_empty(), "{json}");
     }
     for body in [&b""[..], b" \r\n", b"\xff\xfe\0", b"\0\x01\x02", b"{\"error\": \xff}", b"{\"err"]
     {
-        assert_eq!(Report::from_body(body), Body::Report(Report::default()), "{body:?}");
+        assert_eq!(
+            BackendError::from_body(body),
+            Body::Report(BackendError::default()),
+            "{body:?}"
+        );
     }
 }
 
@@ -87,7 +95,7 @@ fn a_usage_limit_tells_the_plan_and_when_it_ends() {
     let json = r#"{"type":"error","status_code":429,"error":{"type":"usage_limit_reached",
         "message":"The usage limit has been reached","plan_type":"plus","resets_at":1777936568,
         "eligible_promo":null,"resets_in_seconds":13872}}"#;
-    let expected = Report {
+    let expected = BackendError {
         kind: Some("usage_limit_reached".into()),
         status: Some(429),
         plan_type: Some("plus".into()),
@@ -95,25 +103,25 @@ fn a_usage_limit_tells_the_plan_and_when_it_ends() {
         resets_in: Some(Duration::from_secs(13_872)),
         ..says("The usage limit has been reached")
     };
-    assert_eq!(Report::from_json(json), expected);
-    let negative = Report::from_json(r#"{"error":{"resets_in_seconds":-5}}"#);
+    assert_eq!(BackendError::from_json(json), expected);
+    let negative = BackendError::from_json(r#"{"error":{"resets_in_seconds":-5}}"#);
     assert_eq!(negative.resets_in, None);
 }
 
 #[test]
 fn pages_are_told_from_plain_text() {
     for html in ["<!DOCTYPE html><html></html>", "\u{feff}\n <HTML>", "<center>nginx</center>"] {
-        assert_eq!(Report::from_body(html.as_bytes()), Body::Html);
+        assert_eq!(BackendError::from_body(html.as_bytes()), Body::Html);
     }
     let text = "upstream connect error or disconnect/reset before headers\n";
-    assert_eq!(Report::from_body(text.as_bytes()), Body::Report(says(text.trim())));
+    assert_eq!(BackendError::from_body(text.as_bytes()), Body::Report(says(text.trim())));
 }
 
 #[test]
 fn long_messages_are_cut_between_characters() {
     for filler in ["x", "é", "🦀"] {
         let json = serde_json::json!({ "detail": format!("a{}", filler.repeat(5000)) });
-        let message = Report::from_json(&json.to_string()).message.unwrap();
+        let message = BackendError::from_json(&json.to_string()).message.unwrap();
         assert!(message.len() <= MAX_MESSAGE + "…".len() && message.ends_with('…'), "{message}");
     }
 }
@@ -153,7 +161,7 @@ fn fields_are_read_from_messages() {
         assert_eq!((report.field(), report.code_or_implied()), (field, code), "{message}");
     }
     let given =
-        Report { param: Some("a".into()), ..report(Some("b"), Some("Unknown parameter: c")) };
+        BackendError { param: Some("a".into()), ..report(Some("b"), Some("Unknown parameter: c")) };
     assert_eq!((given.field(), given.code_or_implied()), (Some("a"), Some("b")));
 }
 
@@ -204,7 +212,7 @@ fn codes_decide_before_the_status() {
     ] {
         for status in [None, Some(400), Some(404), Some(429), Some(500)] {
             assert_eq!(report(Some(code), None).class(status), class, "{code} with {status:?}");
-            let kind = Report { kind: Some(code.into()), ..Report::default() };
+            let kind = BackendError { kind: Some(code.into()), ..BackendError::default() };
             assert_eq!(kind.class(status), class, "type {code} with {status:?}");
         }
     }
@@ -234,7 +242,7 @@ fn texts_decide_where_there_is_no_code() {
 
 #[test]
 fn the_status_decides_the_rest() {
-    let silent = Report::default();
+    let silent = BackendError::default();
     for (status, class) in [
         (400, Class::Invalid),
         (401, Class::Auth),
@@ -250,12 +258,13 @@ fn the_status_decides_the_rest() {
         (504, Class::Server),
     ] {
         assert_eq!(silent.class(Some(status)), class, "{status}");
-        let told = Report { status: Some(status), ..Report::default() };
+        let told = BackendError { status: Some(status), ..BackendError::default() };
         assert_eq!(told.class(None), class, "{status} in a stream");
     }
     assert_eq!(silent.class(None), Class::Server);
     assert_eq!(report(Some("server_error"), Some("boom")).class(None), Class::Server);
-    let invalid = Report { kind: Some("invalid_request_error".into()), ..Report::default() };
+    let invalid =
+        BackendError { kind: Some("invalid_request_error".into()), ..BackendError::default() };
     assert_eq!(invalid.class(None), Class::Invalid);
 }
 
@@ -314,7 +323,7 @@ fn words_do_not_overrule_a_status_or_a_code() {
         (None, false, NO_MODEL, None, Class::Model),
     ] {
         let kind = kind.then(|| "invalid_request_error".to_owned());
-        let report = Report { kind, ..report(code, Some(message)) };
+        let report = BackendError { kind, ..report(code, Some(message)) };
         assert_eq!(report.class(status), class, "{report:?} with {status:?}");
     }
 }
@@ -342,10 +351,14 @@ fn times_are_read_as_numbers_and_as_texts() {
         ("1e300", None),
     ] {
         let json = format!(r#"{{"error":{{"resets_at":{value}}}}}"#);
-        assert_eq!(Report::from_json(&json).resets_at, seconds, "{value}");
+        assert_eq!(BackendError::from_json(&json).resets_at, seconds, "{value}");
     }
     for (value, seconds) in [("9", Some(9)), (r#""9""#, Some(9)), (r#""x""#, None), ("-1", None)] {
         let json = format!(r#"{{"error":{{"resets_in_seconds":{value}}}}}"#);
-        assert_eq!(Report::from_json(&json).resets_in, seconds.map(Duration::from_secs), "{value}");
+        assert_eq!(
+            BackendError::from_json(&json).resets_in,
+            seconds.map(Duration::from_secs),
+            "{value}"
+        );
     }
 }

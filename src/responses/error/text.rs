@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::Report;
+use super::BackendError;
 
-impl Report {
+impl BackendError {
     /// The request field at fault: the one given, or else the one that the message names.
     pub fn field(&self) -> Option<&str> {
         self.param.as_deref().or_else(|| {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::choice::{Choice, RetryableBody, CallSpec, Shown, Step};
+use super::choice::{CallSpec, Choice, RetryableBody, Shown, Step};
 use crate::chat::completion::CompletionBuilder;
 use crate::chat::delta::{Delta, Sink};
 use crate::server::budget::{Alone, Budget, Exhausted, Reservation};

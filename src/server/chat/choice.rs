@@ -12,16 +12,18 @@ use futures_util::future::BoxFuture;
 use tokio::task::{JoinHandle, spawn_blocking};
 use uuid::Uuid;
 
-use crate::capture::Tape;
+use crate::capture::Recording;
 use crate::chat::delta::{Kept, Sink};
-use crate::continuity::Memory;
+use crate::continuity::TurnMemory;
 use crate::credentials::Login;
 use crate::server::error::is_printable;
 use crate::server::figures::Metrics;
 use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
-use crate::translate::response::{Fault, Progress, Reader};
-use crate::upstream::{Client, Events, CallError, UpstreamError, Head, RequestBody, Permits, RetryState, CallPermit};
+use crate::translate::response::{Progress, ReadError, Reader};
+use crate::upstream::{
+    CallError, CallPermit, Client, Events, Head, Permits, RequestBody, RetryState, UpstreamError,
+};
 
 /// How to send a request, and how to read the answer.
 #[derive(Debug)]
@@ -39,7 +41,7 @@ pub(super) struct CallSpec {
     /// What the answer is remembered by; nothing if it is not to be.
     pub(super) continuation: Option<ReplayContext>,
     /// Nothing unless exchanges are captured.
-    pub(super) tape: Option<Tape>,
+    pub(super) tape: Option<Recording>,
 }
 
 impl CallSpec {
@@ -77,7 +79,7 @@ pub(super) type WithoutReplay = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>
 /// How an answer is remembered.
 #[derive(Debug)]
 pub(super) struct ReplayContext {
-    pub(super) memory: Memory,
+    pub(super) memory: TurnMemory,
     pub(super) scope: Scope,
     /// The conversation that the answer continues.
     pub(super) history: u128,
@@ -113,7 +115,7 @@ enum Call {
 }
 
 /// An event that was read elsewhere: what reads the next one, what came of it, and how it went.
-type Read = (Reader, Kept, Result<Progress, Fault>);
+type Read = (Reader, Kept, Result<Progress, ReadError>);
 
 /// How much work, as [`Reader::work`] has it, is done at a time. It takes a few milliseconds, in
 /// which everything else on the thread waits.
@@ -247,7 +249,9 @@ impl Choice {
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                     // The runtime is about to end.
-                    Err(_) => Err(UpstreamError::Disconnected { cause: "the daemon ends".to_owned() }),
+                    Err(_) => {
+                        Err(UpstreamError::Disconnected { cause: "the daemon ends".to_owned() })
+                    }
                 }
             }
             Call::Closed => Ok(Progress::Ended),
@@ -327,7 +331,11 @@ impl Choice {
     }
 
     /// Sends the request that was made anew, if it is another one than that which failed.
-    fn send_remade(&mut self, body: Option<RequestBody>, failure: UpstreamError) -> Result<Step, CallError> {
+    fn send_remade(
+        &mut self,
+        body: Option<RequestBody>,
+        failure: UpstreamError,
+    ) -> Result<Step, CallError> {
         let draft = self.draft.as_mut();
         match (body, draft) {
             (Some(body), Some(draft)) if body != draft.body => draft.body = body,
@@ -419,14 +427,18 @@ impl Choice {
 }
 
 /// What a fault in the events makes of the call.
-fn of_fault(fault: Fault) -> UpstreamError {
+fn of_fault(fault: ReadError) -> UpstreamError {
     match fault {
-        Fault::Reported(report) => UpstreamError::Reported(report),
-        Fault::Damaged => UpstreamError::Damaged("an event is not valid JSON"),
-        Fault::UnfinishedCall => UpstreamError::Damaged("the arguments of a call are not complete"),
-        Fault::Contradicted => {
+        ReadError::Reported(report) => UpstreamError::Reported(report),
+        ReadError::InvalidEvent => UpstreamError::Damaged("an event is not valid JSON"),
+        ReadError::UnfinishedCall => {
+            UpstreamError::Damaged("the arguments of a call are not complete")
+        }
+        ReadError::Contradicted => {
             UpstreamError::Malformed("it does not agree with what came of it before".to_owned())
         }
-        Fault::Endless => UpstreamError::Malformed("there is no end of its parts".to_owned()),
+        ReadError::TooManyItems => {
+            UpstreamError::Malformed("there is no end of its parts".to_owned())
+        }
     }
 }

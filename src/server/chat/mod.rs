@@ -1,10 +1,10 @@
 //! `POST /v1/chat/completions`.
 
+mod buffered;
 mod choice;
 mod coalesce;
-mod streaming;
-mod buffered;
 mod cost;
+mod streaming;
 
 use std::borrow::Cow;
 use std::future::poll_fn;
@@ -24,8 +24,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::choice::{Choice, ReplayContext, RetryableBody, CallSpec, WithoutReplay};
 use self::buffered::{Ended, Gathered};
+use self::choice::{CallSpec, Choice, ReplayContext, RetryableBody, WithoutReplay};
 use super::App;
 use super::body::BodyBytes;
 use super::capture::CaptureHandle;
@@ -33,8 +33,8 @@ use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
 use super::figures::RequestMetrics;
 use super::listen::Shutdown;
 use super::models::PrefetchModels;
-use super::record::{RequestInfo, Record};
-use crate::capture::Tape;
+use super::record::{Record, RequestInfo};
+use crate::capture::Recording;
 use crate::chat;
 use crate::chat::completion::{Completion, CompletionBuilder};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
@@ -44,10 +44,10 @@ use crate::excerpt::excerpt;
 use crate::json::{self, Value};
 use crate::models::Resolved;
 use crate::responses::surrogates::repair_surrogates;
-use crate::translate::memory::{Past, Scope};
+use crate::translate::memory::{ReplaySource, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
-use crate::translate::request::{self, Notes, Translated};
+use crate::translate::request::{self, FieldReport, Translated};
 use crate::translate::response::{Reader, add_usage, get_ready_to_count, is_ready_to_count};
 use crate::upstream::Permits;
 
@@ -89,14 +89,14 @@ pub(super) async fn complete(
 struct Prepared {
     order: CallSpec,
     draft: RetryableBody,
-    notes: Notes,
+    notes: FieldReport,
 }
 
 async fn respond(
     app: &App,
     body: Result<BodyBytes, ApiError>,
     mut record: Record,
-    tape: Option<Tape>,
+    tape: Option<Recording>,
     closing: &Shutdown,
 ) -> Result<Response, ApiError> {
     if let (Ok(BodyBytes(body)), Some(tape)) = (&body, &tape) {
@@ -144,7 +144,7 @@ async fn prepare(
     app: &App,
     body: Bytes,
     record: &mut Record,
-    tape: Option<Tape>,
+    tape: Option<Recording>,
 ) -> Result<(Prepared, Arc<Permits>), ApiError> {
     let ordered = if cost::is_offloaded(&body) {
         let (outcome, asked) = elsewhere(app.clone(), body.clone(), tape).await?;
@@ -168,7 +168,7 @@ async fn prepare(
 async fn elsewhere(
     app: App,
     body: Bytes,
-    tape: Option<Tape>,
+    tape: Option<Recording>,
 ) -> Result<(Result<Prepared, ApiError>, RequestInfo), ApiError> {
     let runtime = Handle::current();
     // Dropped together with this future, which is when the client leaves.
@@ -217,7 +217,7 @@ async fn translate(
     app: &App,
     body: &Bytes,
     asked: &mut RequestInfo,
-    tape: Option<Tape>,
+    tape: Option<Recording>,
     client: &Client,
 ) -> Result<Prepared, ApiError> {
     client.still_waits()?;
@@ -240,8 +240,8 @@ async fn translate(
         None => Scope::default(),
     };
     let past = match memory {
-        Some(memory) => Past { scope: scope.clone(), memory },
-        None => Past::unknown(),
+        Some(memory) => ReplaySource { scope: scope.clone(), memory },
+        None => ReplaySource::unknown(),
     };
     client.still_waits()?;
     let translated = request::translate(&chat, &model, policy, &past)?;
@@ -281,7 +281,7 @@ fn plainly(body: Bytes, model: request::Model, policy: Policy) -> WithoutReplay 
         let whole = with_whole_characters(&body);
         let value: Value<'_> = parse(&whole).ok()?;
         let chat = chat::request::Request::read(&value).ok()?;
-        let plain = request::translate(&chat, &model, policy, &Past::unknown()).ok()?;
+        let plain = request::translate(&chat, &model, policy, &ReplaySource::unknown()).ok()?;
         Some(serde_json::to_vec(&plain.request).ok()?.into())
     });
     Arc::new(move || {

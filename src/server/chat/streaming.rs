@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::choice::{Choice, RetryableBody, CallSpec, Shown};
+use super::choice::{CallSpec, Choice, RetryableBody, Shown};
 use super::coalesce::WriteCoalescer;
 use super::{Identity, reasoning_field, total_usage};
 use crate::chat::chunk::ChunkWriter;

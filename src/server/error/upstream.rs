@@ -12,8 +12,8 @@ use jiff::tz::TimeZone;
 use crate::credentials;
 use crate::limits::Credits;
 use crate::limits::reached::Reason;
-use crate::responses::error::{Class, Report};
-use crate::upstream::{AdmissionError, CallError, UpstreamError, ErrorResponse};
+use crate::responses::error::{BackendError, Class};
+use crate::upstream::{AdmissionError, CallError, ErrorResponse, UpstreamError};
 
 use super::{ApiError, Cause};
 
@@ -102,7 +102,9 @@ impl ApiError {
                 Self::of_report(&refusal.report, Some(refusal), failure.retry_after(), clock)
                     .rate_limits(&refusal.head.rate_limits)
             }
-            UpstreamError::Reported(report) => Self::of_report(report, None, failure.retry_after(), clock),
+            UpstreamError::Reported(report) => {
+                Self::of_report(report, None, failure.retry_after(), clock)
+            }
             UpstreamError::Blocked { .. } => {
                 Self::server(StatusCode::BAD_GATEWAY, text).code("upstream_blocked")
             }
@@ -126,7 +128,7 @@ impl ApiError {
 
     /// What the backend reports, in the HTTP answer `refusal` or in a stream.
     fn of_report(
-        report: &Report,
+        report: &BackendError,
         refusal: Option<&ErrorResponse>,
         told_delay: Option<Duration>,
         clock: &Clock,
@@ -247,7 +249,7 @@ impl ApiError {
     /// request not to retry. What there is to know is added to the message of HTTP answers only; a
     /// stream gives the backend's words alone.
     fn quota(
-        report: &Report,
+        report: &BackendError,
         mut message: String,
         refusal: Option<&ErrorResponse>,
         clock: &Clock,
@@ -301,7 +303,7 @@ fn left(credits: &Credits) -> Option<&str> {
 }
 
 /// The backend's own words, or what is known without them.
-fn message(report: &Report, status: Option<StatusCode>) -> String {
+fn message(report: &BackendError, status: Option<StatusCode>) -> String {
     let name = report.code.as_ref().or(report.kind.as_ref());
     match (&report.message, name, status) {
         (Some(message), ..) => message.clone(),

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 
-use super::{Ended, millis, unix};
+use super::{RequestOutcome, millis, unix};
 
 /// How many requests are kept.
 const MAX_REQUESTS: usize = 50;
@@ -60,7 +60,7 @@ pub(super) struct Bucket {
 
 impl Activity {
     /// Takes note of a request.
-    pub(super) fn push(&mut self, ended: &Ended) {
+    pub(super) fn push(&mut self, ended: &RequestOutcome) {
         self.last += 1;
         if self.requests.len() == MAX_REQUESTS {
             self.requests.pop_front();
@@ -115,7 +115,7 @@ fn oldest(newest: u64) -> u64 {
 }
 
 impl Entry {
-    fn new(seq: u64, ended: &Ended) -> Self {
+    fn new(seq: u64, ended: &RequestOutcome) -> Self {
         let usage = &ended.usage;
         let model = ended.slug.as_ref().unwrap_or(&ended.asked);
         Self {
@@ -162,11 +162,11 @@ mod tests {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
-    fn ended(seconds: u64) -> Ended {
+    fn ended(seconds: u64) -> RequestOutcome {
         let prompt_tokens_details = PromptDetails { cached_tokens: 4, ..PromptDetails::default() };
         let completion_tokens_details =
             CompletionDetails { reasoning_tokens: 2, ..CompletionDetails::default() };
-        Ended {
+        RequestOutcome {
             request_id: "req_1".to_owned(),
             at: at(seconds),
             asked: "gpt-5.5-high".to_owned(),
@@ -206,7 +206,7 @@ mod tests {
             "first_chunk_ms": 312, "total_ms": 2210, "tokens_in": 10, "tokens_cached": 4,
             "tokens_out": 5, "tokens_reasoning": 2, "continuity": "hit"}]);
         assert_eq!(serde_json::to_value(activity.requests(0)).unwrap(), expected);
-        let unknown = Ended {
+        let unknown = RequestOutcome {
             slug: None,
             asked: "ä".repeat(1000),
             error: Some("e".repeat(1000)),

@@ -12,10 +12,10 @@
 //! | `routes.rs` | `GET /v1/activity` and `GET /metrics` |
 
 mod activity;
-mod prometheus;
 mod labels;
-pub(super) mod routes;
+mod prometheus;
 mod request;
+pub(super) mod routes;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::activity::Activity;
-use self::prometheus::Exporter;
 use self::labels::BoundedLabels;
+use self::prometheus::Exporter;
 pub(super) use self::request::{RequestMetrics, note_endpoint};
 use crate::chat::usage::Usage;
 
@@ -43,7 +43,7 @@ struct Inner {
 
 /// A request to a model, at its end.
 #[derive(Debug, Clone)]
-pub(super) struct Ended {
+pub(super) struct RequestOutcome {
     pub(super) request_id: String,
     pub(super) at: SystemTime,
     /// The model as the client called it; empty if the request could not be read.
@@ -119,7 +119,7 @@ impl Metrics {
         self.0.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn ended(&self, ended: &Ended) {
+    fn ended(&self, ended: &RequestOutcome) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.0.prometheus.ended(ended, &self.model(ended));
         self.activity().push(ended);
@@ -131,7 +131,7 @@ impl Metrics {
     }
 
     /// The model's name as a label: clients may ask for any, and only those that there are count.
-    fn model<'e>(&self, ended: &'e Ended) -> Cow<'e, str> {
+    fn model<'e>(&self, ended: &'e RequestOutcome) -> Cow<'e, str> {
         match &ended.slug {
             Some(slug) => self.0.models.bounded(slug),
             None if ended.asked.is_empty() => Cow::Borrowed(""),

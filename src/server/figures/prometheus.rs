@@ -11,7 +11,7 @@ use prometheus::{
     Opts, Registry, TextEncoder,
 };
 
-use super::Ended;
+use super::RequestOutcome;
 use super::labels::OTHER;
 use crate::credentials::Renewals;
 use crate::limits::Limits;
@@ -119,7 +119,7 @@ impl Exporter {
     }
 
     /// A request to a model has ended.
-    pub(super) fn ended(&self, ended: &Ended, model: &str) {
+    pub(super) fn ended(&self, ended: &RequestOutcome, model: &str) {
         if let Some(first_chunk) = ended.first_token.filter(|_| ended.stream) {
             self.first_chunks.with_label_values(&[model]).observe(first_chunk.as_secs_f64());
         }

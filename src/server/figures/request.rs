@@ -11,7 +11,7 @@ use axum::http::request::Parts;
 use axum::response::Response;
 
 use super::labels::OTHER;
-use super::{Ended, Metrics};
+use super::{Metrics, RequestOutcome};
 use crate::server::App;
 
 /// The status of a request whose client has left before there was an answer.
@@ -43,7 +43,8 @@ struct End {
 /// Takes note of the route that was chosen; the layer around all of them.
 pub(in crate::server) fn note_endpoint(request: Request) -> Request {
     let extensions = request.extensions();
-    if let (Some(visit), Some(path)) = (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
+    if let (Some(visit), Some(path)) =
+        (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
     {
         let _ = visit.0.endpoint.set(path.clone());
     }
@@ -81,7 +82,7 @@ impl RequestMetrics {
     }
 
     /// It has ended.
-    pub(in crate::server) fn ended(&self, ended: &Ended) {
+    pub(in crate::server) fn ended(&self, ended: &RequestOutcome) {
         let figures = &self.0.figures;
         figures.ended(ended);
         let (model, status) = (figures.model(ended).into_owned(), ended.status);

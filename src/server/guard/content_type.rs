@@ -5,14 +5,14 @@ use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 
-use super::Refusal;
+use super::GuardError;
 
 const FORMS: [&[u8]; 3] =
     [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"];
 
 /// Whether the body is of no such kind. Many programs send JSON and do not say so, which is fine; a
 /// page can do the same, so that a browser has to say what it sends, or for which page.
-pub(super) fn check(parts: &Parts) -> Result<(), Refusal> {
+pub(super) fn check(parts: &Parts) -> Result<(), GuardError> {
     if parts.method != Method::POST {
         return Ok(());
     }
@@ -21,7 +21,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), Refusal> {
         None => is_silent_browser(&parts.headers),
         Some(first) => is_form(first) || types.any(is_form),
     };
-    if is_form { Err(Refusal::FormContentType) } else { Ok(()) }
+    if is_form { Err(GuardError::FormContentType) } else { Ok(()) }
 }
 
 /// Whether it is a browser that sends this, and neither says for which page nor whether that is

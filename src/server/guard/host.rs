@@ -9,7 +9,7 @@ use axum::http::header::HOST;
 use axum::http::request::Parts;
 use axum::http::uri::Authority;
 
-use super::Refusal;
+use super::GuardError;
 use crate::server::peer_info::PeerInfo;
 
 /// The names that the settings allow.
@@ -50,7 +50,7 @@ impl Hosts {
     }
 
     /// Whether the request calls this daemon, and nobody else.
-    pub(super) fn check(&self, parts: &Parts) -> Result<HostMatch, Refusal> {
+    pub(super) fn check(&self, parts: &Parts) -> Result<HostMatch, GuardError> {
         let arrival = parts.extensions.get();
         let host = called(parts);
         let standing = host.as_ref().ok().and_then(|host| self.standing(host, arrival));
@@ -59,7 +59,7 @@ impl Hosts {
             return Ok(standing.unwrap_or(HostMatch::Any));
         }
         host?;
-        standing.ok_or(Refusal::UnknownHost)
+        standing.ok_or(GuardError::UnknownHost)
     }
 
     fn standing(&self, host: &Host, arrival: Option<&PeerInfo>) -> Option<HostMatch> {
@@ -74,23 +74,23 @@ impl Hosts {
 }
 
 /// Whom the request calls, if it says so in one way only.
-fn called(parts: &Parts) -> Result<Host, Refusal> {
-    let read = |bytes: &[u8]| Called::read(bytes).ok_or(Refusal::UnclearHost);
+fn called(parts: &Parts) -> Result<Host, GuardError> {
+    let read = |bytes: &[u8]| Called::read(bytes).ok_or(GuardError::UnclearHost);
     let target =
         parts.uri.authority().map(|target| read(target.as_str().as_bytes())).transpose()?;
     let header = read(one_host(parts)?.as_bytes())?;
     if target.is_some_and(|target| target != header) {
-        return Err(Refusal::UnclearHost);
+        return Err(GuardError::UnclearHost);
     }
     Ok(header.host)
 }
 
 /// The one `Host` header.
-fn one_host(parts: &Parts) -> Result<&HeaderValue, Refusal> {
+fn one_host(parts: &Parts) -> Result<&HeaderValue, GuardError> {
     let mut headers = parts.headers.get_all(HOST).iter();
     match (headers.next(), headers.next()) {
         (Some(host), None) => Ok(host),
-        _ => Err(Refusal::UnclearHost),
+        _ => Err(GuardError::UnclearHost),
     }
 }
 

@@ -12,10 +12,10 @@
 
 mod content_type;
 mod cors;
+mod error;
 mod host;
 mod keys;
 mod origin;
-mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -26,12 +26,12 @@ use axum::response::{IntoResponse as _, Response};
 use tower_http::cors::CorsLayer;
 use uuid::Uuid;
 
+pub use self::error::GuardError;
 use self::host::Hosts;
 pub(super) use self::keys::Caller;
 pub use self::keys::KeyFileError;
 use self::keys::Keys;
 use self::origin::Origins;
-pub use self::refusal::Refusal;
 use super::error::ApiError;
 use super::page;
 use crate::config;
@@ -59,7 +59,7 @@ impl Guard {
     }
 
     /// Whether the request is meant for this daemon and does not come from a page that may not ask.
-    pub(super) fn check_source(&self, parts: &Parts) -> Result<(), Refusal> {
+    pub(super) fn check_source(&self, parts: &Parts) -> Result<(), GuardError> {
         let standing = self.hosts.check(parts)?;
         self.origins.check(parts, standing)
     }
@@ -73,10 +73,10 @@ impl Guard {
     }
 
     /// Who asks, if that one may.
-    pub(super) fn check_caller(&self, parts: &Parts) -> Result<Caller, Refusal> {
+    pub(super) fn check_caller(&self, parts: &Parts) -> Result<Caller, GuardError> {
         let caller = self.keys.caller(&parts.headers);
         if caller == Caller::Stranger && !is_for_everybody(parts) {
-            return Err(Refusal::NoKey);
+            return Err(GuardError::NoKey);
         }
         content_type::check(parts)?;
         Ok(caller)
@@ -92,7 +92,7 @@ fn is_for_everybody(parts: &Parts) -> bool {
 }
 
 /// What those get who do not get in. The log does not repeat what they have sent either.
-pub(super) fn refuse(refusal: Refusal) -> Response {
+pub(super) fn refuse(refusal: GuardError) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
     let error = ApiError::from(refusal);
     tracing::info!(request_id, status = error.status.as_u16(), code = error.error.code, "refused");
@@ -101,7 +101,7 @@ pub(super) fn refuse(refusal: Refusal) -> Response {
     if let Ok(id) = HeaderValue::from_str(&request_id) {
         headers.insert("x-request-id", id);
     }
-    if refusal == Refusal::NoKey {
+    if refusal == GuardError::NoKey {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response

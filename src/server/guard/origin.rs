@@ -9,7 +9,7 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method};
 
-use super::Refusal;
+use super::GuardError;
 use super::host::HostMatch;
 
 /// The origins that the settings allow.
@@ -22,7 +22,7 @@ impl Origins {
     }
 
     /// Whether it is no page that asks, or one that may. `standing` is that of the request's host.
-    pub(super) fn check(&self, parts: &Parts, standing: HostMatch) -> Result<(), Refusal> {
+    pub(super) fn check(&self, parts: &Parts, standing: HostMatch) -> Result<(), GuardError> {
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         let is_welcome = match (origins.next(), origins.next()) {
             (None, _) => !is_from_another_site(&parts.headers) || is_visit(parts),
@@ -31,7 +31,7 @@ impl Origins {
             }
             (Some(_), Some(_)) => false,
         };
-        if is_welcome { Ok(()) } else { Err(Refusal::ForeignPage) }
+        if is_welcome { Ok(()) } else { Err(GuardError::ForeignPage) }
     }
 }
 

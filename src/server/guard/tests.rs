@@ -54,11 +54,11 @@ fn hosted(arrival: PeerInfo, host: &[u8]) -> Parts {
 
 #[test]
 fn loopback_names_the_address_in_use_and_allowed_names_are_answered() {
-    use Refusal::{UnclearHost, UnknownHost};
+    use GuardError::{UnclearHost, UnknownHost};
     let guard = guard(SETTINGS);
     let lan = "192.168.1.5";
     // The address that the connection was accepted on, the Host, and what becomes of it.
-    let cases: &[(&str, &str, Result<(), Refusal>)] = &[
+    let cases: &[(&str, &str, Result<(), GuardError>)] = &[
         ("127.0.0.1", "localhost", Ok(())),
         ("127.0.0.1", "LocalHost:10455", Ok(())),
         ("127.0.0.1", "localhost.", Ok(())),
@@ -135,22 +135,22 @@ fn there_has_to_be_one_host_that_agrees_with_the_target() {
     use Version as V;
     let guard = guard(SETTINGS);
     let (here, evil) = (("host", &b"localhost:80"[..]), ("host", &b"evil.example"[..]));
-    let cases: &[(Version, &str, &Headers, Result<(), Refusal>)] = &[
-        (V::HTTP_11, "GET /health", &[], Err(Refusal::UnclearHost)),
-        (V::HTTP_10, "GET /health", &[], Err(Refusal::UnclearHost)),
+    let cases: &[(Version, &str, &Headers, Result<(), GuardError>)] = &[
+        (V::HTTP_11, "GET /health", &[], Err(GuardError::UnclearHost)),
+        (V::HTTP_10, "GET /health", &[], Err(GuardError::UnclearHost)),
         (V::HTTP_10, "GET /health", &[here], Ok(())),
-        (V::HTTP_11, "GET /health", &[here, here], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET /health", &[here, evil], Err(Refusal::UnclearHost)),
+        (V::HTTP_11, "GET /health", &[here, here], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET /health", &[here, evil], Err(GuardError::UnclearHost)),
         (V::HTTP_11, "GET http://localhost/health", &[here], Ok(())),
         (V::HTTP_11, "GET http://LOCALHOST:80/health", &[here], Ok(())),
-        (V::HTTP_11, "GET http://localhost/health", &[], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET http://localhost/health", &[evil], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET http://evil.example/health", &[here], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET http://evil.example/health", &[evil], Err(Refusal::UnknownHost)),
-        (V::HTTP_11, "GET http://evil@localhost/", &[here], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET http://localhost:81/", &[here], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "GET http://127.0.0.1/", &[here], Err(Refusal::UnclearHost)),
-        (V::HTTP_11, "CONNECT evil.example:443", &[here], Err(Refusal::UnclearHost)),
+        (V::HTTP_11, "GET http://localhost/health", &[], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET http://localhost/health", &[evil], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET http://evil.example/health", &[here], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET http://evil.example/health", &[evil], Err(GuardError::UnknownHost)),
+        (V::HTTP_11, "GET http://evil@localhost/", &[here], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET http://localhost:81/", &[here], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "GET http://127.0.0.1/", &[here], Err(GuardError::UnclearHost)),
+        (V::HTTP_11, "CONNECT evil.example:443", &[here], Err(GuardError::UnclearHost)),
         (V::HTTP_11, "OPTIONS *", &[here], Ok(())),
     ];
     for (version, line, headers, expected) in cases {
@@ -167,14 +167,16 @@ fn a_socket_file_is_called_by_any_one_name_and_an_unknown_connection_by_few() {
     }
     for headers in [&[][..], &[("host", &b"a"[..]), ("host", b"a")]] {
         let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "GET /", headers);
-        assert_eq!(guard.check_source(&parts), Err(Refusal::UnclearHost));
+        assert_eq!(guard.check_source(&parts), Err(GuardError::UnclearHost));
     }
     let page: &Headers = &[("host", b"docker"), ("origin", b"https://evil.example")];
     let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "GET /", page);
-    assert_eq!(guard.check_source(&parts), Err(Refusal::ForeignPage));
-    for (host, expected) in
-        [("localhost", Ok(())), ("0.0.0.0", Err(Refusal::UnknownHost)), ("ai.example.com", Ok(()))]
-    {
+    assert_eq!(guard.check_source(&parts), Err(GuardError::ForeignPage));
+    for (host, expected) in [
+        ("localhost", Ok(())),
+        ("0.0.0.0", Err(GuardError::UnknownHost)),
+        ("ai.example.com", Ok(())),
+    ] {
         let headers = [("host", host.as_bytes())];
         let parts = head(None, Version::HTTP_11, "GET /", &headers);
         assert_eq!(guard.check_source(&parts), expected, "{host}");
@@ -217,11 +219,11 @@ fn only_pages_of_the_allowed_origins_may_ask() {
     for (headers, expected) in cases {
         for line in ["GET /health", "POST /v1/chat/completions", "OPTIONS /nope", "DELETE /"] {
             let parts = local(line, headers);
-            let verdict = if *expected { Ok(()) } else { Err(Refusal::ForeignPage) };
+            let verdict = if *expected { Ok(()) } else { Err(GuardError::ForeignPage) };
             assert_eq!(listed.check_source(&parts), verdict, "{line} {headers:?}");
             // Without a list no page may.
             let is_page = headers.iter().any(|(name, _)| *name == "origin");
-            let verdict = if *expected && !is_page { Ok(()) } else { Err(Refusal::ForeignPage) };
+            let verdict = if *expected && !is_page { Ok(()) } else { Err(GuardError::ForeignPage) };
             assert_eq!(bare.check_source(&parts), verdict, "{line} {headers:?}");
         }
     }
@@ -244,12 +246,12 @@ fn posts_with_the_content_types_of_forms_are_refused_and_no_others() {
     ] {
         for path in ["/v1/chat/completions", "/health", "/nope"] {
             let line = format!("POST {path}");
-            assert_eq!(verdict(&line, &[kind]), Err(Refusal::FormContentType), "{kind}");
+            assert_eq!(verdict(&line, &[kind]), Err(GuardError::FormContentType), "{kind}");
         }
         assert_eq!(verdict("GET /health", &[kind]), Ok(Caller::Known), "{kind}");
     }
     let both = ["application/json", "text/plain"];
-    assert_eq!(verdict("POST /", &both), Err(Refusal::FormContentType));
+    assert_eq!(verdict("POST /", &both), Err(GuardError::FormContentType));
     for kind in ["application/json", "application/json; charset=utf-8", "text/plain2", "", "*/*"] {
         assert_eq!(verdict("POST /", &[kind]), Ok(Caller::Known), "{kind}");
     }
@@ -280,7 +282,7 @@ fn a_browser_has_to_say_what_it_sends_or_for_which_page() {
         (&[firefox, node], false),
     ];
     for (headers, is_fine) in cases {
-        let expected = if *is_fine { Ok(Caller::Known) } else { Err(Refusal::FormContentType) };
+        let expected = if *is_fine { Ok(Caller::Known) } else { Err(GuardError::FormContentType) };
         let found = guard.check_caller(&local("POST /v1/chat/completions", headers));
         assert_eq!(found, expected, "{headers:?}");
         // There is no body to be taken for something else.
@@ -295,9 +297,9 @@ fn the_key_goes_before_the_content_type_and_health_is_for_everybody() {
     let right = ("authorization", &b"Bearer sk-cp-0123456789abcdefghijklmnop"[..]);
     let wrong = ("authorization", &b"Bearer sk-cp-0123456789abcdefghijklmnoq"[..]);
     let verdict = |line: &str, headers: &[_]| guard.check_caller(&local(line, headers));
-    assert_eq!(verdict("POST /v1/models", &[form]), Err(Refusal::NoKey));
-    assert_eq!(verdict("POST /v1/models", &[form, wrong]), Err(Refusal::NoKey));
-    assert_eq!(verdict("POST /v1/models", &[form, right]), Err(Refusal::FormContentType));
+    assert_eq!(verdict("POST /v1/models", &[form]), Err(GuardError::NoKey));
+    assert_eq!(verdict("POST /v1/models", &[form, wrong]), Err(GuardError::NoKey));
+    assert_eq!(verdict("POST /v1/models", &[form, right]), Err(GuardError::FormContentType));
     assert_eq!(verdict("POST /v1/models", &[right]), Ok(Caller::Known));
     for path in ["/health", "/health/", "/health//", "/health?x=/v1/models"] {
         let line = format!("GET {path}");
@@ -306,18 +308,18 @@ fn the_key_goes_before_the_content_type_and_health_is_for_everybody() {
         assert_eq!(verdict(&line, &[right]), Ok(Caller::Known), "{path}");
     }
     for path in ["/v1/health", "/healthy", "//health", "/health/x", "/HEALTH", "/%68ealth"] {
-        assert_eq!(verdict(&format!("GET {path}"), &[]), Err(Refusal::NoKey), "{path}");
+        assert_eq!(verdict(&format!("GET {path}"), &[]), Err(GuardError::NoKey), "{path}");
     }
 }
 
 #[tokio::test]
 async fn refusals_are_whole_error_objects_that_tell_strangers_nothing() {
     for (refusal, status, code, advice) in [
-        (Refusal::UnclearHost, 400, "invalid_host", "one Host header"),
-        (Refusal::UnknownHost, 421, "host_not_allowed", "[server] allowed_hosts"),
-        (Refusal::ForeignPage, 403, "origin_not_allowed", "[server] allowed_origins"),
-        (Refusal::NoKey, 401, "invalid_api_key", "Authorization: Bearer"),
-        (Refusal::FormContentType, 415, "unsupported_content_type", "application/json"),
+        (GuardError::UnclearHost, 400, "invalid_host", "one Host header"),
+        (GuardError::UnknownHost, 421, "host_not_allowed", "[server] allowed_hosts"),
+        (GuardError::ForeignPage, 403, "origin_not_allowed", "[server] allowed_origins"),
+        (GuardError::NoKey, 401, "invalid_api_key", "Authorization: Bearer"),
+        (GuardError::FormContentType, 415, "unsupported_content_type", "application/json"),
     ] {
         let response = refuse(refusal);
         assert_eq!(response.status(), status);

@@ -25,9 +25,9 @@ use tower::ServiceExt as _;
 use super::idle::{Busy, Connection, IdleConnections};
 use super::paced::Paced;
 use super::wire::Wire;
-use super::{Shutdown, Limits};
-use crate::server::peer_info::PeerInfo;
+use super::{Limits, Shutdown};
 use crate::server::error::ApiError;
+use crate::server::peer_info::PeerInfo;
 
 /// How many headers a request may have; more are answered with 431.
 const MAX_HEADERS: usize = 64;

@@ -12,13 +12,13 @@
 //! | `closing.rs` | what requests know of the daemon's end |
 //! | `descriptors.rs` | how many connections the system allows |
 
-mod shutdown;
 mod connection;
 mod descriptors;
 mod idle;
 #[cfg(unix)]
 mod inherited;
 mod paced;
+mod shutdown;
 mod socket;
 #[cfg(unix)]
 mod unix;
@@ -37,14 +37,14 @@ use tokio::net::UnixStream;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-pub(super) use self::shutdown::Shutdown;
-use self::shutdown::{Stage, ShutdownStages};
 use self::connection::Host;
 pub use self::descriptors::raise as raise_descriptor_limit;
 #[cfg(unix)]
 pub use self::inherited::InheritedListener;
 use self::paced::Pace;
 pub(super) use self::paced::TooSlow;
+pub(super) use self::shutdown::Shutdown;
+use self::shutdown::{ShutdownStages, Stage};
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
 use self::workers::{Load, Seat};
@@ -297,12 +297,12 @@ struct LogThrottle {
 
 impl LogThrottle {
     /// After so long without trouble the next one is a new spell.
-    const QUIET: Duration = Duration::from_secs(60);
+    const QUIET_FOR: Duration = Duration::from_secs(60);
 
     /// Notes that there is trouble; true if it is the first of its spell.
     fn begins(&mut self) -> bool {
         let last = self.last.replace(Instant::now());
-        last.is_none_or(|last| last.elapsed() >= Self::QUIET)
+        last.is_none_or(|last| last.elapsed() >= Self::QUIET_FOR)
     }
 }
 
@@ -315,10 +315,10 @@ mod tests {
         let mut spell = LogThrottle::default();
         assert!(spell.begins());
         for _ in 0..10 {
-            sleep(LogThrottle::QUIET / 2).await;
+            sleep(LogThrottle::QUIET_FOR / 2).await;
             assert!(!spell.begins());
         }
-        sleep(LogThrottle::QUIET).await;
+        sleep(LogThrottle::QUIET_FOR).await;
         assert!(spell.begins());
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use tokio::net::{TcpListener, TcpStream};
 
 #[cfg(unix)]
-use super::inherited::{InheritedListener, Inherited};
+use super::inherited::{Inherited, InheritedListener};
 #[cfg(unix)]
 use super::unix::Socket;
 use crate::config::Listen;

@@ -73,7 +73,8 @@ impl WorkerPool {
     pub fn sensible() -> usize {
         // One of them does for ten thousand short requests a second.
         const MAX_WORKERS: usize = 4;
-        std::thread::available_parallelism().map_or(1, |processors| processors.get().min(MAX_WORKERS))
+        std::thread::available_parallelism()
+            .map_or(1, |processors| processors.get().min(MAX_WORKERS))
     }
 
     /// Where the next connection is to be served; `own` are those of the thread that accepts.

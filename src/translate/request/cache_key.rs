@@ -7,7 +7,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::names::hex;
+use super::aliases::hex;
 use crate::responses::request::{Item, Request, Role};
 
 /// The backend refuses longer keys.

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::names::sanitise;
-use super::notes::Notes;
-use crate::chat::reject::{Code, Reject};
+use super::aliases::sanitise;
+use super::field_report::FieldReport;
+use crate::chat::invalid_request::{Code, InvalidRequest};
 use crate::chat::request::ResponseFormat;
 use crate::responses::request::{Fill, Format, Item, Part, Role, Schema};
 
@@ -56,8 +56,8 @@ pub(super) fn place_system<'v>(
     leading: Vec<Item<'v>>,
     mut items: Vec<Item<'v>>,
     format: Option<&ResponseFormat<'v>>,
-    notes: &mut Notes,
-) -> Result<Placed<'v>, Reject> {
+    notes: &mut FieldReport,
+) -> Result<Placed<'v>, InvalidRequest> {
     let wants_word = matches!(format, Some(ResponseFormat::JsonObject));
     let leading_has_word = has_json_word(&leading);
     let lacks_word = wants_word && !leading_has_word && !first_user_has_json_word(&items);
@@ -79,9 +79,9 @@ pub(super) fn place_system<'v>(
         if is_lost && notes.is_strict() {
             let message = "'messages' must contain the word 'json' in some form, to use \
                            'response_format' of type 'json_object'.";
-            return Err(Reject::new("messages", Code::InvalidValue, message));
+            return Err(InvalidRequest::new("messages", Code::InvalidValue, message));
         }
-        notes.emulate("response_format");
+        notes.emulated_field("response_format");
         let content = vec![Part::InputText { text: Cow::Borrowed(JSON_HINT) }];
         items.insert(0, Item::Message { role: Role::Developer, phase: None, content });
     }

@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-use super::names::Names;
-use super::pairing::{self, Origin};
+use super::aliases::ToolAliases;
+use super::tool_outputs::{self, Origin};
 use crate::chat::request::{
     Assistant, CallKind, File, FileSource, Image, LegacyCall, Message, Part as ChatPart,
     ReasoningDetail, Said, ToolContent, ToolResult,
 };
 use crate::responses::request::{Item, Output, Part, Role};
-use crate::translate::memory::{History, Key, Past, Turn, text_of};
-use crate::translate::same_json;
+use crate::translate::json_digest;
+use crate::translate::memory::{History, Key, ReplaySource, Turn, text_of};
 
 /// A conversation as input items, its leading system messages apart.
 pub(super) struct Converted<'v> {
@@ -25,12 +25,12 @@ pub(super) struct Converted<'v> {
     /// For every one of `leading` and then of `items`, the index of the message it comes from.
     pub(super) sources: Vec<Option<usize>>,
     /// What was found in the memory of turns.
-    pub(super) recollection: Recollection,
+    pub(super) recollection: ReplayReport,
 }
 
 /// What was found in the memory of turns.
 #[derive(Debug, Default)]
-pub struct Recollection {
+pub struct ReplayReport {
     /// The conversation as the client has it, by which the next turn will be found.
     pub history: u128,
     /// The turns that took the place of what the client repeats.
@@ -44,8 +44,8 @@ pub struct Recollection {
 /// Converts the messages, in order.
 pub(super) fn convert<'v>(
     messages: &[Message<'v>],
-    names: &mut Names<'v>,
-    past: &Past<'_>,
+    names: &mut ToolAliases<'v>,
+    past: &ReplaySource<'_>,
 ) -> Converted<'v> {
     let mut converter = Converter {
         names,
@@ -57,7 +57,7 @@ pub(super) fn convert<'v>(
         has_names: false,
         legacy: HashMap::new(),
         history: History::default(),
-        recollection: Recollection::default(),
+        recollection: ReplayReport::default(),
     };
     let mut is_leading = true;
     for (index, message) in messages.iter().enumerate() {
@@ -78,7 +78,7 @@ pub(super) fn convert<'v>(
         mut recollection,
         ..
     } = converter;
-    let (mut items, of_items) = pairing::normalise(items, &origins);
+    let (mut items, of_items) = tool_outputs::normalise(items, &origins);
     sources.extend(of_items.into_iter().map(Some));
     if items.is_empty() && leading.is_empty() {
         // Nothing but empty messages: the input may not be empty.
@@ -90,8 +90,8 @@ pub(super) fn convert<'v>(
 }
 
 struct Converter<'n, 'v> {
-    names: &'n mut Names<'v>,
-    past: &'n Past<'n>,
+    names: &'n mut ToolAliases<'v>,
+    past: &'n ReplaySource<'n>,
     leading: Vec<Item<'v>>,
     /// For every one of `leading`, the message it comes from.
     sources: Vec<Option<usize>>,
@@ -103,7 +103,7 @@ struct Converter<'n, 'v> {
     /// Made-up ids of the calls in the deprecated form that have no outcome yet, by function.
     legacy: HashMap<&'v str, VecDeque<String>>,
     history: History,
-    recollection: Recollection,
+    recollection: ReplayReport,
 }
 
 impl<'v> Converter<'_, 'v> {
@@ -173,7 +173,7 @@ impl<'v> Converter<'_, 'v> {
     }
 
     fn assistant(&mut self, index: usize, assistant: &Assistant<'v>) {
-        let plain = self.plain(index, assistant);
+        let plain = self.as_sent_by_client(index, assistant);
         if plain.is_empty() {
             return;
         }
@@ -223,7 +223,7 @@ impl<'v> Converter<'_, 'v> {
     }
 
     /// A turn as the client repeats it.
-    fn plain(&mut self, index: usize, assistant: &Assistant<'v>) -> Vec<Item<'v>> {
+    fn as_sent_by_client(&mut self, index: usize, assistant: &Assistant<'v>) -> Vec<Item<'v>> {
         let mut items = Vec::new();
         let mut content = Vec::new();
         let mut pictures = Vec::new();
@@ -283,7 +283,7 @@ fn repeats(legacy: &LegacyCall<'_>, assistant: &Assistant<'_>) -> bool {
     assistant.calls.iter().any(|call| match &call.kind {
         CallKind::Function { name, arguments } => {
             *name == legacy.name
-                && same_json::digest(arguments) == same_json::digest(&legacy.arguments)
+                && json_digest::digest(arguments) == json_digest::digest(&legacy.arguments)
         }
         CallKind::Custom { .. } => false,
     })

@@ -3,15 +3,15 @@
 //! The request is built anew from what was understood: nothing of the client's object is passed
 //! on unseen. The same client request always gives the same bytes, or prompt caching is lost.
 
+mod aliases;
 mod cache_key;
+mod field_report;
 mod format;
 mod messages;
-mod names;
-mod notes;
-mod pairing;
 mod paths;
 mod public;
 mod schema;
+mod tool_outputs;
 mod tools;
 
 use std::borrow::Cow;
@@ -20,19 +20,19 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use self::messages::Converted;
-use super::memory::Past;
+use super::memory::ReplaySource;
 use super::plan::Plan;
 use super::policy::{MaxTokens, Policy, Reasoning};
 use crate::chat;
-use crate::chat::reject::{Code, Reject};
-use crate::chat::request::{Summary, Wish};
+use crate::chat::invalid_request::{Code, InvalidRequest};
+use crate::chat::request::{EffortRequest, Summary};
 use crate::effort::Effort;
 use crate::platform::Platform;
 use crate::responses::request as wire;
 
-pub use messages::Recollection;
-pub use names::Originals;
-pub use notes::Notes;
+pub use aliases::AliasMap;
+pub use field_report::FieldReport;
+pub use messages::ReplayReport;
 pub use paths::ClientPaths;
 
 /// The most choices one request may ask for; each is a call of its own and uses the plan.
@@ -67,9 +67,9 @@ pub struct Translated<'v> {
     /// What the answer has to look like.
     pub plan: Plan,
     /// What was dropped and what is emulated.
-    pub notes: Notes,
+    pub notes: FieldReport,
     /// What was found in the memory of turns.
-    pub recollection: Recollection,
+    pub recollection: ReplayReport,
 }
 
 /// Translates `chat` for `model`, with what is remembered of the conversation.
@@ -77,35 +77,35 @@ pub fn translate<'v>(
     chat: &chat::request::Request<'v>,
     model: &Model,
     policy: Policy,
-    past: &Past<'_>,
-) -> Result<Translated<'v>, Reject> {
-    let mut notes = Notes::new(policy.strict);
+    past: &ReplaySource<'_>,
+) -> Result<Translated<'v>, InvalidRequest> {
+    let mut notes = FieldReport::new(policy.strict);
     let public = public::translate(chat, policy, &mut notes)?;
     let choices = check_choices(chat.n, &mut notes)?;
     if !chat.stop.is_empty() {
-        notes.emulate("stop");
+        notes.emulated_field("stop");
     }
     let is_capped = public.as_ref().is_some_and(|public| public.max_output_tokens.is_some());
     let max_tokens = match (chat.max_tokens, policy.max_tokens) {
         (None, _) => None,
         (Some(_), _) if is_capped => None,
         (Some(limit), MaxTokens::Visible) => {
-            notes.emulate(limit.field);
+            notes.emulated_field(limit.field);
             Some(limit.tokens)
         }
         (Some(limit), MaxTokens::Ignore) => {
-            notes.drop(limit.field)?;
+            notes.dropped_field(limit.field)?;
             None
         }
     };
 
-    let mut names = names::Names::default();
+    let mut names = aliases::ToolAliases::default();
     let declared = tools::translate(chat, &mut names, &mut notes)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
     let converted = messages::convert(&chat.messages, &mut names, past);
     let Converted { leading, items, has_names, sources, recollection } = converted;
     if has_names {
-        notes.emulate("messages.name");
+        notes.emulated_field("messages.name");
     }
     let leading_count = leading.len();
     let placed = format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
@@ -117,7 +117,7 @@ pub fn translate<'v>(
     let service_tier = public::service_tier(chat.service_tier, policy.platform, &mut notes)?;
     let verbosity = match chat.verbosity {
         Some(_) if !model.verbosity => {
-            notes.drop("verbosity")?;
+            notes.dropped_field("verbosity")?;
             None
         }
         verbosity => verbosity.map(chat::request::Verbosity::as_str),
@@ -168,16 +168,16 @@ fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-fn check_choices(n: u32, notes: &mut Notes) -> Result<u32, Reject> {
+fn check_choices(n: u32, notes: &mut FieldReport) -> Result<u32, InvalidRequest> {
     if n > MAX_CHOICES {
         let message = format!(
             "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but got \
              {n} instead. Each choice is a call of its own and counts against the plan."
         );
-        return Err(Reject::new("n", Code::AboveMaximum, message));
+        return Err(InvalidRequest::new("n", Code::AboveMaximum, message));
     }
     if n > 1 {
-        notes.emulate("n");
+        notes.emulated_field("n");
     }
     Ok(n)
 }
@@ -201,25 +201,25 @@ fn reasoning(
     model: &Model,
     shown: Reasoning,
     platform: Platform,
-    notes: &mut Notes,
-) -> Result<Option<wire::Reasoning>, Reject> {
+    notes: &mut FieldReport,
+) -> Result<Option<wire::Reasoning>, InvalidRequest> {
     if !model.reasons {
         let asked = match chat.reasoning.effort {
-            Some(Wish::Effort(effort)) => Some(effort),
+            Some(EffortRequest::Effort(effort)) => Some(effort),
             // It is what such a model does.
-            Some(Wish::Least) => None,
+            Some(EffortRequest::Least) => None,
             None => model.effort,
         };
         if asked.is_some_and(|effort| effort != Effort::None) {
-            notes.drop("reasoning_effort")?;
+            notes.dropped_field("reasoning_effort")?;
         }
         return Ok(None);
     }
     let effort = match chat.reasoning.effort {
-        Some(Wish::Effort(effort)) => Some(effort),
+        Some(EffortRequest::Effort(effort)) => Some(effort),
         // Where nothing is known of what the model offers, this one is offered by all.
-        Some(Wish::Least) if model.efforts.is_empty() => Some(Effort::Low),
-        Some(Wish::Least) => Some(Effort::None),
+        Some(EffortRequest::Least) if model.efforts.is_empty() => Some(Effort::Low),
+        Some(EffortRequest::Least) => Some(Effort::None),
         None => model.effort,
     };
     let effort = effort.map(|effort| match effort {

@@ -1,7 +1,7 @@
 //! Fields that the platform's public API takes: forwarded there, dropped where Codex answers.
 
-use super::notes::Notes;
-use crate::chat::reject::Reject;
+use super::field_report::FieldReport;
+use crate::chat::invalid_request::InvalidRequest;
 use crate::chat::request::{Request, ServiceTier};
 use crate::platform::Platform;
 use crate::responses::request as wire;
@@ -15,12 +15,12 @@ const LEAST: usize = 16;
 pub(super) fn translate<'v>(
     chat: &Request<'v>,
     policy: Policy,
-    notes: &mut Notes,
-) -> Result<Option<wire::PublicOnly<'v>>, Reject> {
-    let is_public = policy.platform == Platform::Public;
-    for field in &chat.without_counterpart {
+    notes: &mut FieldReport,
+) -> Result<Option<wire::PlatformOnly<'v>>, InvalidRequest> {
+    let is_public = policy.platform == Platform::OpenAiApi;
+    for field in &chat.unsupported_fields {
         if !(is_public && chat.public.has(field)) {
-            notes.drop(field)?;
+            notes.dropped_field(field)?;
         }
     }
     if !is_public {
@@ -28,7 +28,7 @@ pub(super) fn translate<'v>(
     }
     let limit = chat.max_tokens.filter(|_| policy.max_tokens == MaxTokens::Visible);
     let given = &chat.public;
-    Ok(Some(wire::PublicOnly {
+    Ok(Some(wire::PlatformOnly {
         max_output_tokens: limit.map(|limit| limit.tokens.max(LEAST)),
         temperature: given.temperature,
         top_p: given.top_p,
@@ -43,18 +43,18 @@ pub(super) fn translate<'v>(
 pub(super) fn service_tier(
     wanted: Option<ServiceTier>,
     platform: Platform,
-    notes: &mut Notes,
-) -> Result<Option<wire::ServiceTier>, Reject> {
+    notes: &mut FieldReport,
+) -> Result<Option<wire::ServiceTier>, InvalidRequest> {
     Ok(match (wanted, platform) {
         // The default is what the Codex backend does anyway.
         (None, _) | (Some(ServiceTier::Default), Platform::Codex) => None,
         (Some(ServiceTier::Priority), _) => Some(wire::ServiceTier::Priority),
         (Some(ServiceTier::Flex | ServiceTier::Scale), Platform::Codex) => {
-            notes.drop("service_tier")?;
+            notes.dropped_field("service_tier")?;
             None
         }
-        (Some(ServiceTier::Default), Platform::Public) => Some(wire::ServiceTier::Default),
-        (Some(ServiceTier::Flex), Platform::Public) => Some(wire::ServiceTier::Flex),
-        (Some(ServiceTier::Scale), Platform::Public) => Some(wire::ServiceTier::Scale),
+        (Some(ServiceTier::Default), Platform::OpenAiApi) => Some(wire::ServiceTier::Default),
+        (Some(ServiceTier::Flex), Platform::OpenAiApi) => Some(wire::ServiceTier::Flex),
+        (Some(ServiceTier::Scale), Platform::OpenAiApi) => Some(wire::ServiceTier::Scale),
     })
 }

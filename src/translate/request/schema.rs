@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::notes::Notes;
-use crate::chat::reject::Reject;
+use super::field_report::FieldReport;
+use crate::chat::invalid_request::InvalidRequest;
 use crate::json::{Object, Value};
 use crate::responses::schema::{Fill, Merged, Schema};
 use crate::steps;
@@ -27,8 +27,8 @@ pub(super) fn parameters<'v>(
     given: Option<&'v Value<'v>>,
     strict: bool,
     path: &str,
-    notes: &mut Notes,
-) -> Result<(Schema<'v>, bool), Reject> {
+    notes: &mut FieldReport,
+) -> Result<(Schema<'v>, bool), InvalidRequest> {
     let given = given.map(unwrap_single_all_of);
     let mut schema = Schema::new(given, Fill::Function);
     let Some(root) = given else { return Ok((schema, strict)) };
@@ -41,7 +41,7 @@ pub(super) fn parameters<'v>(
     let is_exact = merge.is_exact;
     for name in REFUSED {
         if field(name).is_some() && !(*name == "allOf" && is_exact) {
-            notes.drop(&format!("{path}.{name}"))?;
+            notes.dropped_field(&format!("{path}.{name}"))?;
         }
     }
     merge.any_of(root);

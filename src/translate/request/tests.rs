@@ -26,14 +26,14 @@ struct Sent {
     body: Value,
     conversation: Uuid,
     plan: Plan,
-    notes: Notes,
+    notes: FieldReport,
 }
 
-fn send_to(model: &Model, policy: Policy, request: &Value) -> Result<Sent, Reject> {
+fn send_to(model: &Model, policy: Policy, request: &Value) -> Result<Sent, InvalidRequest> {
     let text = request.to_string();
     let body = crate::json::parse(text.as_bytes()).unwrap();
     let chat = chat::request::Request::read(&body)?;
-    let translated = translate(&chat, model, policy, &Past::unknown())?;
+    let translated = translate(&chat, model, policy, &ReplaySource::unknown())?;
     let Translated { request, conversation, plan, notes, .. } = translated;
     let bytes = serde_json::to_string(&request).unwrap();
     let body = serde_json::from_str(&bytes).unwrap();
@@ -674,7 +674,7 @@ fn strict_refuses_what_would_be_dropped_and_nothing_else() {
 
 #[test]
 fn the_public_api_gets_what_it_takes_and_the_codex_backend_does_not() {
-    let public = Policy { platform: Platform::Public, ..Policy::default() };
+    let public = Policy { platform: Platform::OpenAiApi, ..Policy::default() };
     for (fields, forwarded, dropped) in [
         (json!({"temperature": 0}), json!({"temperature": 0.0}), None),
         (json!({"temperature": 1, "top_p": 0.5}), json!({"top_p": 0.5}), None),
@@ -727,7 +727,7 @@ fn the_public_api_gets_what_it_takes_and_the_codex_backend_does_not() {
 
 #[test]
 fn the_public_api_is_asked_for_summaries_only_if_the_client_wants_them() {
-    let public = Policy { platform: Platform::Public, ..Policy::default() };
+    let public = Policy { platform: Platform::OpenAiApi, ..Policy::default() };
     let plain = send_to(&model(), public, &over(&json!({}))).unwrap();
     assert_eq!(plain.body.get("reasoning"), None);
     let wanted = over(&json!({"reasoning": {"summary": "detailed"}}));

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::names::Names;
-use super::notes::Notes;
+use super::aliases::ToolAliases;
+use super::field_report::FieldReport;
 use super::schema;
-use crate::chat::reject::{Code, Reject};
+use crate::chat::invalid_request::{Code, InvalidRequest};
 use crate::chat::request as chat;
 use crate::chat::request::{AllowedMode, Form, HostedTool, Tool, WebSearch};
 use crate::excerpt::excerpt;
@@ -55,9 +55,9 @@ impl<'v> Declared<'v> {
 /// for hosted tools as well.
 pub(super) fn translate<'v>(
     request: &chat::Request<'v>,
-    names: &mut Names<'v>,
-    notes: &mut Notes,
-) -> Result<Declared<'v>, Reject> {
+    names: &mut ToolAliases<'v>,
+    notes: &mut FieldReport,
+) -> Result<Declared<'v>, InvalidRequest> {
     let indexes = last_of_each(request)?;
     for name in indexes.keys() {
         names.reserve(name);
@@ -90,7 +90,7 @@ pub(super) fn translate<'v>(
                     notes,
                 )?;
                 if strict != function.strict {
-                    notes.drop(&format!("{path}.strict"))?;
+                    notes.dropped_field(&format!("{path}.strict"))?;
                 }
                 declared.functions.insert(function.name);
                 let tool = wire::Tool::Function {
@@ -155,7 +155,9 @@ fn name_of<'v>(tool: &Tool<'v>) -> Option<&'v str> {
 
 /// Where the last tool of each name stands: of equal tools the last one counts. Two different tools
 /// of one name are refused, since the model could not tell them apart.
-fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usize>, Reject> {
+fn last_of_each<'v>(
+    request: &chat::Request<'v>,
+) -> Result<HashMap<&'v str, usize>, InvalidRequest> {
     let mut indexes = HashMap::with_capacity(request.tools.len());
     for (index, tool) in request.tools.iter().enumerate() {
         steps::count(1);
@@ -175,7 +177,7 @@ fn last_of_each<'v>(request: &chat::Request<'v>) -> Result<HashMap<&'v str, usiz
             "Invalid '{list}': two different tools are named '{name}'. Names must be unique."
         );
         let at = format_args!("{list}[{index}].{field}");
-        return Err(Reject::new(at, Code::InvalidValue, message));
+        return Err(InvalidRequest::new(at, Code::InvalidValue, message));
     }
     Ok(indexes)
 }
@@ -199,8 +201,8 @@ fn is_same(one: &Tool<'_>, other: &Tool<'_>) -> bool {
 fn with_options<'v>(
     search: &WebSearch<'v>,
     options: Option<&WebSearch<'v>>,
-    notes: &mut Notes,
-) -> Result<WebSearch<'v>, Reject> {
+    notes: &mut FieldReport,
+) -> Result<WebSearch<'v>, InvalidRequest> {
     let mut search = search.clone();
     let Some(options) = options.cloned() else { return Ok(search) };
     restrict(&mut search.external_web_access, options.external_web_access);
@@ -208,7 +210,7 @@ fn with_options<'v>(
     if fill(&mut search.allowed_domains, options.allowed_domains) {
         let message = "'web_search_options' and 'tools' allow different domains for the search; \
                        give them in one place.";
-        return Err(Reject::new("web_search_options.filters", Code::InvalidValue, message));
+        return Err(InvalidRequest::new("web_search_options.filters", Code::InvalidValue, message));
     }
     for (name, is_lost) in [
         ("search_content_types", fill(&mut search.content_types, options.content_types)),
@@ -216,7 +218,7 @@ fn with_options<'v>(
         ("user_location", fill(&mut search.location, options.location)),
     ] {
         if is_lost {
-            notes.drop(&format!("web_search_options.{name}"))?;
+            notes.dropped_field(&format!("web_search_options.{name}"))?;
         }
     }
     Ok(search)
@@ -262,8 +264,8 @@ fn web_search<'v>(search: &WebSearch<'v>) -> wire::Tool<'v> {
 pub(super) fn translate_choice<'v>(
     request: &chat::Request<'v>,
     declared: &Declared<'v>,
-    names: &mut Names<'v>,
-) -> Result<Option<wire::ToolChoice<'v>>, Reject> {
+    names: &mut ToolAliases<'v>,
+) -> Result<Option<wire::ToolChoice<'v>>, InvalidRequest> {
     let field = request.tool_choice_field;
     let Some(choice) = &request.tool_choice else { return Ok(None) };
     if declared.tools.is_empty() {
@@ -271,7 +273,7 @@ pub(super) fn translate_choice<'v>(
             chat::ToolChoice::None | chat::ToolChoice::Auto => Ok(None),
             _ => {
                 let message = format!("'{field}' is only allowed when 'tools' are specified.");
-                Err(Reject::new(field, Code::InvalidValue, message))
+                Err(InvalidRequest::new(field, Code::InvalidValue, message))
             }
         };
     }
@@ -279,7 +281,7 @@ pub(super) fn translate_choice<'v>(
     let not_found = |name: &str| {
         let name = excerpt(name);
         let message = format!("Invalid '{field}': tool '{name}' not found in 'tools'.");
-        Reject::new(field, Code::InvalidValue, message)
+        InvalidRequest::new(field, Code::InvalidValue, message)
     };
     let mut name = |wanted: &chat::ToolName<'v>| match *wanted {
         chat::ToolName::WebSearch if searches => Ok(wire::ToolName::WebSearch),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::{Index, IndexMut};
 
 use super::citations::Citations;
+use super::reasoning::ReasoningItem;
 use super::steps;
-use super::texts::Text;
-use super::thought::ReasoningItem;
+use super::text::TextAccumulator;
 use crate::responses::event::{self, Place};
 use crate::responses::request::Phase;
 
@@ -76,14 +76,14 @@ pub(super) enum Audience {
     Content,
     Reasoning,
     /// A second message beside one that must be the only one.
-    Nobody,
+    Suppressed,
 }
 
 #[derive(Debug)]
 pub(super) struct MessagePart {
     pub(super) index: u64,
     pub(super) is_refusal: bool,
-    pub(super) text: Text,
+    pub(super) text: TextAccumulator,
     /// Where its text begins in the content, in code points.
     pub(super) offset: u64,
     pub(super) citations: Citations,
@@ -239,7 +239,7 @@ impl Message {
             .filter(|&at| self.parts.get(at).is_some_and(is_it))
             .or_else(|| self.parts.iter().rposition(is_it));
         let at = known.unwrap_or_else(|| {
-            let (text, citations) = (Text::default(), Citations::default());
+            let (text, citations) = (TextAccumulator::default(), Citations::default());
             self.parts.push(MessagePart { index, is_refusal, text, offset: 0, citations });
             self.parts.len() - 1
         });

@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use super::calls::Calls;
 use super::items::{Class, Item, Items, Kind, class_of};
+use super::reasoning::Source;
 use super::steps;
-use super::thought::Source;
+use super::tool_calls::Calls;
 use crate::responses::event;
 use crate::translate::plan::Plan;
 
@@ -32,7 +32,7 @@ pub(super) fn pair(
 
     // By id, unless several have the same.
     let call_id = |item: &Item| match item.kind {
-        Kind::Call(call) => Some(calls.told_id(call)).filter(|id| !id.is_empty()),
+        Kind::Call(call) => Some(calls.upstream_id(call)).filter(|id| !id.is_empty()),
         _ => None,
     };
     let call_ids = once(items.iter().map(call_id));

@@ -3,23 +3,23 @@
 //! One [`Reader`] serves both modes: it gives [deltas](crate::chat::delta::Delta) to a sink, and
 //! only the sink knows whether they are written as chunks or gathered.
 
-mod calls;
 mod citations;
+mod content;
 mod fault;
 mod halves;
 mod items;
 mod last;
 mod reader;
+mod reasoning;
 mod recorder;
-mod speech;
 mod steps;
 mod stop;
-mod texts;
-mod thought;
+mod text;
 mod tokens;
+mod tool_calls;
 mod usage;
 
-pub use fault::Fault;
+pub use fault::ReadError;
 pub use reader::{Progress, Reader};
 pub use tokens::{get_ready_to_count, is_ready_to_count};
 pub use usage::add as add_usage;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::calls::{Calls, text_of};
-use super::fault::Fault;
+use super::content::ContentWriter;
+use super::fault::ReadError;
 use super::halves::{Half, HalfTexts};
 use super::items::{Audience, Class, Item, Items, Kind, Message, Picture, class_of};
 use super::last::{agrees, pair};
+use super::reasoning::{ReasoningItem, ReasoningWriter, Source, joined};
 use super::recorder::{Recorder, Recording};
-use super::speech::Speech;
-use super::texts::{News, Text};
-use super::thought::{ReasoningItem, Source, Thought, joined};
+use super::text::{TextAccumulator, TextUpdate};
+use super::tool_calls::{Calls, text_of};
 use super::usage;
 use crate::chat::delta::{Annotation, Delta, FinishReason, ServiceTier, Sink};
 use crate::chat::usage::Usage;
@@ -36,8 +36,8 @@ pub struct Reader {
     plan: Arc<Plan>,
     progress: Progress,
     items: Items,
-    speech: Speech,
-    thought: Thought,
+    speech: ContentWriter,
+    thought: ReasoningWriter,
     calls: Calls,
     images: usize,
     /// Halves of characters that deltas ended with.
@@ -47,7 +47,7 @@ pub struct Reader {
     /// What was told so far is not as it has to be, and is told anew at the end.
     is_retold: bool,
     /// What is wrong with the event that is being read.
-    fault: Option<Fault>,
+    fault: Option<ReadError>,
     model: Option<String>,
     service_tier: Option<ServiceTier>,
     usage: Option<TokenUsage>,
@@ -73,8 +73,8 @@ impl Reader {
         Self {
             progress: Progress::Waiting,
             items: Items::default(),
-            speech: Speech::new(&plan),
-            thought: Thought::new(&plan),
+            speech: ContentWriter::new(&plan),
+            thought: ReasoningWriter::new(&plan),
             calls: Calls::default(),
             images: 0,
             halves: HalfTexts::default(),
@@ -161,7 +161,7 @@ impl Reader {
     ///
     /// The backend reported a failure, or what it sends cannot be followed. The answer ends
     /// without a finish reason.
-    pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, Fault> {
+    pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, ReadError> {
         if self.progress == Progress::Ended {
             return Ok(Progress::Ended);
         }
@@ -171,7 +171,7 @@ impl Reader {
         outcome.map(|()| self.progress)
     }
 
-    fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn read(&mut self, data: &str, sink: &mut impl Sink) -> Result<(), ReadError> {
         // Before it is read: within a nested object they would cost the object and not the event.
         let repaired = repair_surrogates(data);
         let outcome = match Event::parse(repaired.as_deref().unwrap_or(data)) {
@@ -184,7 +184,7 @@ impl Reader {
                 self.take(event, sink)
             }
             Some(event) => self.take(event, sink),
-            None => Err(Fault::Damaged),
+            None => Err(ReadError::InvalidEvent),
         };
         if outcome.is_err() && self.has_begun() {
             self.abandon(sink);
@@ -200,14 +200,14 @@ impl Reader {
         self.progress = Progress::Ended;
     }
 
-    fn take(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), Fault> {
+    fn take(&mut self, event: Event<'_>, sink: &mut impl Sink) -> Result<(), ReadError> {
         match event {
             Event::Other => return Ok(()),
             Event::Begun(response) => {
                 self.note(&response);
                 return Ok(());
             }
-            Event::Failed(report) => return Err(Fault::Reported(report)),
+            Event::Failed(report) => return Err(ReadError::Reported(report)),
             Event::Ended(response, ending) => return self.end(&response, ending, sink),
             Event::Delta(_, Place { part, .. }, _)
             | Event::Done(_, Place { part, .. }, _)
@@ -215,7 +215,7 @@ impl Reader {
             | Event::Annotation(Place { part, .. }, _)
                 if part >= MAX_ITEMS as u64 =>
             {
-                return Err(Fault::Endless);
+                return Err(ReadError::TooManyItems);
             }
             Event::ItemAdded(place, item) => self.added(&place, &item, sink),
             Event::ItemDone(place, item) => self.done(&place, &item, sink),
@@ -234,7 +234,7 @@ impl Reader {
             return Err(fault);
         }
         if self.items.len() > MAX_ITEMS {
-            return Err(Fault::Endless);
+            return Err(ReadError::TooManyItems);
         }
         match self.speech.cut() {
             // What is told anew may be cut elsewhere, or not at all.
@@ -250,7 +250,7 @@ impl Reader {
         if sink.can_take_back() {
             self.is_retold = true;
         } else {
-            self.fault = Some(Fault::Contradicted);
+            self.fault = Some(ReadError::Contradicted);
         }
     }
 
@@ -288,7 +288,7 @@ impl Reader {
                     self.contradict(sink);
                 }
                 self.calls.begin_text(call, text_of(item).unwrap_or_default());
-                self.tell_calls(sink);
+                self.emit_calls(sink);
             }
             Kind::Message(_) | Kind::Reasoning(_) | Kind::Image(_) | Kind::Other => {}
         }
@@ -360,7 +360,7 @@ impl Reader {
                     self.contradict(sink);
                 }
                 self.calls.complete(call);
-                self.tell_calls(sink);
+                self.emit_calls(sink);
             }
             Kind::Image(_) => self.image(at, item, sink),
             Kind::Other => {}
@@ -427,7 +427,7 @@ impl Reader {
                 } else if self.calls.complete_text(call, text).is_err() {
                     self.contradict(sink);
                 }
-                self.tell_calls(sink);
+                self.emit_calls(sink);
             }
         }
     }
@@ -460,7 +460,7 @@ impl Reader {
             Kind::Message(message) => message.part(part, kind == TextKind::Refusal).text.len(),
             Kind::Reasoning(item) => {
                 let source = if kind == TextKind::Summary { Source::Summary } else { Source::Raw };
-                item.text(source, part).map_or(0, Text::len)
+                item.text(source, part).map_or(0, TextAccumulator::len)
             }
             &mut Kind::Call(call) => self.calls.text_len(call),
             Kind::Image(_) | Kind::Other => 0,
@@ -522,13 +522,13 @@ impl Reader {
         let part = message.part(part, false);
         let is_first = part.text.is_empty();
         let news = match part.text.take(text, is_whole) {
-            News::More("") => return,
-            News::More(news) => news,
-            News::Other if audience == Audience::Content => return self.contradict(sink),
-            News::Other if audience == Audience::Reasoning && self.thought.is_shown() => {
+            TextUpdate::More("") => return,
+            TextUpdate::More(news) => news,
+            TextUpdate::Other if audience == Audience::Content => return self.contradict(sink),
+            TextUpdate::Other if audience == Audience::Reasoning && self.thought.is_shown() => {
                 return self.contradict(sink);
             }
-            News::Other => return,
+            TextUpdate::Other => return,
         };
         match audience {
             Audience::Content => {
@@ -542,14 +542,14 @@ impl Reader {
                     self.speaker = Some((at, index));
                 }
                 self.thought.close(sink);
-                let (separator, offset) = self.speech.begin(at);
+                let (separator, offset) = self.speech.begin_message(at);
                 if is_first && let Kind::Message(message) = &mut self.items[at].kind {
                     message.part(index, false).offset = offset + self.thought.content_chars();
                 }
-                self.speech.say(&joined(separator, news), sink);
+                self.speech.push(&joined(separator, news), sink);
             }
-            Audience::Reasoning => self.thought.think(at, Source::Preamble, index, news, sink),
-            Audience::Nobody => {}
+            Audience::Reasoning => self.thought.push(at, Source::Preamble, index, news, sink),
+            Audience::Suppressed => {}
         }
     }
 
@@ -567,15 +567,15 @@ impl Reader {
     fn refuse(&mut self, at: usize, part: u64, text: &str, is_whole: bool, sink: &mut impl Sink) {
         let Kind::Message(message) = &mut self.items[at].kind else { return };
         match message.part(part, true).text.take(text, is_whole) {
-            News::More("") => {}
-            News::More(news) => {
+            TextUpdate::More("") => {}
+            TextUpdate::More(news) => {
                 self.thought.close(sink);
                 self.speech.flush(sink);
                 if self.speech.cut().is_none() {
                     sink.delta(Delta::Refusal(news));
                 }
             }
-            News::Other => self.contradict(sink),
+            TextUpdate::Other => self.contradict(sink),
         }
     }
 
@@ -590,18 +590,18 @@ impl Reader {
     ) {
         let Kind::Reasoning(item) = &mut self.items[at].kind else { return };
         match item.take(source, part, text, is_whole) {
-            News::More(news) => self.thought.think(at, source, part, news, sink),
-            News::Other if self.thought.is_shown() => self.contradict(sink),
-            News::Other => {}
+            TextUpdate::More(news) => self.thought.push(at, source, part, news, sink),
+            TextUpdate::Other if self.thought.is_shown() => self.contradict(sink),
+            TextUpdate::Other => {}
         }
     }
 
-    fn tell_calls(&mut self, sink: &mut impl Sink) {
-        if self.calls.has_news() {
+    fn emit_calls(&mut self, sink: &mut impl Sink) {
+        if self.calls.has_pending() {
             self.thought.close(sink);
             self.speech.flush(sink);
             if self.speech.cut().is_none() {
-                self.calls.tell(&self.plan, sink);
+                self.calls.emit(&self.plan, sink);
             }
         }
     }
@@ -624,7 +624,7 @@ impl Reader {
         if self.speech.cut().is_some() && !self.is_retold {
             self.drop_image(at);
         } else if !sink.can_take_back() {
-            self.tell_image(at, sink);
+            self.emit_image(at, sink);
         }
     }
 
@@ -634,7 +634,7 @@ impl Reader {
         }
     }
 
-    fn tell_image(&mut self, at: usize, sink: &mut impl Sink) {
+    fn emit_image(&mut self, at: usize, sink: &mut impl Sink) {
         if let Kind::Image(picture) = &mut self.items[at].kind
             && let Some(url) = picture.url.take()
         {
@@ -651,7 +651,7 @@ impl Reader {
         response: &Response<'_>,
         ending: Ending,
         sink: &mut impl Sink,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ReadError> {
         self.progress = Progress::Underway;
         self.note(response);
         self.usage = response.usage();
@@ -662,12 +662,12 @@ impl Reader {
         }
         let is_whole = ending == Ending::Complete && !response.is_incomplete();
         if self.is_retold {
-            self.tell_again(&order.unwrap_or_else(|| self.items.in_order()), sink);
+            self.emit_again(&order.unwrap_or_else(|| self.items.in_order()), sink);
         }
         self.thought.close(sink);
         self.speech.flush(sink);
         if self.speech.cut().is_none() {
-            self.calls.finish(is_whole, &self.plan, sink).map_err(|_| Fault::UnfinishedCall)?;
+            self.calls.finish(is_whole, &self.plan, sink).map_err(|_| ReadError::UnfinishedCall)?;
         }
         self.is_complete = is_whole;
         let reason = match self.speech.cut() {
@@ -676,10 +676,10 @@ impl Reader {
                 Some("content_filter") => FinishReason::ContentFilter,
                 _ => FinishReason::Length,
             },
-            None if self.calls.any_told() && self.plan.legacy_functions => {
+            None if self.calls.any_emitted() && self.plan.legacy_functions => {
                 FinishReason::FunctionCall
             }
-            None if self.calls.any_told() => FinishReason::ToolCalls,
+            None if self.calls.any_emitted() => FinishReason::ToolCalls,
             None => FinishReason::Stop,
         };
         self.finish(reason, sink);
@@ -741,10 +741,10 @@ impl Reader {
     }
 
     /// Tells the whole answer anew, of what is known of its items at last.
-    fn tell_again(&mut self, order: &[usize], sink: &mut impl Sink) {
+    fn emit_again(&mut self, order: &[usize], sink: &mut impl Sink) {
         sink.take_back();
-        self.speech = Speech::new(&self.plan);
-        self.thought = Thought::new(&self.plan);
+        self.speech = ContentWriter::new(&self.plan);
+        self.thought = ReasoningWriter::new(&self.plan);
         self.images = 0;
         let mut calls = Vec::new();
         let mut has_content = false;
@@ -759,7 +759,7 @@ impl Reader {
                 }
                 Kind::Reasoning(item) => {
                     for (source, part, text) in item.texts() {
-                        self.thought.think(at, source, part, text, sink);
+                        self.thought.push(at, source, part, text, sink);
                     }
                 }
                 &mut Kind::Call(call) => {
@@ -779,7 +779,7 @@ impl Reader {
                 Kind::Other => {}
             }
         }
-        self.calls.tell_again(&calls, &self.plan);
+        self.calls.emit_again(&calls, &self.plan);
     }
 
     fn say_again(&mut self, at: usize, sink: &mut impl Sink) {
@@ -797,14 +797,14 @@ impl Reader {
                 }
                 Audience::Content => {
                     self.thought.close(sink);
-                    let (separator, offset) = self.speech.begin(at);
+                    let (separator, offset) = self.speech.begin_message(at);
                     part.offset = offset + self.thought.content_chars();
-                    self.speech.say(&joined(separator, text), sink);
+                    self.speech.push(&joined(separator, text), sink);
                 }
                 Audience::Reasoning => {
-                    self.thought.think(at, Source::Preamble, part.index, text, sink);
+                    self.thought.push(at, Source::Preamble, part.index, text, sink);
                 }
-                Audience::Nobody => {}
+                Audience::Suppressed => {}
             }
         }
     }
@@ -812,7 +812,7 @@ impl Reader {
     fn finish(&mut self, reason: FinishReason, sink: &mut impl Sink) {
         self.progress = Progress::Ended;
         for at in self.items.in_order() {
-            self.tell_image(at, sink);
+            self.emit_image(at, sink);
         }
         let shown = self.thought.content_chars() + self.speech.shown_chars();
         let citations = self.citations(shown);
@@ -852,7 +852,7 @@ fn audience(plan: &Plan, phase: Option<Phase>, has_content: bool) -> Audience {
     if is_preamble && (plan.json || plan.commentary == Commentary::Reasoning) {
         Audience::Reasoning
     } else if plan.json && has_content {
-        Audience::Nobody
+        Audience::Suppressed
     } else {
         Audience::Content
     }

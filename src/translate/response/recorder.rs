@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::chat::delta::{Delta, ReasoningDetail, Sink};
 use crate::responses::event;
-use crate::responses::lax::Str;
+use crate::responses::lenient::LenientStr;
 use crate::responses::request::{Item, Json, Part, Role, Summary};
 use crate::translate::memory::Turn;
 
@@ -12,14 +12,14 @@ use crate::translate::memory::Turn;
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     items: Vec<Item<'static>>,
-    told: Told,
+    told: Emitted,
     /// Whether there was something that cannot be sent back: the rest may not stand without it.
     is_partial: bool,
 }
 
 /// What the client was told: its text, and the ids of its calls.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct Emitted {
     text: String,
     calls: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Told {
 /// Passes on what the client is told, and notes it.
 pub(super) struct Recording<'r, S> {
     pub(super) sink: &'r mut S,
-    pub(super) told: Told,
+    pub(super) told: Emitted,
 }
 
 impl<S: Sink> Sink for Recording<'_, S> {
@@ -45,18 +45,18 @@ impl<S: Sink> Sink for Recording<'_, S> {
     }
 
     fn take_back(&mut self) {
-        self.told = Told::default();
+        self.told = Emitted::default();
         self.sink.take_back();
     }
 }
 
 impl Recorder {
     /// Takes out what was told so far, to be put back by [`Recorder::put`].
-    pub(super) fn take(&mut self) -> Told {
+    pub(super) fn take(&mut self) -> Emitted {
         std::mem::take(&mut self.told)
     }
 
-    pub(super) fn put(&mut self, told: Told) {
+    pub(super) fn put(&mut self, told: Emitted) {
         self.told = told;
     }
 
@@ -125,7 +125,7 @@ fn can_be_left_out(item: &event::Item<'_>) -> bool {
 
 /// The item as it is sent back; nothing if it cannot be.
 fn sendable(item: &event::Item<'_>) -> Option<Item<'static>> {
-    let owned = |text: &Str<'_>| Some(Cow::Owned(text.as_deref()?.to_owned()));
+    let owned = |text: &LenientStr<'_>| Some(Cow::Owned(text.as_deref()?.to_owned()));
     match item.kind.as_deref()? {
         "message" => message(item),
         "reasoning" => Some(Item::Reasoning {

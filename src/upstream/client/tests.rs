@@ -70,7 +70,7 @@ impl Backend {
 
 fn settings(base: &str) -> config::Upstream {
     config::Upstream {
-        mode: config::Mode::ChatGpt,
+        mode: config::Billing::ChatGpt,
         base_url: base.parse().unwrap(),
         public_url: format!("{base}/v1").parse().unwrap(),
         compression: config::Compression::On,
@@ -563,7 +563,10 @@ async fn silence_in_an_answer_ends_it() {
     let mut events = respond(&client).await.unwrap();
     assert_eq!(events.next().await.unwrap().unwrap(), "1");
     let failure = events.next().await.unwrap().unwrap_err();
-    assert!(matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, .. }), "{failure:?}");
+    assert!(
+        matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, .. }),
+        "{failure:?}"
+    );
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ async fn ask(config: &Config, client: &Client, platform: Platform, with_call: bo
     }
     let limits = match platform {
         Platform::Codex => Some(limits(client).await),
-        Platform::Public => None,
+        Platform::OpenAiApi => None,
     };
     let call = match list {
         Ok(Some(list)) if with_call => Some(call(client, config, &list).await),

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::super::facts::{Login, State, Writable};
 use crate::cli::run::store;
-use crate::config::{CodexConfig, Config, Keeper, Mode};
+use crate::config::{Billing, CodexConfig, Config, LoginStore};
 use crate::credentials::{Location, Store, Summary, api_key};
 use crate::platform::Platform;
 
@@ -15,7 +15,7 @@ pub(super) async fn look(config: &Config) -> Login {
     // Where links lead; what is not there leads nowhere.
     let path = std::fs::canonicalize(&location.path).unwrap_or_else(|_| location.path.clone());
     Login {
-        is_shared: location.keeper == Keeper::Codex,
+        is_shared: location.keeper == LoginStore::Codex,
         state: state(config, &location).await,
         mode: super::mode(&path),
         writable: writable(&path),
@@ -27,7 +27,7 @@ pub(super) async fn look(config: &Config) -> Login {
 }
 
 async fn state(config: &Config, location: &Location) -> State {
-    if let Mode::ApiKey { variable, file } = &config.upstream.mode {
+    if let Billing::ApiKey { variable, file } = &config.upstream.mode {
         let value = std::env::var_os(variable);
         return match api_key(variable, value, file.as_deref(), &location.path) {
             Ok(_) => State::Key,
@@ -42,7 +42,7 @@ async fn state(config: &Config, location: &Location) -> State {
     };
     match store.status().await {
         Err(error) => State::None(error),
-        Ok(status) if status.login.platform == Platform::Public => State::Key,
+        Ok(status) if status.login.platform == Platform::OpenAiApi => State::Key,
         Ok(status) => State::Plan {
             account: Summary::from(&*status.login).email,
             plan: status.login.plan.clone(),

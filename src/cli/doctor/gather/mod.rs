@@ -16,7 +16,7 @@ use super::facts::{ClientKey, Clients, Facts, Keys, Rest, Settings, State};
 use crate::cli::Options;
 use crate::cli::client_keys;
 use crate::cli::daemon::Place;
-use crate::config::{self, Config, Effective, Origin};
+use crate::config::{self, Config, Effective, Provenance};
 use crate::platform::Platform;
 
 /// How far to go.
@@ -61,8 +61,8 @@ pub(super) async fn facts(options: &Options, scope: Scope) -> Facts {
 /// The version that is named to the backend of plans, and a time at which it was the newest one.
 fn client_version(upstream: &config::Upstream) -> Option<(String, Timestamp)> {
     let config::Named { version, as_of } = match upstream.mode {
-        config::Mode::ChatGpt => upstream.client_version.in_force(),
-        config::Mode::ApiKey { .. } => return None,
+        config::Billing::ChatGpt => upstream.client_version.in_force(),
+        config::Billing::ApiKey { .. } => return None,
     };
     Some((version, as_of?))
 }
@@ -79,7 +79,7 @@ async fn rest(config: &Config, effective: &Effective, scope: Scope) -> Rest {
     let backend =
         if can_ask { Some(backend::look(config, scope == Scope::Call).await) } else { None };
     let platform = match login.state {
-        State::Key | State::NoKey(_) => Platform::Public,
+        State::Key | State::NoKey(_) => Platform::OpenAiApi,
         State::Plan { .. } | State::None(_) => Platform::Codex,
     };
     let clients = clients(&config.server, platform);
@@ -91,7 +91,7 @@ fn keys(server: &config::Server, effective: &Effective) -> Keys {
     Keys {
         are_needed: server.needs_key(),
         are_in_settings_file: effective.changed().any(|(name, origin)| {
-            name == "[server] api_keys" && matches!(origin, Origin::File { .. })
+            name == "[server] api_keys" && matches!(origin, Provenance::File { .. })
         }),
         problem: client_keys::all(server).err().map(|error| error.to_string()),
         open_file: server.api_key_file.as_ref().filter(is_open).cloned(),

@@ -589,7 +589,7 @@ fn addresses_that_mean_the_daemon_are_its_own() {
 fn a_key_of_the_platforms_own_is_not_remarked_on() {
     let change = rest(|rest| {
         clients(&[OURS], ClientKey::Unknown)(rest);
-        rest.clients.platform = Platform::Public;
+        rest.clients.platform = Platform::OpenAiApi;
     });
     assert!(with(&change).iter().all(|finding| finding.code != "clients.unneeded-key"));
 }

@@ -17,7 +17,7 @@ fn of(failure: &UpstreamError) -> ApiError {
 }
 
 fn refused(status: u16, body: &str) -> UpstreamError {
-    let Body::Report(report) = Report::from_body(body.as_bytes()) else { panic!("{body}") };
+    let Body::Report(report) = BackendError::from_body(body.as_bytes()) else { panic!("{body}") };
     let status = StatusCode::from_u16(status).unwrap();
     let head = Head::default();
     let reached = Reached::default();
@@ -32,7 +32,7 @@ fn refused(status: u16, body: &str) -> UpstreamError {
 }
 
 fn reported(event: &str) -> UpstreamError {
-    UpstreamError::Reported(Box::new(Report::from_json(event)))
+    UpstreamError::Reported(Box::new(BackendError::from_json(event)))
 }
 
 /// Status, type, code and param of the answer.
@@ -226,7 +226,8 @@ fn a_login_that_could_not_be_renewed_this_time_says_when_to_try_again() {
 
 #[test]
 fn a_refused_country_is_final() {
-    let failure = UpstreamError::Login(credentials::Error::RefusedCountry { path: "auth.json".into() });
+    let failure =
+        UpstreamError::Login(credentials::Error::RefusedCountry { path: "auth.json".into() });
     let code = Some("unsupported_country_region_territory");
     check(&failure, (403, "permission_error", code, None));
     assert_eq!(of(&failure).should_retry, Some(false));
@@ -510,7 +511,8 @@ fn the_number_of_tries_is_added_to_our_own_words_only() {
         (resting(), 5, false),
     ] {
         let plain = of(&failure);
-        let error = ApiError::from(CallError { failure, attempts: tries, upstream_request_id: None });
+        let error =
+            ApiError::from(CallError { failure, attempts: tries, upstream_request_id: None });
         if is_added {
             let expected = format!("{} It was tried {tries} times.", plain.error.message);
             assert_eq!(error.error.message, expected);

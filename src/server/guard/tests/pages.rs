@@ -15,7 +15,7 @@ fn names_of_the_settings_stand_apart_from_the_daemon_s_own() {
         (tcp("127.0.0.1"), "127.0.0.9", Ok(Listed)),
         (tcp("192.168.1.5"), "192.168.1.5:80", Ok(Own)),
         (tcp("192.168.1.5"), "ai.example.com", Ok(Listed)),
-        (tcp("192.168.1.5"), "evil.example", Err(Refusal::UnknownHost)),
+        (tcp("192.168.1.5"), "evil.example", Err(GuardError::UnknownHost)),
         (PeerInfo::Unix, "localhost:8080", Ok(Own)),
         (PeerInfo::Unix, "ai.example.com", Ok(Listed)),
         (PeerInfo::Unix, "192.168.1.5", Ok(Any)),
@@ -87,7 +87,7 @@ fn a_page_of_the_daemon_s_own_may_ask_and_no_page_beside_it() {
         headers.extend(sites.iter().map(|site| ("sec-fetch-site", site.as_bytes())));
         for line in ["POST /v1/chat/completions", "GET /health", "POST /", "OPTIONS /nope"] {
             let parts = head(Some(tcp("192.168.1.5")), Version::HTTP_11, line, &headers);
-            let verdict = if *expected { Ok(()) } else { Err(Refusal::ForeignPage) };
+            let verdict = if *expected { Ok(()) } else { Err(GuardError::ForeignPage) };
             assert_eq!(guard.check_source(&parts), verdict, "{line} {origin} at {host} {sites:?}");
         }
     }
@@ -96,14 +96,14 @@ fn a_page_of_the_daemon_s_own_may_ask_and_no_page_beside_it() {
         let origin = format!("http://{host}");
         let headers = [("host", host.as_bytes()), ("origin", origin.as_bytes())];
         let parts = head(Some(tcp("192.168.1.5")), Version::HTTP_11, "POST /", &headers);
-        assert_eq!(guard.check_source(&parts), Err(Refusal::UnknownHost), "{host}");
+        assert_eq!(guard.check_source(&parts), Err(GuardError::UnknownHost), "{host}");
     }
     // Two hosts or two origins are as bad as none.
     let (host, origin) = (("host", &b"localhost"[..]), ("origin", &b"http://localhost"[..]));
     for (headers, refusal) in [
-        (&[host, host, origin][..], Refusal::UnclearHost),
-        (&[origin], Refusal::UnclearHost),
-        (&[host, origin, origin], Refusal::ForeignPage),
+        (&[host, host, origin][..], GuardError::UnclearHost),
+        (&[origin], GuardError::UnclearHost),
+        (&[host, origin, origin], GuardError::ForeignPage),
     ] {
         let parts = head(Some(tcp("127.0.0.1")), Version::HTTP_11, "POST /", headers);
         assert_eq!(guard.check_source(&parts), Err(refusal), "{headers:?}");
@@ -124,7 +124,7 @@ fn over_a_socket_file_only_a_good_name_makes_a_page_the_daemon_s_own() {
     ] {
         let headers = [("host", host.as_bytes()), ("origin", origin.as_bytes())];
         let parts = head(Some(PeerInfo::Unix), Version::HTTP_11, "POST /v1/x", &headers);
-        let verdict = if expected { Ok(()) } else { Err(Refusal::ForeignPage) };
+        let verdict = if expected { Ok(()) } else { Err(GuardError::ForeignPage) };
         assert_eq!(guard.check_source(&parts), verdict, "{origin} at {host:?}");
     }
 }
@@ -164,7 +164,7 @@ fn links_of_other_sites_lead_to_the_page_and_nowhere_else() {
         ] {
             let parts = local(line, headers);
             let verdict = guard.check_source(&parts);
-            assert_eq!(verdict, Err(Refusal::ForeignPage), "{line} {headers:?}");
+            assert_eq!(verdict, Err(GuardError::ForeignPage), "{line} {headers:?}");
         }
     }
 }
@@ -194,7 +194,7 @@ fn the_page_can_be_seen_without_a_key_and_nothing_beside_it() {
         "GET /v1/usage",
         "GET /v1/activity",
     ] {
-        assert_eq!(verdict(line), Err(Refusal::NoKey), "{line}");
+        assert_eq!(verdict(line), Err(GuardError::NoKey), "{line}");
     }
 }
 

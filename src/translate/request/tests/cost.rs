@@ -11,7 +11,8 @@ fn cost(fields: &Value) -> usize {
     let (steps, ()) = steps::of(|| {
         // Refusals count as well: a limit must be found without much work.
         if let Ok(chat) = chat::request::Request::read(&body)
-            && let Ok(translated) = translate(&chat, &model(), Policy::default(), &Past::unknown())
+            && let Ok(translated) =
+                translate(&chat, &model(), Policy::default(), &ReplaySource::unknown())
         {
             serde_json::to_string(&translated.request).unwrap();
         }

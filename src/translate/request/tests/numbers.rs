@@ -6,7 +6,7 @@ use super::*;
 fn sent(request: &str) -> String {
     let body = crate::json::parse(request.as_bytes()).unwrap();
     let chat = chat::request::Request::read(&body).unwrap();
-    let past = Past::unknown();
+    let past = ReplaySource::unknown();
     let translated = translate(&chat, &model(), Policy::default(), &past).unwrap();
     serde_json::to_string(&translated.request).unwrap()
 }

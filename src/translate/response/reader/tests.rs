@@ -175,7 +175,7 @@ fn a_failure_ends_an_answer_without_a_reason_and_shows_what_was_held_back() {
         reader.event(&event.to_string(), &mut script).unwrap();
     }
     let fault = reader.event(&given::failed().to_string(), &mut script).unwrap_err();
-    let Fault::Reported(report) = fault else { panic!("{fault:?}") };
+    let ReadError::Reported(report) = fault else { panic!("{fault:?}") };
     assert_eq!(report.code.as_deref(), Some("server_error"));
     assert_eq!(script.0, ["content Well ", "content ST"]);
     let late = reader.event(&given::text(0, "late").to_string(), &mut script);
@@ -197,10 +197,10 @@ fn a_damaged_event_ends_an_answer_and_is_not_left_out() {
     let mut reader = reader(Plan { stops: vec!["STOP".into()], ..Plan::default() });
     let mut script = Script::default();
     let damaged = r#"{"type":"response.output_text.delta","delta":"un"#;
-    assert_eq!(reader.event(damaged, &mut script), Err(Fault::Damaged));
+    assert_eq!(reader.event(damaged, &mut script), Err(ReadError::InvalidEvent));
     assert!(!reader.has_begun());
     reader.event(&given::text(0, "This is ST").to_string(), &mut script).unwrap();
-    assert_eq!(reader.event(damaged, &mut script), Err(Fault::Damaged));
+    assert_eq!(reader.event(damaged, &mut script), Err(ReadError::InvalidEvent));
     assert_eq!(script.0, ["content This is ", "content ST"]);
     assert_eq!(reader.event(&given::completed().to_string(), &mut script), Ok(Progress::Ended));
     assert_eq!(script.0.len(), 2, "no finish");
@@ -230,7 +230,7 @@ fn items_and_parts_without_end_end_an_answer() {
         let mut reader = reader(Plan::default());
         let fault = (0..10_000)
             .find_map(|n| reader.event(&form(n).to_string(), &mut Script::default()).err());
-        assert_eq!(fault, Some(Fault::Endless), "{}", form(0));
+        assert_eq!(fault, Some(ReadError::TooManyItems), "{}", form(0));
     }
 }
 

@@ -13,9 +13,9 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 ///
 /// (`Option<Cow<str>>` with `#[serde(borrow)]` always allocates.)
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Str<'a>(pub Option<Cow<'a, str>>);
+pub struct LenientStr<'a>(pub Option<Cow<'a, str>>);
 
-impl Str<'_> {
+impl LenientStr<'_> {
     /// The text, if there is any.
     pub fn as_deref(&self) -> Option<&str> {
         self.0.as_deref()
@@ -24,21 +24,21 @@ impl Str<'_> {
 
 /// A whole number, also as a text or a float without a fraction; anything else is nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct U64(pub Option<u64>);
+pub struct LenientU64(pub Option<u64>);
 
 /// The items of a list, if there are not too many of them. A list of millions fits into one event,
 /// and would take up far more room than the event.
 #[derive(Debug)]
-pub struct Few<T>(pub Vec<T>);
+pub struct BoundedVec<T>(pub Vec<T>);
 
 /// More than any answer needs.
 const MAX_ITEMS: usize = 1024;
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for BoundedVec<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read<T>(PhantomData<T>);
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
-            type Value = Few<T>;
+            type Value = BoundedVec<T>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 write!(f, "a list of at most {MAX_ITEMS} items")
             }
@@ -50,7 +50,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Few<T> {
                     }
                     items.push(item);
                 }
-                Ok(Few(items))
+                Ok(BoundedVec(items))
             }
         }
         deserializer.deserialize_seq(Read(PhantomData))
@@ -81,22 +81,22 @@ macro_rules! overlook_nested {
     };
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for LenientStr<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
         impl<'de> Visitor<'de> for Read {
-            type Value = Str<'de>;
+            type Value = LenientStr<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("anything")
             }
             fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Str(Some(Cow::Borrowed(text))))
+                Ok(LenientStr(Some(Cow::Borrowed(text))))
             }
             fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Str(Some(Cow::Owned(text.to_owned()))))
+                Ok(LenientStr(Some(Cow::Owned(text.to_owned()))))
             }
             fn visit_string<E>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Str(Some(Cow::Owned(text))))
+                Ok(LenientStr(Some(Cow::Owned(text))))
             }
             overlook!(visit_bool: bool, visit_u64: u64, visit_i64: i64, visit_f64: f64);
             overlook_nested!();
@@ -105,16 +105,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for Str<'a> {
     }
 }
 
-impl<'de> Deserialize<'de> for U64 {
+impl<'de> Deserialize<'de> for LenientU64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read;
         impl<'de> Visitor<'de> for Read {
-            type Value = U64;
+            type Value = LenientU64;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("anything")
             }
             fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(U64(Some(number)))
+                Ok(LenientU64(Some(number)))
             }
             #[expect(
                 clippy::cast_possible_truncation,
@@ -123,10 +123,10 @@ impl<'de> Deserialize<'de> for U64 {
             )]
             fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
                 let whole = number.fract() == 0.0 && (0.0..9e15).contains(&number);
-                Ok(U64(whole.then_some(number as u64)))
+                Ok(LenientU64(whole.then_some(number as u64)))
             }
             fn visit_str<E>(self, number: &str) -> Result<Self::Value, E> {
-                Ok(U64(number.trim().parse().ok()))
+                Ok(LenientU64(number.trim().parse().ok()))
             }
             overlook!(visit_bool: bool, visit_i64: i64);
             overlook_nested!();
@@ -141,11 +141,12 @@ mod tests {
 
     #[test]
     fn strings_without_escapes_are_borrowed() {
-        let Str(Some(Cow::Borrowed(text))) = serde_json::from_str(r#""plain""#).unwrap() else {
+        let LenientStr(Some(Cow::Borrowed(text))) = serde_json::from_str(r#""plain""#).unwrap()
+        else {
             panic!("not borrowed");
         };
         assert_eq!(text, "plain");
-        let escaped: Str<'_> = serde_json::from_str(r#""a\n""#).unwrap();
+        let escaped: LenientStr<'_> = serde_json::from_str(r#""a\n""#).unwrap();
         assert_eq!(escaped.as_deref(), Some("a\n"));
     }
 
@@ -153,23 +154,35 @@ mod tests {
     fn lists_have_an_end() {
         let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
         for length in [0, 1, MAX_ITEMS] {
-            let read: Few<u8> = serde_json::from_str(&list(length)).unwrap();
+            let read: BoundedVec<u8> = serde_json::from_str(&list(length)).unwrap();
             assert_eq!(read.0.len(), length);
         }
-        assert!(serde_json::from_str::<Few<u8>>(&list(MAX_ITEMS + 1)).is_err());
-        assert!(serde_json::from_str::<Few<u8>>("{}").is_err());
+        assert!(serde_json::from_str::<BoundedVec<u8>>(&list(MAX_ITEMS + 1)).is_err());
+        assert!(serde_json::from_str::<BoundedVec<u8>>("{}").is_err());
     }
 
     #[test]
     fn other_types_are_nothing() {
         for json in ["null", "true", "1", "-1", "1.5", "[1,[2]]", r#"{"a":{"b":1}}"#] {
-            assert_eq!(serde_json::from_str::<Str<'_>>(json).unwrap(), Str(None), "{json}");
+            assert_eq!(
+                serde_json::from_str::<LenientStr<'_>>(json).unwrap(),
+                LenientStr(None),
+                "{json}"
+            );
         }
         for json in ["null", "true", "-1", "1.5", r#""one""#, r#""""#, "[1]", "{}"] {
-            assert_eq!(serde_json::from_str::<U64>(json).unwrap(), U64(None), "{json}");
+            assert_eq!(
+                serde_json::from_str::<LenientU64>(json).unwrap(),
+                LenientU64(None),
+                "{json}"
+            );
         }
         for json in ["3", "3.0", r#""3""#, r#"" 3 ""#] {
-            assert_eq!(serde_json::from_str::<U64>(json).unwrap(), U64(Some(3)), "{json}");
+            assert_eq!(
+                serde_json::from_str::<LenientU64>(json).unwrap(),
+                LenientU64(Some(3)),
+                "{json}"
+            );
         }
     }
 }

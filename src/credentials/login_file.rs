@@ -12,7 +12,7 @@ use super::error::Error;
 use super::file::{parse, personal_access_token};
 use super::location::Location;
 use super::session::Session;
-use crate::config::{CodexConfig, Keeper};
+use crate::config::{CodexConfig, LoginStore};
 use crate::plain_file::{self, Links};
 
 /// Larger files are not logins.
@@ -35,7 +35,7 @@ pub(super) type Outcome = Result<Arc<Session>, Error>;
 
 /// Reads the file.
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(super) struct LoginFile {
     location: Location,
     known: Mutex<Option<Known>>,
 }
@@ -47,7 +47,7 @@ struct Known {
     outcome: Outcome,
 }
 
-impl Reader {
+impl LoginFile {
     pub(super) fn new(location: Location) -> Self {
         Self { location, known: Mutex::default() }
     }
@@ -174,7 +174,7 @@ fn read(path: &Path) -> std::io::Result<(Option<Identity>, Vec<u8>)> {
 fn explain(error: std::io::Error, location: &Location) -> Error {
     let (path, home) = (location.path.clone(), &location.codex_home);
     match error.kind() {
-        ErrorKind::NotFound if location.keeper == Keeper::Own => Error::OwnMissing { path },
+        ErrorKind::NotFound if location.keeper == LoginStore::Own => Error::OwnMissing { path },
         ErrorKind::NotFound => match CodexConfig::read(home).credentials_store {
             Some(store) if store != "file" => {
                 Error::ElsewhereStored { path, config: home.join("config.toml"), store }
@@ -225,12 +225,12 @@ mod tests {
         format!(r#"{{"tokens":{{"access_token":"{token}"}}}}"#)
     }
 
-    fn folder(files: &[(&str, &str)]) -> (TempDir, Reader) {
+    fn folder(files: &[(&str, &str)]) -> (TempDir, LoginFile) {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
             std::fs::write(folder.path().join(name), content).unwrap();
         }
-        let store = Reader::new(Location::shared(folder.path()));
+        let store = LoginFile::new(Location::shared(folder.path()));
         (folder, store)
     }
 
@@ -240,7 +240,7 @@ mod tests {
         file.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
     }
 
-    async fn token(store: &Reader) -> String {
+    async fn token(store: &LoginFile) -> String {
         store.session().await.unwrap().login.access_token.expose_secret().to_owned()
     }
 

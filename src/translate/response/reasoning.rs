@@ -1,7 +1,7 @@
 //! Reasoning, shown where the owner of the daemon wants it.
 
 use super::steps;
-use super::texts::{News, Text};
+use super::text::{TextAccumulator, TextUpdate};
 use crate::chat::delta::{Delta, Sink};
 use crate::translate::plan::Plan;
 use crate::translate::policy::Reasoning;
@@ -11,7 +11,7 @@ const SEPARATOR: &str = "\n\n";
 
 /// The reasoning of an answer.
 #[derive(Debug)]
-pub(super) struct Thought {
+pub(super) struct ReasoningWriter {
     place: Reasoning,
     /// Whose text came last: the item, and which of its texts.
     last: Option<(usize, Source, u64)>,
@@ -32,7 +32,7 @@ pub(super) enum Source {
     Preamble,
 }
 
-impl Thought {
+impl ReasoningWriter {
     pub(super) fn new(plan: &Plan) -> Self {
         // Thoughts within the content would spoil a JSON text.
         let spoils = plan.json && plan.reasoning == Reasoning::Think;
@@ -41,7 +41,7 @@ impl Thought {
     }
 
     /// More reasoning, of the text `part` of `item`.
-    pub(super) fn think(
+    pub(super) fn push(
         &mut self,
         item: usize,
         source: Source,
@@ -61,7 +61,7 @@ impl Thought {
                 (true, false) => "",
             };
             self.is_open = true;
-            self.tell(&joined(before, text), sink);
+            self.emit(&joined(before, text), sink);
         } else {
             sink.delta(Delta::Reasoning(&joined(if is_next { SEPARATOR } else { "" }, text)));
         }
@@ -75,11 +75,11 @@ impl Thought {
     /// Ends the reasoning that stands within the content, before anything else comes.
     pub(super) fn close(&mut self, sink: &mut impl Sink) {
         if std::mem::take(&mut self.is_open) {
-            self.tell("</think>\n\n", sink);
+            self.emit("</think>\n\n", sink);
         }
     }
 
-    fn tell(&mut self, text: &str, sink: &mut impl Sink) {
+    fn emit(&mut self, text: &str, sink: &mut impl Sink) {
         self.content_chars += text.chars().count() as u64;
         sink.delta(Delta::Content(text));
     }
@@ -98,7 +98,7 @@ pub(super) fn joined<'t>(before: &str, text: &'t str) -> std::borrow::Cow<'t, st
 /// The texts of a reasoning item.
 #[derive(Debug, Default)]
 pub(super) struct ReasoningItem {
-    texts: Vec<(Source, u64, Text)>,
+    texts: Vec<(Source, u64, TextAccumulator)>,
     has_summary: bool,
 }
 
@@ -111,20 +111,20 @@ impl ReasoningItem {
         part: u64,
         text: &'t str,
         is_whole: bool,
-    ) -> News<'t> {
+    ) -> TextUpdate<'t> {
         self.has_summary |= source == Source::Summary && !text.is_empty();
         if source == Source::Raw && self.has_summary {
-            return News::More("");
+            return TextUpdate::More("");
         }
         let at = self.position(source, part).unwrap_or_else(|| {
-            self.texts.push((source, part, Text::default()));
+            self.texts.push((source, part, TextAccumulator::default()));
             self.texts.len() - 1
         });
         self.texts[at].2.take(text, is_whole)
     }
 
     /// What is known of a text.
-    pub(super) fn text(&self, source: Source, part: u64) -> Option<&Text> {
+    pub(super) fn text(&self, source: Source, part: u64) -> Option<&TextAccumulator> {
         self.position(source, part).map(|at| &self.texts[at].2)
     }
 
@@ -139,7 +139,7 @@ impl ReasoningItem {
     }
 
     fn position(&self, source: Source, part: u64) -> Option<usize> {
-        let is_it = |(s, p, _): &(Source, u64, Text)| {
+        let is_it = |(s, p, _): &(Source, u64, TextAccumulator)| {
             steps::note(1);
             (*s, *p) == (source, part)
         };

@@ -5,12 +5,12 @@ use std::fmt;
 use crate::excerpt::{excerpt, excerpt_of};
 
 /// The longest path that is told, in bytes: clients choose the names in it.
-const MOST_OF_PATH: usize = 512;
+const MAX_PATH: usize = 512;
 
 /// Why a request is refused with 400 (or 404 for an unknown model, 413 for a large body).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Reject {
+pub struct InvalidRequest {
     /// What is wrong and what would be accepted.
     pub message: String,
     /// The JSON path of the field at fault, such as `messages[0].content[1].type`.
@@ -71,10 +71,10 @@ impl Code {
     }
 }
 
-impl Reject {
+impl InvalidRequest {
     /// A refusal of the field at `param`.
     pub fn new(param: impl fmt::Display, code: Code, message: impl Into<String>) -> Self {
-        let param = excerpt_of(&param.to_string(), MOST_OF_PATH).into_owned();
+        let param = excerpt_of(&param.to_string(), MAX_PATH).into_owned();
         Self { message: message.into(), param: Some(param), code: Some(code) }
     }
 
@@ -118,7 +118,7 @@ impl Reject {
     /// The field is understood and cannot be honoured.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
         let shown = param.to_string();
-        let shown = excerpt_of(&shown, MOST_OF_PATH);
+        let shown = excerpt_of(&shown, MAX_PATH);
         let message = format!("Unsupported parameter: '{shown}'. {why}");
         Self::new(param, Code::UnsupportedParameter, message)
     }
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_missing_field_is_named() {
-        let reject = Reject::missing("messages");
+        let reject = InvalidRequest::missing("messages");
         assert_eq!(reject.to_string(), "Missing required parameter: 'messages'.");
         assert_eq!(reject.param.as_deref(), Some("messages"));
         assert_eq!(reject.code.map(Code::as_str), Some("missing_required_parameter"));

@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 use crate::steps;
 
 /// The longest name that chat completions allow.
-const MAX: usize = 64;
+const MAX_NAME: usize = 64;
 
 /// Which client name stands behind an alias.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Originals(BTreeMap<String, String>);
+pub struct AliasMap(BTreeMap<String, String>);
 
-impl Originals {
+impl AliasMap {
     /// The client's name of what the backend calls `name`.
     pub fn of<'n>(&'n self, name: &'n str) -> &'n str {
         self.0.get(name).map_or(name, String::as_str)
@@ -23,12 +23,12 @@ impl Originals {
 
 /// Aliases given so far in one request.
 #[derive(Debug, Default)]
-pub(super) struct Names<'v> {
+pub(super) struct ToolAliases<'v> {
     /// Names in use upstream, with the client's name of each.
     taken: BTreeMap<Cow<'v, str>, &'v str>,
 }
 
-impl<'v> Names<'v> {
+impl<'v> ToolAliases<'v> {
     /// Keeps a declared name that needs no alias, so that no alias takes it.
     pub(super) fn reserve(&mut self, name: &'v str) {
         if is_legal(name) {
@@ -49,14 +49,14 @@ impl<'v> Names<'v> {
             steps::count(1);
             self.taken.get(alias).is_none_or(|&owner| owner == name)
         };
-        let alias = if !plain.is_empty() && plain.len() <= MAX && free(&plain) {
+        let alias = if !plain.is_empty() && plain.len() <= MAX_NAME && free(&plain) {
             plain
         } else {
             let digest = Sha256::digest(name.as_bytes());
             let with_tail = |bytes: usize| {
                 let tail = hex(&digest[..bytes]);
                 // Only ASCII is left, so that any cut is between characters.
-                format!("{}_{tail}", &plain[..plain.len().min(MAX - 1 - tail.len())])
+                format!("{}_{tail}", &plain[..plain.len().min(MAX_NAME - 1 - tail.len())])
             };
             // Thousands of names make two equal digests of 4 bytes likely.
             let longest = with_tail(28);
@@ -67,8 +67,8 @@ impl<'v> Names<'v> {
     }
 
     /// What is needed to undo the aliases.
-    pub(super) fn into_originals(self) -> Originals {
-        Originals(
+    pub(super) fn into_originals(self) -> AliasMap {
+        AliasMap(
             self.taken
                 .into_iter()
                 .filter(|(alias, name)| alias != name)
@@ -83,7 +83,7 @@ fn is_allowed(c: char) -> bool {
 }
 
 fn is_legal(name: &str) -> bool {
-    !name.is_empty() && name.len() <= MAX && name.chars().all(is_allowed)
+    !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(is_allowed)
 }
 
 /// Lower-case hexadecimal.
@@ -101,7 +101,7 @@ pub(super) fn sanitise(name: &str) -> Cow<'_, str> {
     if is_legal(name) {
         return Cow::Borrowed(name);
     }
-    Cow::Owned(name.chars().take(MAX).map(|c| if is_allowed(c) { c } else { '_' }).collect())
+    Cow::Owned(name.chars().take(MAX_NAME).map(|c| if is_allowed(c) { c } else { '_' }).collect())
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn legal_names_stay_and_others_get_aliases_that_can_be_undone() {
-        let mut names = Names::default();
+        let mut names = ToolAliases::default();
         names.reserve("a_b");
         assert_eq!(names.upstream("get_weather"), "get_weather");
         assert_eq!(names.upstream("mcp.read"), "mcp_read");
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn equal_digests_do_not_make_equal_aliases() {
-        let mut names = Names::default();
+        let mut names = ToolAliases::default();
         names.reserve("a_b");
         let short = names.upstream("a.b").into_owned();
         // As if another name had the same digest.
-        let mut names = Names::default();
+        let mut names = ToolAliases::default();
         names.reserve("a_b");
         names.reserve(short.clone().leak());
         let longer = names.upstream("a.b").into_owned();
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn long_and_foreign_names_are_cut_to_64_with_a_digest() {
-        let mut names = Names::default();
+        let mut names = ToolAliases::default();
         let long = "x".repeat(200);
         let alias = names.upstream(&long).into_owned();
         assert_eq!(alias.len(), 64);

@@ -3,7 +3,7 @@
 /// Why a request is refused before its body is read. The messages go to strangers: they repeat
 /// nothing of what was sent and tell nothing of the account, of files or of the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum GuardError {
     /// It does not say, or says in two ways, whom it calls.
     #[error(
         "A request needs exactly one Host header, a name or address with or without a port, and \

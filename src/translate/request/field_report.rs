@@ -1,23 +1,23 @@
 //! What was dropped and what is emulated, for the response headers.
 
-use crate::chat::reject::Reject;
+use crate::chat::invalid_request::InvalidRequest;
 use crate::steps;
 
 /// How many names a header lists at most: a client may send any number of unknown fields.
-const MOST: usize = 32;
+const MAX_FIELDS: usize = 32;
 
 /// What the list ends with if there are more.
 const MORE: &str = "...";
 
 /// What was dropped and what is emulated, by the names of the request's fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Notes {
+pub struct FieldReport {
     strict: bool,
     dropped: Vec<String>,
     emulated: Vec<&'static str>,
 }
 
-impl Notes {
+impl FieldReport {
     pub(super) fn new(strict: bool) -> Self {
         Self { strict, ..Self::default() }
     }
@@ -27,18 +27,19 @@ impl Notes {
     }
 
     /// Notes that `field` has no effect, or refuses it in strict mode.
-    pub(super) fn drop(&mut self, field: &str) -> Result<(), Reject> {
+    pub(super) fn dropped_field(&mut self, field: &str) -> Result<(), InvalidRequest> {
         if self.strict {
-            return Err(Reject::unsupported(
+            return Err(InvalidRequest::unsupported(
                 field,
                 "The backend does not take it, and `[compat] strict` is on.",
             ));
         }
-        if self.dropped.len() > MOST {
+        if self.dropped.len() > MAX_FIELDS {
             return Ok(());
         }
         steps::count(self.dropped.len());
-        let name = if self.dropped.len() == MOST { MORE.to_owned() } else { printable(field) };
+        let name =
+            if self.dropped.len() == MAX_FIELDS { MORE.to_owned() } else { printable(field) };
         if !self.dropped.contains(&name) {
             self.dropped.push(name);
         }
@@ -46,7 +47,7 @@ impl Notes {
     }
 
     /// Notes that `field` is done by this program and not by the backend.
-    pub(super) fn emulate(&mut self, field: &'static str) {
+    pub(super) fn emulated_field(&mut self, field: &'static str) {
         if !self.emulated.contains(&field) {
             self.emulated.push(field);
         }
@@ -78,9 +79,9 @@ mod tests {
 
     #[test]
     fn names_are_listed_once_and_made_printable() {
-        let mut notes = Notes::new(false);
+        let mut notes = FieldReport::new(false);
         for field in ["seed", "seed", "a\r\nb: c", "ü"] {
-            notes.drop(field).unwrap();
+            notes.dropped_field(field).unwrap();
         }
         assert_eq!(notes.dropped().as_deref(), Some("seed,a??b??c,?"));
         assert_eq!(notes.emulated(), None);
@@ -88,20 +89,20 @@ mod tests {
 
     #[test]
     fn a_list_that_is_cut_says_so() {
-        let mut notes = Notes::new(false);
-        for number in 0..MOST {
-            notes.drop(&format!("f{number}")).unwrap();
+        let mut notes = FieldReport::new(false);
+        for number in 0..MAX_FIELDS {
+            notes.dropped_field(&format!("f{number}")).unwrap();
         }
         assert!(notes.dropped().unwrap().ends_with(",f31"));
         for number in 0..1000 {
-            notes.drop(&format!("g{number}")).unwrap();
+            notes.dropped_field(&format!("g{number}")).unwrap();
         }
         assert!(notes.dropped().unwrap().ends_with(",f31,..."));
     }
 
     #[test]
     fn strict_refuses_what_would_be_dropped() {
-        let refusal = Notes::new(true).drop("seed").unwrap_err();
+        let refusal = FieldReport::new(true).dropped_field("seed").unwrap_err();
         assert_eq!(refusal.param.as_deref(), Some("seed"));
     }
 }

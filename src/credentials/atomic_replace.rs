@@ -13,18 +13,18 @@ use std::path::Path;
 use secrecy::zeroize::Zeroizing;
 
 use super::location::Places;
-use super::reader::LIMIT;
+use super::login_file::LIMIT;
 use crate::plain_file;
 
 /// How much room is made: more than any login needs.
-const ROOM: usize = 64 << 10;
+const RESERVED_BYTES: usize = 64 << 10;
 
 /// A place that is ready to take a new login.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct AtomicReplace {
     places: Places,
     /// The new file; absent where the folder takes none.
-    spare: Option<File>,
+    temp: Option<File>,
     /// What is in it, in front of the spaces.
     noted: Zeroizing<Vec<u8>>,
     /// Whether that is on disk, and nothing else is in the file.
@@ -47,7 +47,7 @@ pub(super) enum Written {
     InPlace,
 }
 
-impl Slot {
+impl AtomicReplace {
     /// Makes sure that a new login can be written. The caller holds the lock.
     pub(super) fn prepare(places: Places) -> io::Result<Self> {
         Self::prepare_with(places, rename)
@@ -62,18 +62,18 @@ impl Slot {
                 None
             }
             Err(error) => {
-                let _ = fs::remove_file(&places.spare);
+                let _ = fs::remove_file(&places.temp);
                 return Err(error);
             }
         };
-        Ok(Self { places, spare, noted: Zeroizing::default(), is_synced: false, rename })
+        Ok(Self { places, temp: spare, noted: Zeroizing::default(), is_synced: false, rename })
     }
 
     /// Hands the new login to the system, beside the old one: from then on [`unfinished`] finds it
     /// should this process be killed. Takes microseconds, for the room is made. The spaces after
     /// it keep it valid JSON.
-    pub(super) fn note(&mut self, content: &[u8]) -> io::Result<()> {
-        let Some(file) = &mut self.spare else { return Ok(()) };
+    pub(super) fn write_ahead(&mut self, content: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.temp else { return Ok(()) };
         // Over the end of what was noted before, which may have been longer.
         let length = content.len().max(self.noted.len());
         let mut padded = Zeroizing::new(Vec::with_capacity(length));
@@ -89,7 +89,7 @@ impl Slot {
 
     /// Has what was noted written to the disk, so that [`Slot::commit`] need not wait for it.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        let Some(file) = &mut self.spare else { return Ok(()) };
+        let Some(file) = &mut self.temp else { return Ok(()) };
         file.set_len(self.noted.len() as u64)?;
         file.sync_all()?;
         self.is_synced = true;
@@ -99,12 +99,12 @@ impl Slot {
     /// Puts the new login in place: the one that was noted and synced takes no more than a rename.
     /// It survives a crash of the system after [`sync_folder`].
     pub(super) fn commit(mut self, content: &[u8]) -> io::Result<Written> {
-        if self.spare.is_none() {
+        if self.temp.is_none() {
             overwrite(&self.places.target, content)?;
             return Ok(Written::InPlace);
         }
         if *self.noted != content {
-            self.note(content)?;
+            self.write_ahead(content)?;
         }
         if !self.is_synced {
             self.sync()?;
@@ -120,7 +120,7 @@ impl Slot {
 
 /// What somebody wrote and did not put in place, being killed in between.
 pub(super) fn unfinished(places: &Places) -> Option<Vec<u8>> {
-    plain_file::read(&places.spare, LIMIT).ok()
+    plain_file::read(&places.temp, LIMIT).ok()
 }
 
 /// Puts it in place now.
@@ -131,7 +131,7 @@ pub(super) fn finish(places: &Places, content: &[u8]) -> io::Result<Written> {
 /// Removes it.
 pub(super) fn discard(places: &Places) {
     // What cannot be removed is overwritten or ignored the next time.
-    let _ = fs::remove_file(&places.spare);
+    let _ = fs::remove_file(&places.temp);
 }
 
 /// The new file, private, owned like the old one, and full of spaces.
@@ -141,9 +141,9 @@ fn make_room(places: &Places) -> io::Result<File> {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&places.spare)?;
+    let mut file = options.open(&places.temp)?;
     keep_owner(&file, &places.target)?;
-    file.write_all(&vec![b' '; ROOM])?;
+    file.write_all(&vec![b' '; RESERVED_BYTES])?;
     file.sync_all()?;
     Ok(file)
 }
@@ -173,7 +173,7 @@ fn keep_owner(_: &File, _: &Path) -> io::Result<()> {
 }
 
 fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<Written> {
-    match rename(&places.spare, &places.target) {
+    match rename(&places.temp, &places.target) {
         Ok(()) => Ok(Written::Replaced),
         Err(error) if cannot_be_replaced(&error) => {
             // Meanwhile the new file is the backup: `unfinished` finds it if this is cut off.
@@ -189,7 +189,7 @@ fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<W
 /// Overwrites a file in one go. Spaces at the end keep it valid until it has its new length.
 fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::options().write(true).open(path)?;
-    let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(ROOM);
+    let old = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(RESERVED_BYTES);
     let mut padded = Zeroizing::new(Vec::with_capacity(old.max(content.len())));
     padded.extend_from_slice(content);
     padded.resize(old.max(content.len()), b' ');
@@ -239,8 +239,8 @@ mod tests {
     fn the_file_is_replaced() {
         let (folder, places) = folder();
         for noted in ["new, at first", "new"] {
-            let mut slot = Slot::prepare(places.clone()).unwrap();
-            slot.note(noted.as_bytes()).unwrap();
+            let mut slot = AtomicReplace::prepare(places.clone()).unwrap();
+            slot.write_ahead(noted.as_bytes()).unwrap();
             assert!(unfinished(&places).unwrap().starts_with(format!("{noted}  ").as_bytes()));
             slot.sync().unwrap();
             assert_eq!(unfinished(&places).unwrap(), noted.as_bytes());
@@ -259,7 +259,7 @@ mod tests {
         {
             let (_folder, places) = folder();
             fs::set_permissions(&places.target, fs::Permissions::from_mode(before)).unwrap();
-            let slot = Slot::prepare(places.clone()).unwrap();
+            let slot = AtomicReplace::prepare(places.clone()).unwrap();
             assert_eq!(slot.commit(b"new").unwrap(), Written::Replaced);
             let mode = fs::metadata(&places.target).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, after, "{before:o}");
@@ -278,7 +278,7 @@ mod tests {
                 _ => |_, _| Err(ErrorKind::PermissionDenied.into()),
             };
             for content in ["new", "much longer than whatever was there before"] {
-                let slot = Slot::prepare_with(places.clone(), rename).unwrap();
+                let slot = AtomicReplace::prepare_with(places.clone(), rename).unwrap();
                 assert_eq!(slot.commit(content.as_bytes()).unwrap(), Written::InPlace);
                 assert_eq!(fs::read(&places.target).unwrap(), content.as_bytes());
                 assert_eq!(names(&folder), ["auth.json"]);
@@ -290,7 +290,8 @@ mod tests {
     fn other_failures_leave_the_new_login_for_later() {
         let (_folder, places) = folder();
         let slot =
-            Slot::prepare_with(places.clone(), |_, _| Err(ErrorKind::Interrupted.into())).unwrap();
+            AtomicReplace::prepare_with(places.clone(), |_, _| Err(ErrorKind::Interrupted.into()))
+                .unwrap();
         slot.commit(b"new").unwrap_err();
         assert_eq!(unfinished(&places).unwrap(), b"new");
         assert_eq!(finish(&places, b"new").unwrap(), Written::Replaced);
@@ -301,7 +302,7 @@ mod tests {
     #[test]
     fn an_abandoned_slot_leaves_no_trace() {
         let (folder, places) = folder();
-        Slot::prepare(places.clone()).unwrap().abandon();
+        AtomicReplace::prepare(places.clone()).unwrap().abandon();
         assert_eq!(names(&folder), ["auth.json"]);
         assert_eq!(fs::read(&places.target).unwrap(), b"old, and quite a bit longer");
     }
@@ -310,6 +311,6 @@ mod tests {
     fn a_folder_that_is_not_there_fails_before_anything_is_spent() {
         let folder = tempfile::tempdir().unwrap();
         let places = Location::shared(&folder.path().join("none")).places();
-        assert_eq!(Slot::prepare(places).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(AtomicReplace::prepare(places).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-use super::texts::{News, Text};
+use super::text::{TextAccumulator, TextUpdate};
 use crate::chat::delta::{CallKind, Delta, Sink};
 use crate::responses::event::Item;
-use crate::responses::lax::Few;
+use crate::responses::lenient::BoundedVec;
 use crate::translate::plan::Plan;
 
 /// The most characters of a response's id in an id that is made of it: the backend takes 64.
@@ -41,15 +41,15 @@ pub(super) struct Unfinished;
 struct Call {
     id: String,
     /// The id as the backend told it; empty if it did not.
-    told_id: String,
+    upstream_id: String,
     /// As the client spells it; empty until the backend has told it.
     name: String,
     form: Form,
-    text: Text,
+    text: TextAccumulator,
     /// What the call began with. It may be all, the beginning, or a mere placeholder.
     first: String,
     /// How many bytes of the text the client has got.
-    told: usize,
+    emitted: usize,
     /// Where the pieces end that the text came in and that are not told yet.
     pieces: Vec<usize>,
     /// The client's index, once it knows of the call.
@@ -66,9 +66,9 @@ enum Form {
     /// As it comes.
     Live(CallKind),
     /// Several calls in one, which models sometimes make up: at its end, one by one.
-    Several,
+    ParallelWrapper,
     /// Not at all: the deprecated form has room for one call.
-    Silent,
+    Suppressed,
 }
 
 impl Calls {
@@ -86,12 +86,12 @@ impl Calls {
     pub(super) fn add(&mut self) -> usize {
         self.list.push(Call {
             id: String::new(),
-            told_id: String::new(),
+            upstream_id: String::new(),
             name: String::new(),
             form: Form::Live(CallKind::Function),
-            text: Text::default(),
+            text: TextAccumulator::default(),
             first: String::new(),
-            told: 0,
+            emitted: 0,
             pieces: Vec::new(),
             index: None,
             is_complete: false,
@@ -102,7 +102,7 @@ impl Calls {
 
     /// Whether the call may be the one that `item` tells of.
     pub(super) fn matches(&self, call: usize, item: &Item<'_>) -> bool {
-        let known = &self.list[call].told_id;
+        let known = &self.list[call].upstream_id;
         known.is_empty() || item.call_id.as_deref().is_none_or(|id| id.is_empty() || id == known)
     }
 
@@ -116,8 +116,8 @@ impl Calls {
     }
 
     /// The call's id, as the backend told it.
-    pub(super) fn told_id(&self, call: usize) -> &str {
-        &self.list[call].told_id
+    pub(super) fn upstream_id(&self, call: usize) -> &str {
+        &self.list[call].upstream_id
     }
 
     /// What the backend says of the call: its id, its name and its kind. What it says at last
@@ -135,9 +135,9 @@ impl Calls {
             return Ok(());
         };
         let original = plan.originals.of(name);
-        if call.told_id.is_empty() && call.index.is_none() {
-            item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.told_id);
-            call.id = match call.told_id.as_str() {
+        if call.upstream_id.is_empty() && call.index.is_none() {
+            item.call_id.as_deref().unwrap_or_default().clone_into(&mut call.upstream_id);
+            call.id = match call.upstream_id.as_str() {
                 "" if self.stem.is_empty() => format!("call_{number}"),
                 "" => format!("call_{}_{number}", self.stem),
                 told => told.to_owned(),
@@ -151,11 +151,11 @@ impl Calls {
         let is_custom = item.kind.as_deref() == Some("custom_tool_call");
         let is_declared = plan.functions.contains(&call.name);
         call.form = if plan.legacy_functions {
-            if is_first { Form::Live(CallKind::Legacy) } else { Form::Silent }
+            if is_first { Form::Live(CallKind::Legacy) } else { Form::Suppressed }
         } else if is_custom && plan.custom_tools.contains(&call.name) {
             Form::Live(CallKind::Custom)
         } else if !is_declared && matches!(name, "parallel" | "multi_tool_use.parallel") {
-            Form::Several
+            Form::ParallelWrapper
         } else {
             Form::Live(CallKind::Function)
         };
@@ -186,8 +186,8 @@ impl Calls {
         }
         call.text.append(delta);
         if let (Form::Live(kind), Some(index), true) = (call.form, call.index, is_current) {
-            sink.delta(Delta::Arguments { index, text: &call.text.as_str()[call.told..], kind });
-            call.told = call.text.len();
+            sink.delta(Delta::Arguments { index, text: &call.text.as_str()[call.emitted..], kind });
+            call.emitted = call.text.len();
         } else {
             call.pieces.push(call.text.len());
         }
@@ -202,15 +202,15 @@ impl Calls {
         }
         call.first.clear();
         call.is_whole = true;
-        let agrees = whole.as_bytes().starts_with(&call.text.as_str().as_bytes()[..call.told]);
-        if call.text.complete(whole) == News::Other {
+        let agrees = whole.as_bytes().starts_with(&call.text.as_str().as_bytes()[..call.emitted]);
+        if call.text.complete(whole) == TextUpdate::Other {
             call.pieces.clear();
         }
         if agrees {
             return Ok(());
         }
         // Nothing can follow what the client has got.
-        call.told = call.text.len();
+        call.emitted = call.text.len();
         Err(Contradiction)
     }
 
@@ -226,7 +226,7 @@ impl Calls {
     /// Whether the client is to know of the call.
     pub(super) fn is_made(&self, call: usize) -> bool {
         let call = &self.list[call];
-        !call.name.is_empty() && call.form != Form::Silent
+        !call.name.is_empty() && call.form != Form::Suppressed
     }
 
     /// How much text all calls have.
@@ -240,15 +240,15 @@ impl Calls {
     }
 
     /// Whether there is anything to tell.
-    pub(super) fn has_news(&self) -> bool {
+    pub(super) fn has_pending(&self) -> bool {
         self.list.get(self.current).is_some_and(|call| {
             !call.name.is_empty()
-                && (call.index.is_none() || call.told < call.text.len() || call.is_complete)
+                && (call.index.is_none() || call.emitted < call.text.len() || call.is_complete)
         })
     }
 
     /// Tells what can be told.
-    pub(super) fn tell(&mut self, plan: &Plan, sink: &mut impl Sink) {
+    pub(super) fn emit(&mut self, plan: &Plan, sink: &mut impl Sink) {
         while let Some(call) = self.list.get_mut(self.current) {
             if call.name.is_empty() {
                 return;
@@ -261,15 +261,17 @@ impl Calls {
                         call.text.append("{}");
                     }
                     for end in call.pieces.drain(..).chain([call.text.len()]) {
-                        let text = &call.text.as_str()[call.told..end];
+                        let text = &call.text.as_str()[call.emitted..end];
                         if !text.is_empty() {
                             sink.delta(Delta::Arguments { index, text, kind });
-                            call.told = end;
+                            call.emitted = end;
                         }
                     }
                 }
-                Form::Several if call.is_complete => call.expand(plan, &mut self.opened, sink),
-                Form::Several | Form::Silent => {}
+                Form::ParallelWrapper if call.is_complete => {
+                    call.unwrap_parallel(plan, &mut self.opened, sink)
+                }
+                Form::ParallelWrapper | Form::Suppressed => {}
             }
             if !call.is_complete {
                 return;
@@ -292,13 +294,13 @@ impl Calls {
                 call.is_complete = is_whole || !call.text.is_empty();
             }
         }
-        let is_made = |call: &Call| !call.name.is_empty() && call.form != Form::Silent;
+        let is_made = |call: &Call| !call.name.is_empty() && call.form != Form::Suppressed;
         if is_whole && self.list.iter().any(|call| is_made(call) && !call.is_finished()) {
             return Err(Unfinished);
         }
         // A call without a name cannot be made.
         while self.current < self.list.len() {
-            self.tell(plan, sink);
+            self.emit(plan, sink);
             let Some(call) = self.list.get(self.current) else { break };
             if !call.name.is_empty() && !call.is_complete {
                 break;
@@ -309,7 +311,7 @@ impl Calls {
     }
 
     /// Tells all calls anew, in this order.
-    pub(super) fn tell_again(&mut self, order: &[usize], plan: &Plan) {
+    pub(super) fn emit_again(&mut self, order: &[usize], plan: &Plan) {
         let mut places = vec![usize::MAX; self.list.len()];
         for (place, &call) in order.iter().enumerate() {
             places[call] = place;
@@ -321,16 +323,17 @@ impl Calls {
         self.opened = 0;
         for (place, call) in self.list.iter_mut().enumerate() {
             call.index = None;
-            call.told = 0;
+            call.emitted = 0;
             call.pieces.clear();
             if plan.legacy_functions {
-                call.form = if place == 0 { Form::Live(CallKind::Legacy) } else { Form::Silent };
+                call.form =
+                    if place == 0 { Form::Live(CallKind::Legacy) } else { Form::Suppressed };
             }
         }
     }
 
     /// Whether the client knows of any call.
-    pub(super) fn any_told(&self) -> bool {
+    pub(super) fn any_emitted(&self) -> bool {
         self.opened > 0
     }
 }
@@ -361,18 +364,18 @@ impl Call {
         index
     }
 
-    fn tell_whole(&mut self, arguments: &str, opened: &mut usize, sink: &mut impl Sink) {
+    fn emit_whole(&mut self, arguments: &str, opened: &mut usize, sink: &mut impl Sink) {
         let kind = CallKind::Function;
         let index = self.open(kind, opened, sink);
         sink.delta(Delta::Arguments { index, text: arguments, kind });
     }
 
     /// Tells the calls within a call, or the call itself if it holds none that can be read.
-    fn expand(&mut self, plan: &Plan, opened: &mut usize, sink: &mut impl Sink) {
+    fn unwrap_parallel(&mut self, plan: &Plan, opened: &mut usize, sink: &mut impl Sink) {
         #[derive(Deserialize)]
         struct Wrapper<'a> {
             #[serde(borrow)]
-            tool_uses: Few<Use<'a>>,
+            tool_uses: BoundedVec<Use<'a>>,
         }
         #[derive(Deserialize)]
         struct Use<'a> {
@@ -386,7 +389,7 @@ impl Call {
             }
         }
         let text = std::mem::take(&mut self.text);
-        self.told = text.len();
+        self.emitted = text.len();
         let is_useful = |uses: &[Use<'_>]| {
             !uses.is_empty() && uses.iter().all(|inner| !inner.name().is_empty())
         };
@@ -402,7 +405,7 @@ impl Call {
                     sink.delta(Delta::Arguments { index, text: inner.parameters.get(), kind });
                 }
             }
-            _ => self.tell_whole(text.as_str(), opened, sink),
+            _ => self.emit_whole(text.as_str(), opened, sink),
         }
         self.text = text;
     }

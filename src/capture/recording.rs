@@ -13,14 +13,14 @@ use super::redact::{self, Secrets};
 use super::writer::{Finished, Queue};
 
 /// How much of one exchange is kept.
-const ROOM: usize = 32 << 20;
+const MAX_EXCHANGE: usize = 32 << 20;
 
 /// Notes an exchange. Clones note the same one; the last of them to go hands it to the writer.
 #[derive(Debug, Clone)]
-pub struct Tape(Arc<Reel>);
+pub struct Recording(Arc<Inner>);
 
 #[derive(Debug)]
-struct Reel {
+struct Inner {
     began: Instant,
     noted: Mutex<Noted>,
     secrets: Secrets,
@@ -70,10 +70,10 @@ struct NotedAnswer {
     headers: HeaderMap,
 }
 
-impl Tape {
+impl Recording {
     pub(super) fn new(number: u32, secrets: Secrets, finished: Queue) -> Self {
-        let noted = Noted { number, at: Timestamp::now(), room: ROOM, ..Noted::default() };
-        Self(Arc::new(Reel { began: Instant::now(), noted: Mutex::new(noted), secrets, finished }))
+        let noted = Noted { number, at: Timestamp::now(), room: MAX_EXCHANGE, ..Noted::default() };
+        Self(Arc::new(Inner { began: Instant::now(), noted: Mutex::new(noted), secrets, finished }))
     }
 
     /// The head of the client's request.
@@ -90,10 +90,10 @@ impl Tape {
     }
 
     /// A call to the backend that begins now.
-    pub fn call(&self) -> CallTape {
+    pub fn call(&self) -> CallRecording {
         let mut noted = self.0.lock();
         noted.calls.push(NotedCall { at_ms: self.0.at(), ..NotedCall::default() });
-        CallTape { reel: Arc::clone(&self.0), index: noted.calls.len() - 1 }
+        CallRecording { reel: Arc::clone(&self.0), index: noted.calls.len() - 1 }
     }
 
     /// The head of what the client gets.
@@ -110,12 +110,12 @@ impl Tape {
 
 /// Notes one call to the backend.
 #[derive(Debug)]
-pub struct CallTape {
-    reel: Arc<Reel>,
+pub struct CallRecording {
+    reel: Arc<Inner>,
     index: usize,
 }
 
-impl CallTape {
+impl CallRecording {
     /// What is sent; if it is sent again with another login, only the last time counts.
     pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
         let mut noted = self.reel.lock();
@@ -244,7 +244,7 @@ impl NotedCall {
     }
 }
 
-impl Reel {
+impl Inner {
     fn lock(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -254,7 +254,7 @@ impl Reel {
     }
 }
 
-impl Drop for Reel {
+impl Drop for Inner {
     fn drop(&mut self) {
         let mut noted = std::mem::take(&mut *self.lock());
         let mut room = noted.size();
@@ -286,7 +286,7 @@ mod tests {
         let body = Bytes::from(vec![b' '; 1000]);
         let (queue, written) = queue(fit * body.len() + 999);
         let note = |number| {
-            let tape = Tape::new(number, Secrets::default(), queue.clone());
+            let tape = Recording::new(number, Secrets::default(), queue.clone());
             tape.body(&body);
         };
         // Nobody writes meanwhile.
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn an_exchange_that_is_too_large_is_cut_and_says_so() {
         let (finished, written) = queue(1 << 20);
-        let tape = Tape::new(1, Secrets::default(), finished);
+        let tape = Recording::new(1, Secrets::default(), finished);
         tape.0.lock().room = 1000;
         let call = tape.call();
         call.event(&"a".repeat(400));

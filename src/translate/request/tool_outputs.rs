@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use sha2::{Digest, Sha256};
 
-use super::names::hex;
+use super::aliases::hex;
 use crate::responses::request::{Item, Output, Part, Role};
 use crate::steps;
 
@@ -62,7 +62,7 @@ pub(super) fn normalise<'v>(
         return (items, origins.iter().map(|origin| origin.message).collect());
     }
     let mut calls = find_calls(&items, origins);
-    let orphans = bind(&items, origins, &mut calls);
+    let orphans = match_outputs(&items, origins, &mut calls);
     rebuild(items, origins, &calls, &orphans)
 }
 
@@ -88,7 +88,7 @@ fn find_calls<'o>(items: &[Item<'_>], origins: &[Origin<'o>]) -> Vec<Call<'o>> {
 }
 
 /// An outcome that is not bound yet.
-struct Outcome<'i, 'o> {
+struct ToolOutput<'i, 'o> {
     position: usize,
     id: Cow<'i, str>,
     /// The name of its tool, if it gives one.
@@ -111,7 +111,7 @@ enum Key<'k> {
 /// A way in which outcomes find their calls.
 struct Way {
     of_call: for<'k> fn(&'k Call<'_>) -> Option<Key<'k>>,
-    of_outcome: for<'k> fn(&'k Outcome<'_, '_>) -> Option<Key<'k>>,
+    of_outcome: for<'k> fn(&'k ToolOutput<'_, '_>) -> Option<Key<'k>>,
 }
 
 /// The surest first.
@@ -150,7 +150,11 @@ const WAYS: [Way; 7] = [
 ];
 
 /// Gives every outcome to a call where there is one; the positions of the rest are returned.
-fn bind(items: &[Item<'_>], origins: &[Origin<'_>], calls: &mut [Call<'_>]) -> BTreeSet<usize> {
+fn match_outputs(
+    items: &[Item<'_>],
+    origins: &[Origin<'_>],
+    calls: &mut [Call<'_>],
+) -> BTreeSet<usize> {
     let tools: HashSet<&str> = calls.iter().map(|call| call.tool).collect();
     let mut unbound: Vec<_> = items
         .iter()
@@ -160,7 +164,7 @@ fn bind(items: &[Item<'_>], origins: &[Origin<'_>], calls: &mut [Call<'_>]) -> B
             // The name may stand in the place of the id.
             let own = Some(origins[position].tool).filter(|tool| !tool.is_empty());
             let tool = own.or_else(|| tools.get(&*id).copied().filter(|tool| !tool.is_empty()));
-            Some(Outcome { position, id, tool })
+            Some(ToolOutput { position, id, tool })
         })
         .collect();
     for way in WAYS {
@@ -180,7 +184,7 @@ fn bind(items: &[Item<'_>], origins: &[Origin<'_>], calls: &mut [Call<'_>]) -> B
 type Open = BTreeSet<(usize, usize)>;
 
 /// Binds what can be bound in this way.
-fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>) {
+fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<ToolOutput<'_, '_>>) {
     let mut bindings = Vec::new();
     {
         let mut open: HashMap<Key<'_>, Open> = HashMap::new();
@@ -214,7 +218,7 @@ fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>
 }
 
 /// Binds outcomes that stand before the calls of their ids.
-fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<Outcome<'_, '_>>) {
+fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<ToolOutput<'_, '_>>) {
     let mut open: HashMap<String, VecDeque<usize>> = HashMap::new();
     for (number, call) in calls.iter().enumerate().filter(|(_, call)| call.outcome.is_none()) {
         open.entry(call.id.clone()).or_default().push_back(number);

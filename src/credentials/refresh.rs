@@ -17,16 +17,16 @@ use jiff::Timestamp;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
+use super::atomic_replace::{self, AtomicReplace, Written};
 use super::document::Document;
 use super::error::Error;
 use super::file::parse;
 use super::issuer::{self, Ended, Tokens};
 use super::location::{Location, Places};
 use super::lock::{CodexLocks, HeldCodexLocks, NoLock, RenewalLock};
+use super::login_file::{HALF_WRITTEN_DELAYS, Outcome, look_once};
 use super::pause::Pause;
-use super::reader::{HALF_WRITTEN_DELAYS, Outcome, look_once};
-use super::replace::{self, Slot, Written};
-use super::session::{Due, Fingerprint, Session};
+use super::session::{Fingerprint, RefreshState, Session};
 use super::store::{Shared, Unsaved};
 use crate::config::CodexConfig;
 
@@ -99,7 +99,7 @@ impl Shared {
         self.write_unsaved(&places).await?;
         let disk = self.reader.reload().await?;
         let set = disk.fingerprint();
-        if set != stale && disk.due(Timestamp::now()) != Due::Ended {
+        if set != stale && disk.due(Timestamp::now()) != RefreshState::Ended {
             tracing::debug!("another program has renewed the login");
             return Ok(disk);
         }
@@ -107,13 +107,13 @@ impl Shared {
         let Some(refresh_token) = &disk.refresh_token else { return Ok(disk) };
         let locks = places.codex_locks.clone();
         let (slot, locks) =
-            blocking(move || Ok((Slot::prepare(places)?, CodexLocks::open(&locks))))
+            blocking(move || Ok((AtomicReplace::prepare(places)?, CodexLocks::open(&locks))))
                 .await
                 .map_err(|error| self.unwritable(error))?;
         let answer = self.issuer.refresh(refresh_token).await;
         self.tally.count(&answer);
         match answer {
-            Ok(tokens) => self.keep(slot, locks, &disk, tokens).await,
+            Ok(tokens) => self.persist(slot, locks, &disk, tokens).await,
             Err(error) => {
                 slot.abandon();
                 // Others, who wait for the same set, must not wait for this look as well.
@@ -171,9 +171,9 @@ impl Shared {
 
     /// Writes the new tokens. From here on until they are on disk a crash loses the login, so
     /// nothing happens in between that is not necessary.
-    async fn keep(
+    async fn persist(
         &self,
-        mut slot: Slot,
+        mut slot: AtomicReplace,
         locks: CodexLocks,
         old: &Arc<Session>,
         tokens: Tokens,
@@ -182,7 +182,7 @@ impl Shared {
         // Before all else, and without a change of thread: where this fails, so does what follows,
         // which tells it.
         let now = Timestamp::now();
-        let _ = slot.note(with_tokens(old.content.expose_secret(), &tokens, now).as_bytes());
+        let _ = slot.write_ahead(with_tokens(old.content.expose_secret(), &tokens, now).as_bytes());
         let noted = answered.elapsed();
         let (location, redeemed) = (self.reader.location().clone(), Arc::clone(old));
         let kept = blocking(move || {
@@ -233,8 +233,8 @@ impl Shared {
         let written = blocking(move || {
             let content = unsaved.content.expose_secret();
             let write = || {
-                let mut slot = Slot::prepare(places.clone())?;
-                slot.note(content)?;
+                let mut slot = AtomicReplace::prepare(places.clone())?;
+                slot.write_ahead(content)?;
                 slot.sync()?;
                 let locks = CodexLocks::open(&places.codex_locks);
                 let (held, disk) = look_locked(&locks, &location);
@@ -244,7 +244,7 @@ impl Shared {
                 }
                 let written = slot.commit(content)?;
                 drop(held);
-                replace::sync_folder(&places);
+                atomic_replace::sync_folder(&places);
                 Ok(Some(written))
             };
             let written = write();
@@ -270,9 +270,9 @@ impl Shared {
     async fn finish_interrupted(&self, places: &Places) {
         let (location, places) = (self.reader.location().clone(), places.clone());
         let finished = blocking(move || {
-            let Some(content) = replace::unfinished(&places) else { return Ok(None) };
-            let Ok(left) = parse(SecretSlice::from(content), &places.spare) else {
-                replace::discard(&places);
+            let Some(content) = atomic_replace::unfinished(&places) else { return Ok(None) };
+            let Ok(left) = parse(SecretSlice::from(content), &places.temp) else {
+                atomic_replace::discard(&places);
                 return Ok(None);
             };
             let locks = CodexLocks::open(&places.codex_locks);
@@ -282,12 +282,12 @@ impl Shared {
                 Err(error) => error.may_be_half_written(),
             };
             if !is_successor {
-                replace::discard(&places);
+                atomic_replace::discard(&places);
                 return Ok(None);
             }
-            let written = replace::finish(&places, left.content.expose_secret())?;
+            let written = atomic_replace::finish(&places, left.content.expose_secret())?;
             drop(held);
-            replace::sync_folder(&places);
+            atomic_replace::sync_folder(&places);
             Ok(Some(written))
         });
         match finished.await {
@@ -329,7 +329,7 @@ impl Shared {
 
 /// Puts the successor of `redeemed` in the file, unless the file holds another set by now. Blocks.
 fn put_in_file(
-    slot: Slot,
+    slot: AtomicReplace,
     locks: &CodexLocks,
     location: &Location,
     redeemed: &Arc<Session>,
@@ -352,7 +352,7 @@ fn put_in_file(
     drop(held);
     match written {
         Ok(written) => {
-            replace::sync_folder(&places);
+            atomic_replace::sync_folder(&places);
             Kept::Written(written)
         }
         Err(error) => Kept::Unsaved(error, SecretSlice::from(content.as_bytes().to_vec())),
@@ -382,7 +382,7 @@ pub(super) fn look_locked<'a>(
 
 /// Where the Codex CLI keeps its login if that is not in the file, which is then an old one.
 async fn kept_elsewhere(location: &Location) -> Option<String> {
-    if location.keeper != crate::config::Keeper::Codex {
+    if location.keeper != crate::config::LoginStore::Codex {
         return None;
     }
     let home = location.codex_home.clone();

@@ -7,24 +7,24 @@ use crate::excerpt::excerpt_of;
 use crate::steps;
 
 /// More than the header of an answer lists.
-const MOST: usize = 64;
+const MAX_FIELDS: usize = 64;
 
 /// The longest path that is kept, in bytes: clients choose the names in it.
-const LONGEST: usize = 256;
+const MAX_NAME: usize = 256;
 
 /// Paths of what a request says and nothing is made of, in the client's order, each of them once.
 /// The first [`MOST`] are kept.
 #[derive(Debug, Default)]
-pub(super) struct Unused(Vec<String>);
+pub(super) struct UnsupportedFields(Vec<String>);
 
-impl Unused {
+impl UnsupportedFields {
     /// Adds the value at `path`.
     pub(super) fn add(&mut self, path: impl fmt::Display) {
-        if self.0.len() == MOST {
+        if self.0.len() == MAX_FIELDS {
             return;
         }
         steps::count(self.0.len());
-        let path = excerpt_of(&path.to_string(), LONGEST).into_owned();
+        let path = excerpt_of(&path.to_string(), MAX_NAME).into_owned();
         if !self.0.contains(&path) {
             self.0.push(path);
         }
@@ -61,16 +61,16 @@ mod tests {
         let long = "x".repeat(1000);
         let text = format!(r#"{{"a":1,"known":2,"a":3,"b":null,"{long}":4}}"#);
         let value = crate::json::parse(text.as_bytes()).unwrap();
-        let mut unused = Unused::default();
+        let mut unused = UnsupportedFields::default();
         unused.add_others(&Node::root(&value), &["known"]);
         let paths = unused.into_paths();
         assert_eq!(paths[0], "a");
         assert!(paths.len() == 2 && paths[1].len() < 300, "{paths:?}");
 
-        let mut unused = Unused::default();
+        let mut unused = UnsupportedFields::default();
         for number in 0..1000 {
             unused.add(number);
         }
-        assert_eq!(unused.into_paths().len(), MOST);
+        assert_eq!(unused.into_paths().len(), MAX_FIELDS);
     }
 }

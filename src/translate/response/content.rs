@@ -12,7 +12,7 @@ const SEPARATOR: &str = "\n\n";
 
 /// The content of an answer.
 #[derive(Debug)]
-pub(super) struct Speech {
+pub(super) struct ContentWriter {
     stop: Option<Stop>,
     display: Display,
     /// The message that spoke last.
@@ -31,7 +31,7 @@ struct Display {
     cut: Option<FinishReason>,
 }
 
-impl Speech {
+impl ContentWriter {
     pub(super) fn new(plan: &Arc<Plan>) -> Self {
         Self {
             stop: Stop::new(plan),
@@ -44,14 +44,14 @@ impl Speech {
 
     /// Prepares for text of the message `speaker`: a message after another one begins a paragraph
     /// of its own. Gives the offset at which its next text stands, in code points.
-    pub(super) fn begin(&mut self, speaker: usize) -> (&'static str, u64) {
+    pub(super) fn begin_message(&mut self, speaker: usize) -> (&'static str, u64) {
         let is_other = self.speaker.replace(speaker).is_some_and(|last| last != speaker);
         let separator = if is_other && self.chars > 0 && !self.ends_line { SEPARATOR } else { "" };
         (separator, self.chars + separator.len() as u64)
     }
 
     /// More text. Nothing is shown once the answer is cut.
-    pub(super) fn say(&mut self, text: &str, sink: &mut impl Sink) {
+    pub(super) fn push(&mut self, text: &str, sink: &mut impl Sink) {
         if text.is_empty() || self.display.cut.is_some() {
             return;
         }

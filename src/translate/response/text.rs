@@ -3,43 +3,43 @@
 
 /// What is known of a text so far.
 #[derive(Debug, Default)]
-pub(super) struct Text(String);
+pub(super) struct TextAccumulator(String);
 
 /// What a piece of a text, or the whole of it, brings.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum News<'t> {
+pub(super) enum TextUpdate<'t> {
     /// This follows what was known.
     More(&'t str),
     /// The whole text is another one than what was known begins with. It counts.
     Other,
 }
 
-impl Text {
+impl TextAccumulator {
     /// More of the text.
     pub(super) fn append(&mut self, delta: &str) {
         self.0.push_str(delta);
     }
 
     /// The whole text. An empty one says nothing: hosts leave texts out that deltas have told.
-    pub(super) fn complete<'t>(&mut self, whole: &'t str) -> News<'t> {
+    pub(super) fn complete<'t>(&mut self, whole: &'t str) -> TextUpdate<'t> {
         if whole.is_empty() {
-            return News::More("");
+            return TextUpdate::More("");
         }
         if let Some(missing) = whole.strip_prefix(self.0.as_str()) {
             self.0.push_str(missing);
-            return News::More(missing);
+            return TextUpdate::More(missing);
         }
         whole.clone_into(&mut self.0);
-        News::Other
+        TextUpdate::Other
     }
 
     /// What a piece of the text brings, or the whole of it.
-    pub(super) fn take<'t>(&mut self, text: &'t str, is_whole: bool) -> News<'t> {
+    pub(super) fn take<'t>(&mut self, text: &'t str, is_whole: bool) -> TextUpdate<'t> {
         if is_whole {
             return self.complete(text);
         }
         self.append(text);
-        News::More(text)
+        TextUpdate::More(text)
     }
 
     /// Whether this may be the whole of what is known.
@@ -66,14 +66,14 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_given_and_the_whole_text_counts() {
-        let mut text = Text::default();
+        let mut text = TextAccumulator::default();
         text.append("Hel");
-        assert_eq!(text.complete("Hello"), News::More("lo"));
-        assert_eq!(text.complete("Hello"), News::More(""));
-        assert_eq!(text.complete(""), News::More(""));
+        assert_eq!(text.complete("Hello"), TextUpdate::More("lo"));
+        assert_eq!(text.complete("Hello"), TextUpdate::More(""));
+        assert_eq!(text.complete(""), TextUpdate::More(""));
         assert_eq!(text.as_str(), "Hello");
         for other in ["Other", "Oth"] {
-            assert_eq!(text.complete(other), News::Other);
+            assert_eq!(text.complete(other), TextUpdate::Other);
             assert_eq!(text.as_str(), other);
         }
     }
