@@ -16,7 +16,7 @@ pub struct CompletionBuilder {
     content: String,
     reasoning: String,
     refusal: String,
-    calls: Vec<GatheredCall>,
+    calls: Vec<PartialCall>,
     images: Vec<String>,
     annotations: Vec<Annotation>,
     reasoning_details: Vec<ReasoningDetail>,
@@ -24,7 +24,7 @@ pub struct CompletionBuilder {
 }
 
 #[derive(Debug)]
-struct GatheredCall {
+struct PartialCall {
     id: String,
     name: String,
     text: String,
@@ -37,7 +37,7 @@ impl Sink for CompletionBuilder {
             Delta::Content(text) => self.content.push_str(text),
             Delta::Reasoning(text) => self.reasoning.push_str(text),
             Delta::Refusal(text) => self.refusal.push_str(text),
-            Delta::Call { id, name, kind, .. } => self.calls.push(GatheredCall {
+            Delta::Call { id, name, kind, .. } => self.calls.push(PartialCall {
                 id: id.to_owned(),
                 name: name.to_owned(),
                 text: String::new(),
@@ -163,7 +163,7 @@ impl<'a> Choice<'a> {
             content => content,
         };
         let reasoning = some(&gathered.reasoning);
-        let is_legacy = |call: &&GatheredCall| call.kind == CallKind::Legacy;
+        let is_legacy = |call: &&PartialCall| call.kind == CallKind::Legacy;
         let calls = gathered.calls.iter();
         Self {
             index,
@@ -199,7 +199,7 @@ impl<'a> Choice<'a> {
 }
 
 impl<'a> ToolCall<'a> {
-    fn new(call: &'a GatheredCall) -> Self {
+    fn new(call: &'a PartialCall) -> Self {
         let is_custom = call.kind == CallKind::Custom;
         Self {
             id: &call.id,

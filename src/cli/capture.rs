@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::runtime;
+use super::serve::runtime;
 use crate::capture::{self, MAX_MINUTES, MAX_REQUESTS, Status};
 use crate::config::Config;
 

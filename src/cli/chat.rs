@@ -17,16 +17,16 @@ use tokio::time::timeout;
 
 use super::daemon::{Daemon, Error, Refused};
 use super::exit::{Exit, Failure};
-use super::run::runtime;
+use super::serve::runtime;
 use crate::config::Config;
 use crate::printable::{printable, printable_line};
 use crate::sse;
 
 /// How long the daemon may be silent. It sends comments while the model thinks, and lets requests
 /// wait for a minute at most.
-const PATIENCE: Duration = Duration::from_secs(150);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(150);
 /// The largest question that is read, and the largest piece of an answer.
-const LARGEST: usize = 64 << 20;
+const MAX_INPUT: usize = 64 << 20;
 
 /// What to ask.
 #[derive(Debug, Args)]
@@ -55,10 +55,10 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let shows_reasoning = arguments.reasoning && io::stderr().is_terminal();
     runtime()?.block_on(async {
         let silent = |_| {
-            let cause = format!("nothing has come for {} s", PATIENCE.as_secs());
+            let cause = format!("nothing has come for {} s", ANSWER_TIMEOUT.as_secs());
             Error::Silent { place: daemon.place().clone(), cause }
         };
-        let answer = timeout(PATIENCE, daemon.post("/v1/chat/completions", &request));
+        let answer = timeout(ANSWER_TIMEOUT, daemon.post("/v1/chat/completions", &request));
         let answer = answer.await.map_err(silent)??;
         show(&daemon, answer, &mut Screen::new(shows_reasoning)).await
     })
@@ -86,7 +86,7 @@ fn question(texts: &[String]) -> Result<String, Failure> {
             return Err(Failure::new(Exit::Usage, message));
         }
         let mut text = String::new();
-        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX);
+        let limit = u64::try_from(MAX_INPUT).unwrap_or(u64::MAX);
         stdin.lock().take(limit).read_to_string(&mut text).map_err(|error| {
             Failure::new(Exit::Usage, format!("cannot read standard input: {error}"))
         })?;
@@ -107,7 +107,7 @@ fn question(texts: &[String]) -> Result<String, Failure> {
 }
 
 async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<(), Failure> {
-    let limits = sse::Limits { event: LARGEST, body: usize::MAX };
+    let limits = sse::Limits { event: MAX_INPUT, body: usize::MAX };
     let mut events = pin!(sse::events(Box::pin(pieces(answer)), limits));
     let cut = |cause: String| Error::Silent { place: daemon.place().clone(), cause };
     loop {
@@ -147,11 +147,11 @@ async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<
 fn pieces(answer: Response) -> impl Stream<Item = Result<Bytes, String>> {
     futures_util::stream::unfold(Some(answer), |answer| async {
         let mut answer = answer?;
-        match timeout(PATIENCE, answer.chunk()).await {
+        match timeout(ANSWER_TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(piece))) => Some((Ok(piece), Some(answer))),
             Ok(Ok(None)) => None,
             Ok(Err(_)) => Some((Err("the connection broke".to_owned()), None)),
-            Err(_) => Some((Err(format!("nothing came for {} s", PATIENCE.as_secs())), None)),
+            Err(_) => Some((Err(format!("nothing came for {} s", ANSWER_TIMEOUT.as_secs())), None)),
         }
     })
 }

@@ -17,12 +17,12 @@ use super::exit::{Exit, Failure};
 use crate::config::{self, Listen};
 
 /// How long connecting may take: the daemon is on this machine.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the daemon may take to say that it runs.
-const HEALTH: Duration = Duration::from_secs(5);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long it may take to say anything else but answers of a model: it may have to ask the
 /// backend first.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The daemon of the settings, whether it runs or not.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl Daemon {
     /// What the daemon says of itself. This needs no key, but says less without one.
     pub(super) async fn health(&self) -> Result<Health, Error> {
         let key = self.key.as_ref().ok().and_then(Option::as_ref);
-        let request = self.request(Method::GET, "/health", key).timeout(HEALTH);
+        let request = self.request(Method::GET, "/health", key).timeout(HEALTH_TIMEOUT);
         let response = self.send(request).await?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.silent(&error))?;
@@ -182,7 +182,7 @@ impl Daemon {
 
     /// Fetches a document, which `path` names with its slash in front.
     pub(super) async fn get(&self, path: &str) -> Result<Value, Error> {
-        let request = self.request(Method::GET, path, self.own_key()?).timeout(PATIENCE);
+        let request = self.request(Method::GET, path, self.own_key()?).timeout(REQUEST_TIMEOUT);
         let body = self.accepted(self.send(request).await?).await?;
         let body = body.bytes().await.map_err(|error| self.silent(&error))?;
         serde_json::from_slice(&body).map_err(|_| self.stranger(path))
@@ -340,7 +340,7 @@ fn client(place: &Place) -> reqwest::Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
         .tls_certs_only([])
         .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .no_proxy();
     match place {

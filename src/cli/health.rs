@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::daemon::{Daemon, Health, Place};
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::runtime;
+use super::serve::runtime;
 use crate::config::Config;
 
 /// How to say it.

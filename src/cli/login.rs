@@ -8,17 +8,17 @@ use secrecy::SecretSlice;
 
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::{issuer, runtime, store};
+use super::serve::{issuer, runtime, store};
 use crate::config::{Config, LoginStore};
 use crate::credentials::sign_in::{Browser, Device, PORTS};
 use crate::credentials::{Location, Login, NewDocument, NewLogin, Store, Summary};
 use crate::printable::printable_line;
 
 /// As long as a code of the device flow is good for.
-const PATIENCE: Duration = Duration::from_secs(15 * 60);
+const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The largest document that is read from standard input.
-const LARGEST: u64 = 1 << 20;
+const MAX_KEY: u64 = 1 << 20;
 
 /// How to sign in.
 #[derive(Debug, Args)]
@@ -57,7 +57,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
 
 async fn sign_in(config: &Config, store: &Store, arguments: &Arguments) -> Result<(), Failure> {
     let old = store.status().await.ok().map(|status| status.login);
-    let patience = arguments.timeout.map_or(PATIENCE, Duration::from_secs);
+    let patience = arguments.timeout.map_or(SIGN_IN_TIMEOUT, Duration::from_secs);
     let new = if arguments.with_token {
         New::Document(read_document()?)
     } else if arguments.device {
@@ -132,7 +132,7 @@ async fn with_code(config: &Config, patience: Duration) -> Result<NewLogin, Fail
 
 fn read_document() -> Result<NewDocument, Failure> {
     let mut content = Vec::with_capacity(64 << 10);
-    let read = io::stdin().lock().take(LARGEST).read_to_end(&mut content);
+    let read = io::stdin().lock().take(MAX_KEY).read_to_end(&mut content);
     let content = SecretSlice::from(content);
     read.map_err(|error| {
         Failure::new(Exit::Usage, format!("cannot read standard input: {error}"))

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::{runtime, store};
+use super::serve::{runtime, store};
 use crate::config::{Config, LoginStore};
 use crate::credentials::Location;
 

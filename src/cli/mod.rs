@@ -22,7 +22,6 @@ mod examples;
 mod exit;
 mod health;
 mod key;
-mod launch;
 mod login;
 mod logout;
 mod man;
@@ -30,6 +29,7 @@ mod models;
 mod notify;
 mod output;
 mod run;
+mod serve;
 #[cfg(unix)]
 mod service;
 mod sign;
@@ -44,7 +44,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 pub use self::exit::{Exit, Failure};
-pub use self::run::Backend;
+pub use self::serve::Backend;
 use crate::config::{self, Config, Effective, Flags, LogFormat};
 use crate::telemetry;
 
@@ -115,7 +115,7 @@ enum Command {
         #[arg(long, value_name = "FILE", requires = "simulate")]
         replay: Option<PathBuf>,
         /// Stop when standard input ends, as for a daemon that belongs to another process
-        #[arg(long = launch::UNTIL_STDIN_ENDS, hide = true)]
+        #[arg(long = run::UNTIL_STDIN_ENDS, hide = true)]
         until_stdin_ends: bool,
     },
     /// Run the simulated Codex backend alone
@@ -141,7 +141,7 @@ enum Command {
     Chat(chat::Arguments),
     /// Run a command that finds the daemon, which is started if none runs
     #[command(after_help = examples::RUN)]
-    Run(launch::Arguments),
+    Run(run::Arguments),
     /// Print the settings for a client
     #[command(after_help = examples::SNIPPET)]
     Snippet(snippet::Arguments),
@@ -202,15 +202,15 @@ impl Cli {
                 let (config, _) = options.settings()?;
                 telemetry::init(config.log.format)?;
                 if until_stdin_ends {
-                    launch::stop_with_stdin();
+                    run::stop_with_stdin();
                 }
                 let backend = if simulate { Backend::Simulated { replay } } else { Backend::Codex };
-                run::serve(config, backend)
+                serve::serve(config, backend)
             }
             Command::Simulate => {
                 let address = options.simulator_address()?;
                 telemetry::init(options.simulator_log_format())?;
-                run::simulate(address)
+                serve::simulate(address)
             }
             Command::Key(arguments) => key::run(&arguments),
             Command::Login(arguments) => {
@@ -248,7 +248,7 @@ impl Cli {
             }
             Command::Run(arguments) => {
                 let (config, _) = options.settings()?;
-                let code = launch::run(&config, options.config.as_deref(), &arguments)?;
+                let code = run::run(&config, options.config.as_deref(), &arguments)?;
                 // The command's own code, which is none of those of `Exit`; nothing is left to do.
                 std::process::exit(code.into())
             }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::daemon::{self, Daemon};
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::{keeping_renewals, runtime, store};
+use super::serve::{keeping_renewals, runtime, store};
 use super::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::Location;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::{keeping_renewals, runtime, store};
+use super::serve::{keeping_renewals, runtime, store};
 use crate::config::{self, Config, LoginStore};
 use crate::credentials::{Location, Status, Store, Summary};
 use crate::limits::{self, Credits, Limits, Told, Window};

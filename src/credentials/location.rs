@@ -112,9 +112,9 @@ impl Places {
 /// Where links lead, also when nothing is there yet.
 fn followed(path: &Path) -> PathBuf {
     /// As many as Linux follows.
-    const MOST: usize = 40;
+    const MAX_LINKS: usize = 40;
     let mut path = path.to_owned();
-    for _ in 0..MOST {
+    for _ in 0..MAX_LINKS {
         let Ok(next) = std::fs::read_link(&path) else { break };
         path = path.parent().unwrap_or(Path::new("")).join(next);
     }

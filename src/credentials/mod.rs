@@ -19,6 +19,7 @@
 mod api_key;
 mod atomic_replace;
 mod claims;
+mod cooldown;
 mod document;
 mod error;
 mod file;
@@ -27,7 +28,6 @@ mod location;
 mod lock;
 mod login;
 mod login_file;
-mod pause;
 mod refresh;
 mod resolve;
 mod save;

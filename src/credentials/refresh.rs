@@ -18,6 +18,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::atomic_replace::{self, AtomicReplace, Written};
+use super::cooldown::Pause;
 use super::document::Document;
 use super::error::Error;
 use super::file::parse;
@@ -25,7 +26,6 @@ use super::issuer::{self, Ended, Tokens};
 use super::location::{Location, Places};
 use super::lock::{CodexLocks, HeldCodexLocks, NoLock, RenewalLock};
 use super::login_file::{HALF_WRITTEN_DELAYS, Outcome, look_once};
-use super::pause::Pause;
 use super::session::{Fingerprint, RefreshState, Session};
 use super::store::{Shared, Unsaved};
 use crate::config::CodexConfig;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use reqwest::StatusCode;
 
+use super::cooldown::Pause;
 use super::error::Error;
 use super::issuer::{self, Whoami};
 use super::login::Login;
 use super::login_file::Outcome;
-use super::pause::Pause;
 use super::session::Session;
 use super::store::Shared;
 

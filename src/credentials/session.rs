@@ -17,7 +17,7 @@ const MAX_TOKEN_AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// Tokens that came this recently, or that failed to be renewed, are used as they are: whoever
 /// issues tokens that end at once, or gives no new ones, is not asked again for each request.
-pub(super) const REST: Duration = Duration::from_secs(30);
+pub(super) const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// How far this machine's clock may be ahead before tokens are judged by the service's clock, in
 /// seconds.
@@ -106,7 +106,7 @@ impl Session {
 
     /// Whether the tokens came a moment ago.
     pub(super) fn is_new(&self, now: Timestamp) -> bool {
-        self.age(now).is_some_and(|age| age < REST)
+        self.age(now).is_some_and(|age| age < REFRESH_COOLDOWN)
     }
 
     /// Whether the token's end has passed, also of one that nothing renews.

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use secrecy::SecretSlice;
 
+use super::cooldown::Pause;
 use super::error::Error;
 use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
 use super::login_file::{LoginFile, Outcome};
-use super::pause::Pause;
 use super::refresh::{Renewals, Tally};
 use super::session::{Fingerprint, RefreshState, Session};
 use crate::platform::Platform;

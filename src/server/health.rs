@@ -36,8 +36,8 @@ pub(super) async fn health(
     Extension(caller): Extension<Caller>,
 ) -> Json<Health> {
     let details = match caller {
-        Caller::Stranger => None,
-        Caller::Known => {
+        Caller::Anonymous => None,
+        Caller::Authenticated => {
             let (simulated, login) = (app.0.account.is_simulated(), app.0.account.summary().await);
             Some(Details {
                 version: env!("CARGO_PKG_VERSION"),

@@ -86,30 +86,30 @@
 //!
 //! A bearer that contains `simulate-expired` or `simulate-invalidated` is refused with 401.
 
+mod answer_plan;
+mod body_stream;
 mod catalogue;
 mod deltas;
 mod directive;
+mod encrypted_content;
 mod envelope;
 mod failure;
 mod ids;
 pub mod issuer;
+mod item_events;
 mod limits;
 mod log;
-mod packed;
-mod piece;
 mod refusal;
 mod replay;
 mod request;
 mod routes;
-mod scenario;
 mod schema;
-mod script;
-mod seal;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod usage;
 mod validate;
-mod wire;
+mod zstd;
 
 use std::io;
 use std::sync::Arc;

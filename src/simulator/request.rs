@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::catalogue::{Effort, Model};
-use super::seal::Owner;
+use super::encrypted_content::Owner;
 use super::validate::is_object;
 
 /// A valid request.

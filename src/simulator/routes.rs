@@ -15,15 +15,15 @@ use tokio::sync::watch;
 use super::Settings;
 use super::catalogue::{Catalogue, Version, with_models};
 use super::directive::{Directives, Fault, FaultKind};
+use super::encrypted_content::Owner;
 use super::ids::{Ids, digest};
 use super::log::{Log, Outcome, Running};
 use super::refusal::{Content, Refusal};
 use super::replay::Replay;
 use super::request::Request;
-use super::script::{Scene, Script};
-use super::seal::Owner;
+use super::timeline::{Scene, Timeline};
 use super::usage::{self, PromptCache};
-use super::{failure, limits, packed, scenario, script, validate, wire};
+use super::{answer_plan, body_stream, failure, limits, timeline, validate, zstd};
 
 /// What all requests share.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ async fn models(
 }
 
 async fn respond(State(backend): State<Arc<Backend>>, headers: HeaderMap, body: Bytes) -> Response {
-    let body = match packed::unpacked(&headers, body, backend.takes_zstd) {
+    let body = match zstd::unpacked(&headers, body, backend.takes_zstd) {
         Ok(body) => body,
         Err(refusal) => {
             let mut running = backend.log.open(Value::Null, shown(&headers));
@@ -162,7 +162,7 @@ async fn respond(State(backend): State<Arc<Backend>>, headers: HeaderMap, body: 
     match answer {
         Ok(Answer::Stream { script, directives, slug }) => {
             let number = running.number();
-            let body = wire::body(script, &directives, running, backend.closing.subscribe());
+            let body = body_stream::body(script, &directives, running, backend.closing.subscribe());
             stream(&backend, &headers, number, &slug, body)
         }
         Ok(Answer::Failure(refusal)) => end(&mut running, Outcome::Failed, refusal),
@@ -180,7 +180,7 @@ fn end(running: &mut Running, outcome: Outcome, refusal: Refusal) -> Response {
 /// What a valid request is answered with.
 enum Answer {
     Stream {
-        script: Script,
+        script: Timeline,
         directives: Box<Directives>,
         slug: String,
     },
@@ -228,12 +228,12 @@ fn answer(
     };
     let mut ids = Ids::new(number);
     let script = if validate::is_blocked(body) {
-        script::blocked(&scene, "invalid_prompt", &mut ids)
+        timeline::blocked(&scene, "invalid_prompt", &mut ids)
     } else if input_tokens > model.context_window {
-        script::blocked(&scene, "context_length_exceeded", &mut ids)
+        timeline::blocked(&scene, "context_length_exceeded", &mut ids)
     } else {
-        let items = scenario::plan(request, &prompt, &directives);
-        script::write(&scene, &items, fault.as_ref(), &mut ids)
+        let items = answer_plan::plan(request, &prompt, &directives);
+        timeline::write(&scene, &items, fault.as_ref(), &mut ids)
     };
     Ok(Answer::Stream { script, directives: Box::new(directives), slug: model.slug.clone() })
 }

@@ -21,13 +21,13 @@ use crate::limits::{self, Limits, Reporter, Source};
 use crate::platform::Platform;
 
 use super::admission::Admission;
-use super::answer::{Accepted, accepted, read_up_to};
 use super::body::MAX_ERROR_BODY;
 use super::circuit::CircuitBreakerLayer;
 use super::compression::{Compressor, ZSTD};
 use super::events::text;
 use super::pool::{ConnectionPool, Lease};
 use super::request::RequestHeaders;
+use super::response::{Accepted, accepted, read_up_to};
 use super::routing::{self, Route, Routing};
 use super::{
     AdmissionError, BuildError, Events, Permits, RATE_LIMITS, RequestBody, RetryState, Tls,

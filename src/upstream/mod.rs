@@ -7,7 +7,6 @@
 //! address is ever built, and redirects are not followed.
 
 mod admission;
-mod answer;
 mod body;
 mod circuit;
 mod client;
@@ -16,6 +15,7 @@ mod error;
 mod events;
 mod pool;
 mod request;
+mod response;
 mod retry;
 mod routing;
 mod transport;

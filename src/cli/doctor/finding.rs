@@ -7,7 +7,7 @@ use crate::cli::exit::Exit;
 /// What a finding is about; in the order of the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Topic {
+pub(super) enum Check {
     Settings,
     Login,
     Address,
@@ -44,35 +44,35 @@ impl Level {
 /// One thing found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    pub(super) topic: Topic,
+    pub(super) topic: Check,
     pub(super) level: Level,
     /// What programs match on, as in `login.ended`.
     pub(super) code: &'static str,
     /// What is the case.
     pub(super) text: String,
     /// What to do about it.
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<String>,
 }
 
 impl Finding {
-    fn new(topic: Topic, level: Level, code: &'static str, text: impl Into<String>) -> Self {
-        Self { topic, level, code, text: text.into(), mend: None }
+    fn new(topic: Check, level: Level, code: &'static str, text: impl Into<String>) -> Self {
+        Self { topic, level, code, text: text.into(), fix: None }
     }
 
-    pub(super) fn good(topic: Topic, code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn good(topic: Check, code: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Level::Good, code, text)
     }
 
-    pub(super) fn note(topic: Topic, code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn note(topic: Check, code: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Level::Note, code, text)
     }
 
-    pub(super) fn warning(topic: Topic, code: &'static str, text: impl Into<String>) -> Self {
+    pub(super) fn warning(topic: Check, code: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Level::Warning, code, text)
     }
 
     pub(super) fn problem(
-        topic: Topic,
+        topic: Check,
         exit: Exit,
         code: &'static str,
         text: impl Into<String>,
@@ -81,8 +81,8 @@ impl Finding {
     }
 
     /// With what to do about it.
-    pub(super) fn mend(mut self, mend: impl Into<String>) -> Self {
-        self.mend = Some(mend.into());
+    pub(super) fn fix(mut self, mend: impl Into<String>) -> Self {
+        self.fix = Some(mend.into());
         self
     }
 }
@@ -109,11 +109,11 @@ mod tests {
 
     #[test]
     fn the_gravest_problem_decides_how_it_ends() {
-        let problem = |exit| Finding::problem(Topic::Login, exit, "c", "");
+        let problem = |exit| Finding::problem(Check::Login, exit, "c", "");
         let others = [
-            Finding::good(Topic::Login, "c", ""),
-            Finding::note(Topic::Login, "c", ""),
-            Finding::warning(Topic::Login, "c", ""),
+            Finding::good(Check::Login, "c", ""),
+            Finding::note(Check::Login, "c", ""),
+            Finding::warning(Check::Login, "c", ""),
         ];
         assert_eq!(worst(&others), Exit::Ok);
         for (exits, expected) in [

@@ -10,9 +10,9 @@
 
 mod facts;
 mod finding;
-mod gather;
-mod judge;
+mod probe;
 mod report;
+mod rules;
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -21,7 +21,7 @@ use clap::Args;
 use super::Options;
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::runtime;
+use super::serve::runtime;
 
 /// How far to go.
 #[derive(Debug, Args)]
@@ -40,14 +40,14 @@ pub(super) struct Arguments {
 /// Looks, judges and reports.
 pub(super) fn run(options: &Options, arguments: &Arguments) -> Result<(), Failure> {
     let scope = match (arguments.offline, arguments.live) {
-        (true, _) => gather::Scope::Offline,
-        (false, false) => gather::Scope::Backend,
-        (false, true) => gather::Scope::Call,
+        (true, _) => probe::Scope::Offline,
+        (false, false) => probe::Scope::Backend,
+        (false, true) => probe::Scope::Call,
     };
     let waiting = Waiting::begin();
-    let facts = runtime()?.block_on(gather::facts(options, scope));
+    let facts = runtime()?.block_on(probe::facts(options, scope));
     waiting.end();
-    let findings = judge::findings(&facts);
+    let findings = rules::findings(&facts);
     if arguments.json {
         output::print(&format!("{:#}\n", report::to_json(&findings)))?;
     } else {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anstyle::{AnsiColor, Style};
 use serde_json::{Value, json};
 
-use super::finding::{Finding, Level, Topic, worst};
+use super::finding::{Check, Finding, Level, worst};
 use crate::printable::printable;
 
 /// For people, with colours, which are taken out again where nobody wants them.
@@ -21,7 +21,7 @@ pub(super) fn to_text(findings: &[Finding]) -> String {
         }
         let (mark, style) = mark(finding.level);
         let _ = writeln!(text, "  {style}{mark:<7}{style:#} {}", indented(&finding.text));
-        if let Some(mend) = &finding.mend {
+        if let Some(mend) = &finding.fix {
             let _ = writeln!(text, "          → {}", indented(mend));
         }
     }
@@ -29,14 +29,14 @@ pub(super) fn to_text(findings: &[Finding]) -> String {
     text
 }
 
-fn title(topic: Topic) -> &'static str {
+fn title(topic: Check) -> &'static str {
     match topic {
-        Topic::Settings => "Settings",
-        Topic::Login => "Login",
-        Topic::Address => "Address",
-        Topic::Network => "Network",
-        Topic::Backend => "Backend",
-        Topic::Clients => "Clients",
+        Check::Settings => "Settings",
+        Check::Login => "Login",
+        Check::Address => "Address",
+        Check::Network => "Network",
+        Check::Backend => "Backend",
+        Check::Clients => "Clients",
     }
 }
 
@@ -84,7 +84,7 @@ pub(super) fn to_json(findings: &[Finding]) -> Value {
             "level": finding.level.name(),
             "code": finding.code,
             "text": finding.text,
-            "mend": finding.mend,
+            "mend": finding.fix,
         })
     };
     json!({
@@ -101,9 +101,9 @@ mod tests {
 
     fn findings() -> Vec<Finding> {
         vec![
-            Finding::good(Topic::Settings, "a.a", "fine"),
-            Finding::problem(Topic::Login, Exit::NotSignedIn, "b.b", "bad\nworse").mend("mend it"),
-            Finding::warning(Topic::Login, "b.c", "hm"),
+            Finding::good(Check::Settings, "a.a", "fine"),
+            Finding::problem(Check::Login, Exit::NotSignedIn, "b.b", "bad\nworse").fix("mend it"),
+            Finding::warning(Check::Login, "b.c", "hm"),
         ]
     }
 

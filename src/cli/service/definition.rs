@@ -61,7 +61,7 @@ pub(super) struct Invocation {
 
 /// Why there can be no service.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Unfit {
+pub(super) enum ServiceError {
     /// A text that service managers cannot be told.
     #[error(
         "\"{0}\" cannot be in a service's file: it may have no control characters, no blank at its \
@@ -91,14 +91,14 @@ impl Definition {
         invocation: &Invocation,
         config: &Config,
         is_handed: bool,
-    ) -> Result<Self, Unfit> {
+    ) -> Result<Self, ServiceError> {
         let program = path(&invocation.program)?;
         if program.contains(['"', '\'', '\\']) {
-            return Err(Unfit::Program(program));
+            return Err(ServiceError::Program(program));
         }
         let homes = ["/home/", "/root/"];
         if scope == Scope::System && homes.iter().any(|home| program.starts_with(home)) {
-            return Err(Unfit::AtHome(program));
+            return Err(ServiceError::AtHome(program));
         }
         let mut command = vec![program.clone(), "serve".to_owned()];
         if let Some(file) = &invocation.config {
@@ -161,17 +161,17 @@ fn folders(login: &Path) -> Vec<PathBuf> {
     files.into_iter().flatten().filter_map(Path::parent).map(Path::to_owned).collect()
 }
 
-fn path(path: &Path) -> Result<String, Unfit> {
+fn path(path: &Path) -> Result<String, ServiceError> {
     let shown = || path.display().to_string();
     if !path.is_absolute() {
-        return Err(Unfit::Relative(shown()));
+        return Err(ServiceError::Relative(shown()));
     }
-    text(path.to_str().ok_or_else(|| Unfit::Text(shown()))?)
+    text(path.to_str().ok_or_else(|| ServiceError::Text(shown()))?)
 }
 
-fn text(text: &str) -> Result<String, Unfit> {
+fn text(text: &str) -> Result<String, ServiceError> {
     if text.chars().any(char::is_control) || text.ends_with(char::is_whitespace) {
-        return Err(Unfit::Text(text.escape_debug().to_string()));
+        return Err(ServiceError::Text(text.escape_debug().to_string()));
     }
     Ok(text.to_owned())
 }

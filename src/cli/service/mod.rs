@@ -17,14 +17,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser as _, Subcommand, ValueEnum};
 
-use self::definition::{Definition, Invocation, STATE, Scope, Unfit};
+use self::definition::{Definition, Invocation, STATE, Scope, ServiceError};
 use self::files::Root;
 use self::launchd::Launchd;
-use self::systemd::{Shape, Systemd};
+use self::systemd::{Systemd, UnitOptions};
 use super::daemon::Daemon;
 use super::exit::{Exit, Failure};
 use super::output;
-use super::run::runtime;
+use super::serve::runtime;
 use super::{Cli, Options};
 use crate::config::{self, Config, Environment, Sources};
 use crate::printable::printable_line;
@@ -184,7 +184,7 @@ impl Install {
             Manager::Systemd(systemd) if is_real => systemd.has_walls(&definition.command[0]),
             _ => true,
         };
-        let shape = Shape { socket: self.socket, walls };
+        let shape = UnitOptions { socket: self.socket, sandbox: walls };
         if self.print {
             let text = match &manager {
                 Manager::Systemd(systemd) => systemd.print(&definition, shape),
@@ -436,8 +436,8 @@ fn say(text: &str) {
     output::say(&format!("{text}\n"));
 }
 
-impl From<Unfit> for Failure {
-    fn from(unfit: Unfit) -> Self {
+impl From<ServiceError> for Failure {
+    fn from(unfit: ServiceError) -> Self {
         Self::new(Exit::Config, unfit)
     }
 }

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The longest code or message that is repeated.
-const LONGEST: usize = 300;
+const MAX_MESSAGE: usize = 300;
 
 /// The longest word that is repeated.
-const LONGEST_WORD: usize = 40;
+const MAX_WORD: usize = 40;
 
 /// The codes by which OpenAI's services refuse a country or region.
 const REFUSED_COUNTRY: [&str; 2] = ["unsupported_country_region_territory", "unsupported_country"];
@@ -161,9 +161,9 @@ impl Error {
 /// A string for messages. Words longer than any word are left out: a service that quotes what it
 /// was sent quotes tokens.
 fn short(value: &Value) -> Option<String> {
-    let text: String = value.as_str()?.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
-    let word =
-        |word: &str| if word.len() > LONGEST_WORD { "…".to_owned() } else { word.to_owned() };
+    let text: String =
+        value.as_str()?.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE).collect();
+    let word = |word: &str| if word.len() > MAX_WORD { "…".to_owned() } else { word.to_owned() };
     let text = text.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
     (!text.is_empty()).then_some(text)
 }

@@ -34,7 +34,7 @@ const REVOKE_TIMEOUT: Duration = Duration::from_secs(10);
 const WHOAMI_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The most of an answer that is read.
-const LARGEST: usize = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 
 /// A client of the sign-in service. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -200,7 +200,7 @@ async fn read(mut response: Response) -> Result<SecretString, Error> {
     let mut body = secrecy::zeroize::Zeroizing::new(Vec::with_capacity(16 << 10));
     while let Some(part) = response.chunk().await.map_err(Error::of_transport)? {
         body.extend_from_slice(&part);
-        if body.len() > LARGEST {
+        if body.len() > MAX_ANSWER {
             return Err(Error::Malformed);
         }
     }

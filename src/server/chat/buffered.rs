@@ -11,7 +11,7 @@ use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
 use crate::upstream::{CallError, Permits};
 
 /// How much of an answer is held without being counted: nearly all answers are smaller.
-const UNCOUNTED: usize = 256 << 10;
+const MIN_COUNTED: usize = 256 << 10;
 
 /// How often a text is in memory before it goes out: as it is read, as it is gathered, and as JSON.
 const COPIES: usize = 3;
@@ -94,7 +94,7 @@ pub(super) async fn collect(
     let mut parts: Vec<_> = (0..count).map(part).collect();
     let mut reservation = budget.nothing();
     loop {
-        let room = UNCOUNTED.max(reservation.bytes() / COPIES);
+        let room = MIN_COUNTED.max(reservation.bytes() / COPIES);
         match poll_fn(|cx| poll_parts(cx, &mut parts, room)).await? {
             Progress::Whole => break,
             Progress::Full => {

@@ -92,7 +92,7 @@ pub(super) struct Choice {
     order: Arc<CallSpec>,
     /// Nothing once the call cannot be sent again.
     draft: Option<RetryableBody>,
-    call: Call,
+    call: CallState,
     reader: Reader,
     tries: RetryState,
     head: Head,
@@ -102,7 +102,7 @@ pub(super) struct Choice {
     work: usize,
 }
 
-enum Call {
+enum CallState {
     /// Other choices of the same request are to end first.
     Waiting(BoxFuture<'static, CallPermit>),
     Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
@@ -143,8 +143,8 @@ impl Choice {
     pub(super) fn new(order: &Arc<CallSpec>, draft: &RetryableBody, places: &Arc<Permits>) -> Self {
         let turn = places.try_acquire();
         let call = match turn {
-            Some(_) => Call::Opening(order.send(draft.body.clone(), Duration::ZERO)),
-            None => Call::Waiting(Arc::clone(places).acquire().boxed()),
+            Some(_) => CallState::Opening(order.send(draft.body.clone(), Duration::ZERO)),
+            None => CallState::Waiting(Arc::clone(places).acquire().boxed()),
         };
         Self {
             draft: Some(draft.clone()),
@@ -160,7 +160,7 @@ impl Choice {
 
     /// Whether the call is under way and nothing of the answer has come yet.
     pub(super) fn is_beginning(&self) -> bool {
-        !matches!(self.call, Call::Waiting(_)) && !self.reader.has_begun()
+        !matches!(self.call, CallState::Waiting(_)) && !self.reader.has_begun()
     }
 
     /// What the backend's answer says of itself.
@@ -191,26 +191,26 @@ impl Choice {
         sink: &mut impl Sink,
     ) -> Poll<Result<Step, CallError>> {
         let outcome = match &mut self.call {
-            Call::Waiting(waiting) => {
+            CallState::Waiting(waiting) => {
                 self.turn = Some(ready!(waiting.poll_unpin(cx)));
                 self.tries = self.order.client.retry_state();
                 self.call = self.opening(Duration::ZERO);
                 Ok(self.reader.progress())
             }
-            Call::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
+            CallState::Opening(opening) => match ready!(opening.poll_unpin(cx)) {
                 Ok(events) => {
                     self.head = events.head().clone();
-                    self.call = Call::Open(Box::new(events));
+                    self.call = CallState::Open(Box::new(events));
                     Ok(self.reader.progress())
                 }
                 Err(failure) => Err(failure),
             },
-            Call::Open(_) | Call::Reading(..) if self.work > YIELD_AFTER => {
+            CallState::Open(_) | CallState::Reading(..) if self.work > YIELD_AFTER => {
                 self.work = 0;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            Call::Open(events) => match events.poll_event(cx) {
+            CallState::Open(events) => match events.poll_event(cx) {
                 Poll::Pending => {
                     self.work = 0;
                     return Poll::Pending;
@@ -230,17 +230,18 @@ impl Choice {
                     None => Err(UpstreamError::Disconnected { cause: "end of stream".to_owned() }),
                 },
             },
-            Call::Remaking(remaking) => {
+            CallState::Remaking(remaking) => {
                 let (body, failure) = ready!(remaking.poll_unpin(cx));
                 return Poll::Ready(self.send_remade(body, failure));
             }
-            Call::Reading(reading, _) => {
+            CallState::Reading(reading, _) => {
                 let read = ready!(reading.poll_unpin(cx));
-                let Call::Reading(_, events) = std::mem::replace(&mut self.call, Call::Closed)
+                let CallState::Reading(_, events) =
+                    std::mem::replace(&mut self.call, CallState::Closed)
                 else {
                     return Poll::Ready(Ok(Step::Read(self.reader.progress())));
                 };
-                self.call = Call::Open(events);
+                self.call = CallState::Open(events);
                 match read {
                     Ok((reader, kept, outcome)) => {
                         self.reader = reader;
@@ -254,14 +255,14 @@ impl Choice {
                     }
                 }
             }
-            Call::Closed => Ok(Progress::Ended),
+            CallState::Closed => Ok(Progress::Ended),
         };
         Poll::Ready(match outcome {
             Ok(progress) => {
                 if progress != Progress::Waiting && shown == Shown::AsItComes {
                     self.draft = None;
                 }
-                if progress == Progress::Ended && !matches!(self.call, Call::Closed) {
+                if progress == Progress::Ended && !matches!(self.call, CallState::Closed) {
                     self.remember();
                     self.close();
                 }
@@ -291,8 +292,8 @@ impl Choice {
             let outcome = reader.event(&data, &mut kept);
             (reader, kept, outcome)
         });
-        self.call = match std::mem::replace(&mut self.call, Call::Closed) {
-            Call::Open(events) => Call::Reading(reading, events),
+        self.call = match std::mem::replace(&mut self.call, CallState::Closed) {
+            CallState::Open(events) => CallState::Reading(reading, events),
             call => call,
         };
         self.poll_step(cx, shown, sink)
@@ -313,7 +314,7 @@ impl Choice {
         if let Some(plainly) = self.take_plainly(&failure) {
             let remaking = async move { (plainly().await.map(RequestBody::from), failure) };
             // What is left of the call before ends here.
-            self.call = Call::Remaking(remaking.boxed());
+            self.call = CallState::Remaking(remaking.boxed());
             self.reader = Reader::new(Arc::clone(&self.order.plan));
             return Ok(Step::Restarted);
         }
@@ -388,10 +389,10 @@ impl Choice {
     }
 
     /// The call, after a pause. A call that has begun for the client is not made again.
-    fn opening(&self, pause: Duration) -> Call {
+    fn opening(&self, pause: Duration) -> CallState {
         match &self.draft {
-            Some(draft) => Call::Opening(self.order.send(draft.body.clone(), pause)),
-            None => Call::Closed,
+            Some(draft) => CallState::Opening(self.order.send(draft.body.clone(), pause)),
+            None => CallState::Closed,
         }
     }
 
@@ -411,7 +412,7 @@ impl Choice {
     }
 
     fn close(&mut self) {
-        if let Call::Open(events) = self.end()
+        if let CallState::Open(events) = self.end()
             && !self.reader.was_cut()
         {
             events.finish();
@@ -420,9 +421,9 @@ impl Choice {
     }
 
     /// Lets another call begin.
-    fn end(&mut self) -> Call {
+    fn end(&mut self) -> CallState {
         self.turn = None;
-        std::mem::replace(&mut self.call, Call::Closed)
+        std::mem::replace(&mut self.call, CallState::Closed)
     }
 }
 

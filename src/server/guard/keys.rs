@@ -66,9 +66,9 @@ impl fmt::Debug for Keys {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Caller {
     /// Somebody with a key, or anybody where none is needed.
-    Known,
+    Authenticated,
     /// Somebody else.
-    Stranger,
+    Anonymous,
 }
 
 impl Keys {
@@ -88,9 +88,9 @@ impl Keys {
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let sent = [authorization(headers), api_key(headers)];
         if self.0.is_empty() || sent.into_iter().flatten().any(|key| self.hold(key)) {
-            Caller::Known
+            Caller::Authenticated
         } else {
-            Caller::Stranger
+            Caller::Anonymous
         }
     }
 

@@ -75,7 +75,7 @@ impl Guard {
     /// Who asks, if that one may.
     pub(super) fn check_caller(&self, parts: &Parts) -> Result<Caller, GuardError> {
         let caller = self.keys.caller(&parts.headers);
-        if caller == Caller::Stranger && !is_for_everybody(parts) {
+        if caller == Caller::Anonymous && !is_for_everybody(parts) {
             return Err(GuardError::NoKey);
         }
         content_type::check(parts)?;

@@ -248,14 +248,14 @@ fn posts_with_the_content_types_of_forms_are_refused_and_no_others() {
             let line = format!("POST {path}");
             assert_eq!(verdict(&line, &[kind]), Err(GuardError::FormContentType), "{kind}");
         }
-        assert_eq!(verdict("GET /health", &[kind]), Ok(Caller::Known), "{kind}");
+        assert_eq!(verdict("GET /health", &[kind]), Ok(Caller::Authenticated), "{kind}");
     }
     let both = ["application/json", "text/plain"];
     assert_eq!(verdict("POST /", &both), Err(GuardError::FormContentType));
     for kind in ["application/json", "application/json; charset=utf-8", "text/plain2", "", "*/*"] {
-        assert_eq!(verdict("POST /", &[kind]), Ok(Caller::Known), "{kind}");
+        assert_eq!(verdict("POST /", &[kind]), Ok(Caller::Authenticated), "{kind}");
     }
-    assert_eq!(verdict("POST /", &[]), Ok(Caller::Known));
+    assert_eq!(verdict("POST /", &[]), Ok(Caller::Authenticated));
 }
 
 #[test]
@@ -282,7 +282,8 @@ fn a_browser_has_to_say_what_it_sends_or_for_which_page() {
         (&[firefox, node], false),
     ];
     for (headers, is_fine) in cases {
-        let expected = if *is_fine { Ok(Caller::Known) } else { Err(GuardError::FormContentType) };
+        let expected =
+            if *is_fine { Ok(Caller::Authenticated) } else { Err(GuardError::FormContentType) };
         let found = guard.check_caller(&local("POST /v1/chat/completions", headers));
         assert_eq!(found, expected, "{headers:?}");
         // There is no body to be taken for something else.
@@ -300,12 +301,12 @@ fn the_key_goes_before_the_content_type_and_health_is_for_everybody() {
     assert_eq!(verdict("POST /v1/models", &[form]), Err(GuardError::NoKey));
     assert_eq!(verdict("POST /v1/models", &[form, wrong]), Err(GuardError::NoKey));
     assert_eq!(verdict("POST /v1/models", &[form, right]), Err(GuardError::FormContentType));
-    assert_eq!(verdict("POST /v1/models", &[right]), Ok(Caller::Known));
+    assert_eq!(verdict("POST /v1/models", &[right]), Ok(Caller::Authenticated));
     for path in ["/health", "/health/", "/health//", "/health?x=/v1/models"] {
         let line = format!("GET {path}");
-        assert_eq!(verdict(&line, &[]), Ok(Caller::Stranger), "{path}");
-        assert_eq!(verdict(&line, &[wrong]), Ok(Caller::Stranger), "{path}");
-        assert_eq!(verdict(&line, &[right]), Ok(Caller::Known), "{path}");
+        assert_eq!(verdict(&line, &[]), Ok(Caller::Anonymous), "{path}");
+        assert_eq!(verdict(&line, &[wrong]), Ok(Caller::Anonymous), "{path}");
+        assert_eq!(verdict(&line, &[right]), Ok(Caller::Authenticated), "{path}");
     }
     for path in ["/v1/health", "/healthy", "//health", "/health/x", "/HEALTH", "/%68ealth"] {
         assert_eq!(verdict(&format!("GET {path}"), &[]), Err(GuardError::NoKey), "{path}");

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 /// A connection that has been idle for less is left alone: its request may be on its way.
-const LEAST: Duration = Duration::from_millis(100);
+const MIN_IDLE: Duration = Duration::from_millis(100);
 
 /// All idle connections. Clones are of the same.
 #[derive(Debug, Clone, Default)]
@@ -66,14 +66,14 @@ impl IdleConnections {
             let longest = self.longest();
             match longest {
                 None => added.await,
-                Some((number, since)) if since.elapsed() >= LEAST => {
+                Some((number, since)) if since.elapsed() >= MIN_IDLE => {
                     if let Some((_, close)) = self.state().connections.remove(&number) {
                         // Kept for a connection that is not just waiting for it.
                         close.notify_one();
                         return;
                     }
                 }
-                Some((_, since)) => sleep_until(since + LEAST).await,
+                Some((_, since)) => sleep_until(since + MIN_IDLE).await,
             }
         }
     }
@@ -151,7 +151,7 @@ mod tests {
         let [first, second, third] = [(); 3].map(|()| all.connection());
         let request = second.request();
         drop(first.request());
-        tokio::time::sleep(LEAST).await;
+        tokio::time::sleep(MIN_IDLE).await;
         let has_to_close = |connection: &Connection| connection.closing().now_or_never().is_some();
         all.close_one().await;
         assert!(has_to_close(&third) && !has_to_close(&first) && !has_to_close(&second));
@@ -176,7 +176,7 @@ mod tests {
             }
         };
         tokio::join!(all.close_one(), idle);
-        assert_eq!(begin.elapsed(), Duration::from_secs(5) + LEAST);
+        assert_eq!(begin.elapsed(), Duration::from_secs(5) + MIN_IDLE);
         assert!(busy.closing().now_or_never().is_some());
     }
 }

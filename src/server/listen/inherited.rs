@@ -19,7 +19,7 @@ use super::socket::{BindError, Stream};
 use crate::config::{Listen, only_this_machine};
 
 /// The number that the first of them has in every process.
-const FIRST: usize = 3;
+const FIRST_DESCRIPTOR: usize = 3;
 
 /// Sockets that have been taken over.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl InheritedListener {
         let mut all = ListenFd::from_env();
         let mut sockets = Vec::with_capacity(all.len());
         for index in 0..all.len() {
-            let fault = |cause| BindError::Handed { number: FIRST + index, cause };
+            let fault = |cause| BindError::Handed { number: FIRST_DESCRIPTOR + index, cause };
             let socket = Socket::take(&mut all, index).map_err(fault)?;
             if !needs_key {
                 only_this_machine(socket.place.clone()).map_err(BindError::NeedsKey)?;
@@ -117,7 +117,7 @@ impl Inherited {
                 Kind::Tcp(listener) => TcpListener::from_std(listener).map(Kind::Tcp),
                 Kind::Unix(listener) => UnixListener::from_std(listener).map(Kind::Unix),
             };
-            let fault = |cause| BindError::Handed { number: FIRST + index, cause };
+            let fault = |cause| BindError::Handed { number: FIRST_DESCRIPTOR + index, cause };
             Ok(SocketActivation { place, listener: listener.map_err(fault)? })
         };
         let doors = handed.0.into_iter().enumerate().map(door).collect::<Result<_, _>>()?;

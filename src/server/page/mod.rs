@@ -57,7 +57,7 @@ const FILES: [File; 11] = [
 /// What browsers are told about every file. Nothing is loaded from elsewhere, nothing stands in the
 /// files that is not theirs, and no other site may have the page in a frame, read it, or hold on
 /// to its window. Text becomes markup or code nowhere.
-const TOLD: [(HeaderName, HeaderValue); 7] = [
+const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(
@@ -105,7 +105,7 @@ fn answer(file: &'static File, tag: &HeaderValue, request: &HeaderMap) -> Respon
         ([(CONTENT_TYPE, file.kind)], file.text).into_response()
     };
     let headers = response.headers_mut();
-    headers.extend(TOLD);
+    headers.extend(HEADERS);
     headers.insert(ETAG, tag.clone());
     response
 }

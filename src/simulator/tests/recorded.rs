@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::simulator::catalogue::{Catalogue, default_models};
-use crate::simulator::seal::Owner;
+use crate::simulator::encrypted_content::Owner;
 use crate::simulator::validate;
 
 /// Reads the folder named by `CODEX_PROXY_CORPUS`; without it there is nothing to check.

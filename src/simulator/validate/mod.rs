@@ -22,8 +22,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use serde_json::{Map, Value};
 
 use super::catalogue::{Catalogue, Model, Version};
+use super::encrypted_content::Owner;
 use super::refusal::Refusal;
-use super::seal::Owner;
 
 type Checked = Result<(), Refusal>;
 type Object = Map<String, Value>;

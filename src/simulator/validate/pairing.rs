@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::Checked;
 use super::input::not_found;
+use crate::simulator::encrypted_content::Owner;
 use crate::simulator::refusal::Refusal;
-use crate::simulator::seal::Owner;
 
 /// A kind of call, its output, and how messages name them.
 const PAIRS: &[(&str, &str, &str)] = &[

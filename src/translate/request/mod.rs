@@ -9,7 +9,7 @@ mod field_report;
 mod format;
 mod messages;
 mod paths;
-mod public;
+mod platform;
 mod schema;
 mod tool_outputs;
 mod tools;
@@ -80,7 +80,7 @@ pub fn translate<'v>(
     past: &ReplaySource<'_>,
 ) -> Result<Translated<'v>, InvalidRequest> {
     let mut notes = FieldReport::new(policy.strict);
-    let public = public::translate(chat, policy, &mut notes)?;
+    let public = platform::translate(chat, policy, &mut notes)?;
     let choices = check_choices(chat.n, &mut notes)?;
     if !chat.stop.is_empty() {
         notes.emulated_field("stop");
@@ -114,7 +114,7 @@ pub fn translate<'v>(
     origins.extend_from_slice(&sources[leading_count - placed.leading..]);
     let paths = ClientPaths::new(chat, declared.places, &placed.input, &origins);
 
-    let service_tier = public::service_tier(chat.service_tier, policy.platform, &mut notes)?;
+    let service_tier = platform::service_tier(chat.service_tier, policy.platform, &mut notes)?;
     let verbosity = match chat.verbosity {
         Some(_) if !model.verbosity => {
             notes.dropped_field("verbosity")?;

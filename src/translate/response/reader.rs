@@ -597,7 +597,8 @@ impl Reader {
     }
 
     fn emit_calls(&mut self, sink: &mut impl Sink) {
-        if self.calls.has_pending() {
+        // What is known of a call now may contradict what the client has of it.
+        if self.fault.is_none() && self.calls.has_pending() {
             self.thought.close(sink);
             self.speech.flush(sink);
             if self.speech.cut().is_none() {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::{Places, SERVICE, SOCKET, Shape, files};
+use super::{Places, SERVICE, SOCKET, UnitOptions, files};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::service::commands::{self, Error, ask};
 use crate::cli::service::definition::{Definition, Scope};
@@ -82,7 +82,7 @@ impl Systemd {
     pub(in super::super) fn install(
         &self,
         definition: &Definition,
-        shape: Shape,
+        shape: UnitOptions,
         start: bool,
     ) -> Result<(), Failure> {
         for folder in &definition.writable {
@@ -132,7 +132,7 @@ impl Systemd {
     }
 
     /// The files as they would be written.
-    pub(in super::super) fn print(&self, definition: &Definition, shape: Shape) -> String {
+    pub(in super::super) fn print(&self, definition: &Definition, shape: UnitOptions) -> String {
         let mut text = String::new();
         for file in files(definition, shape, &self.places) {
             // Writing to a `String` does not fail.

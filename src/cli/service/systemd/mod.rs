@@ -21,18 +21,18 @@ const SOCKET: &str = "codex-proxy.socket";
 
 const USER: &str = include_str!("user.service");
 const SYSTEM: &str = include_str!("system.service");
-const WALLS: &str = include_str!("sandbox.user");
+const SANDBOX: &str = include_str!("sandbox.user");
 const CALLS: &str = include_str!("sandbox.calls");
 const ADDRESS: &str = include_str!("codex-proxy.socket");
 const SYSUSERS: &str = include_str!("sysusers.conf");
 
 /// How units differ besides what runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
+pub(super) struct UnitOptions {
     /// Whether systemd listens and starts the daemon with the first connection.
     pub(super) socket: bool,
     /// Whether a user's service may have namespaces of its own.
-    pub(super) walls: bool,
+    pub(super) sandbox: bool,
 }
 
 /// Where the units go.
@@ -63,7 +63,7 @@ impl Places {
 }
 
 /// The files of the service.
-fn files(definition: &Definition, shape: Shape, places: &Places) -> Vec<File> {
+fn files(definition: &Definition, shape: UnitOptions, places: &Places) -> Vec<File> {
     let service = File { path: places.service.clone(), content: service(definition, shape) };
     let mut files = vec![service];
     if shape.socket {
@@ -74,7 +74,7 @@ fn files(definition: &Definition, shape: Shape, places: &Places) -> Vec<File> {
     files
 }
 
-fn service(definition: &Definition, shape: Shape) -> String {
+fn service(definition: &Definition, shape: UnitOptions) -> String {
     let command: Vec<_> = definition.command.iter().map(|word| escape::argument(word)).collect();
     let assignment = |(name, value): &(String, String)| escape::word(&format!("{name}={value}"));
     let mut environment: Vec<_> = definition
@@ -97,7 +97,7 @@ fn service(definition: &Definition, shape: Shape) -> String {
         format!("\n[Install]\nWantedBy={wanted_by}\n")
     };
     let (template, sandbox) = match definition.scope {
-        Scope::User if shape.walls => (USER, format!("{WALLS}{CALLS}")),
+        Scope::User if shape.sandbox => (USER, format!("{SANDBOX}{CALLS}")),
         Scope::User => (USER, CALLS.to_owned()),
         Scope::System => (SYSTEM, String::new()),
     };

@@ -27,15 +27,15 @@ fn keys_are_taken_where_clients_of_azure_put_them() {
     let keys = keys(&[OTHER, KEY]);
     let wrong = "sk-cp-another-one-of-somebody-else";
     for (sent, expected) in [
-        (&[("api-key", KEY)][..], Caller::Known),
-        (&[("API-Key", OTHER)], Caller::Known),
-        (&[("api-key", KEY), ("authorization", "Bearer dummy")], Caller::Known),
-        (&[("api-key", "dummy"), ("authorization", KEY)], Caller::Known),
-        (&[("api-key", wrong)], Caller::Stranger),
-        (&[("api-key", "")], Caller::Stranger),
-        (&[("api-key", KEY), ("api-key", KEY)], Caller::Stranger),
-        (&[("api-key", wrong), ("authorization", wrong)], Caller::Stranger),
-        (&[("x-key", KEY)], Caller::Stranger),
+        (&[("api-key", KEY)][..], Caller::Authenticated),
+        (&[("API-Key", OTHER)], Caller::Authenticated),
+        (&[("api-key", KEY), ("authorization", "Bearer dummy")], Caller::Authenticated),
+        (&[("api-key", "dummy"), ("authorization", KEY)], Caller::Authenticated),
+        (&[("api-key", wrong)], Caller::Anonymous),
+        (&[("api-key", "")], Caller::Anonymous),
+        (&[("api-key", KEY), ("api-key", KEY)], Caller::Anonymous),
+        (&[("api-key", wrong), ("authorization", wrong)], Caller::Anonymous),
+        (&[("x-key", KEY)], Caller::Anonymous),
     ] {
         let mut headers = HeaderMap::new();
         for &(name, value) in sent {
@@ -47,7 +47,7 @@ fn keys_are_taken_where_clients_of_azure_put_them() {
     let bearer = format!("Bearer {KEY}");
     let mut headers = HeaderMap::new();
     headers.insert("api-key", bearer.parse().unwrap());
-    assert_eq!(keys.caller(&headers), Caller::Stranger, "no scheme there");
+    assert_eq!(keys.caller(&headers), Caller::Anonymous, "no scheme there");
 }
 
 #[test]
@@ -61,9 +61,9 @@ fn every_key_opens_in_one_authorization_header_only() {
         bearer("", KEY),
         bearer("Bearer ", OTHER),
     ] {
-        assert_eq!(caller(&keys, &[&value]), Caller::Known);
-        assert_eq!(caller(&keys, &[&value, &value]), Caller::Stranger);
-        assert_eq!(caller(&keys, &[&value, b"Bearer x"]), Caller::Stranger);
+        assert_eq!(caller(&keys, &[&value]), Caller::Authenticated);
+        assert_eq!(caller(&keys, &[&value, &value]), Caller::Anonymous);
+        assert_eq!(caller(&keys, &[&value, b"Bearer x"]), Caller::Anonymous);
     }
     for value in [
         bearer("", ""),
@@ -79,11 +79,11 @@ fn every_key_opens_in_one_authorization_header_only() {
         bearer("Bearer ", &KEY.to_uppercase()),
         vec![0xff; 60],
     ] {
-        assert_eq!(caller(&keys, &[&value]), Caller::Stranger, "{}", value.escape_ascii());
+        assert_eq!(caller(&keys, &[&value]), Caller::Anonymous, "{}", value.escape_ascii());
     }
-    assert_eq!(caller(&keys, &[]), Caller::Stranger);
-    assert_eq!(caller(&Keys::default(), &[]), Caller::Known);
-    assert_eq!(caller(&Keys::default(), &[b"whatever", b"twice"]), Caller::Known);
+    assert_eq!(caller(&keys, &[]), Caller::Anonymous);
+    assert_eq!(caller(&Keys::default(), &[]), Caller::Authenticated);
+    assert_eq!(caller(&Keys::default(), &[b"whatever", b"twice"]), Caller::Authenticated);
 }
 
 #[test]
@@ -153,12 +153,12 @@ proptest! {
     ) {
         let held = keys(&[OTHER, &key]);
         let sent = format!("Bearer {key}");
-        prop_assert_eq!(caller(&held, &[sent.as_bytes()]), Caller::Known);
+        prop_assert_eq!(caller(&held, &[sent.as_bytes()]), Caller::Authenticated);
         let mut changed = sent.into_bytes();
         let at = "Bearer ".len() + at.index(key.len());
         let is_changed = changed[at] != byte;
         changed[at] = byte;
-        let expected = if is_changed { Caller::Stranger } else { Caller::Known };
+        let expected = if is_changed { Caller::Anonymous } else { Caller::Authenticated };
         prop_assert_eq!(caller(&held, &[&changed]), expected);
     }
 }

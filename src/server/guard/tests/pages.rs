@@ -174,7 +174,7 @@ fn the_page_can_be_seen_without_a_key_and_nothing_beside_it() {
     let guard = guard(SETTINGS);
     let verdict = |line: &str| guard.check_caller(&local(line, &[]));
     for line in ["GET /", "HEAD /", "GET /?key=x", "GET /ui/app.js", "GET /ui/style.css"] {
-        assert_eq!(verdict(line), Ok(Caller::Stranger), "{line}");
+        assert_eq!(verdict(line), Ok(Caller::Anonymous), "{line}");
     }
     for line in [
         "POST /",

@@ -328,6 +328,26 @@ fn steps_of(plan: &Plan, events: &[Value], sink: &mut impl Sink) -> u64 {
 }
 
 #[test]
+fn nothing_is_told_of_a_call_that_turns_out_to_be_another_one() {
+    let plan = || Plan { custom_tools: ["run".to_owned()].into(), ..Plan::default() };
+    let added = json!({"type": "response.output_item.added", "output_index": 0, "item":
+        {"type": "custom_tool_call", "call_id": "call_1", "name": "run", "input": ""}});
+    let other = |event: &str| {
+        json!({"type": format!("response.output_item.{event}"), "output_index": 0, "item":
+            {"type": "function_call", "call_id": "call_1", "name": "f", "arguments": "{\"a\":2}"}})
+    };
+    for event in ["added", "done"] {
+        let mut script = Script::default();
+        let mut reader = reader(plan());
+        reader.event(&added.to_string(), &mut script).unwrap();
+        let before = script.0.clone();
+        assert_eq!(before.len(), 1);
+        assert!(reader.event(&other(event).to_string(), &mut script).is_err(), "{event}");
+        assert_eq!(script.0, before, "{event}");
+    }
+}
+
+#[test]
 fn calls_without_ids_get_ids_that_no_other_answer_has() {
     let long = format!("resp_{}", "0123456789".repeat(10));
     for (id, expected) in [

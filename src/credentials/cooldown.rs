@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::issuer;
-use super::session::{Fingerprint, REST};
+use super::session::{Fingerprint, REFRESH_COOLDOWN};
 
 /// The first pause after the service has answered with a failure; each one after that for the same
 /// tokens is twice as long.
-const FIRST: Duration = Duration::from_secs(1);
+const INITIAL_COOLDOWN: Duration = Duration::from_secs(1);
 
 /// The longest pause, unless the service asks for a longer one.
-const LONGEST: Duration = Duration::from_secs(10 * 60);
+const MAX_COOLDOWN: Duration = Duration::from_secs(10 * 60);
 
 /// The longest pause after the service could not be reached, which costs it nothing: a laptop that
 /// wakes up is online again soon.
-const LONGEST_UNREACHABLE: Duration = Duration::from_secs(30);
+const MAX_COOLDOWN_UNREACHABLE: Duration = Duration::from_secs(30);
 
 /// A pause in asking for new tokens.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Pause {
 
     /// Whether the failure was only a moment ago.
     pub(super) fn is_new(&self) -> bool {
-        self.failed_at.elapsed() < REST
+        self.failed_at.elapsed() < REFRESH_COOLDOWN
     }
 
     /// How long it goes on; zero if it is over.
@@ -59,10 +59,10 @@ impl Pause {
 /// The length after `earlier` other failures; `chance` is from 0 to 1.
 fn length(cause: &issuer::Error, earlier: u32, chance: f64) -> Duration {
     let longest = match cause {
-        issuer::Error::Unreachable { .. } => LONGEST_UNREACHABLE,
-        _ => LONGEST,
+        issuer::Error::Unreachable { .. } => MAX_COOLDOWN_UNREACHABLE,
+        _ => MAX_COOLDOWN,
     };
-    let doubled = FIRST.saturating_mul(2_u32.saturating_pow(earlier)).min(longest);
+    let doubled = INITIAL_COOLDOWN.saturating_mul(2_u32.saturating_pow(earlier)).min(longest);
     // Daemons that failed together do not come back together.
     let own = doubled.mul_f64(0.8 + 0.4 * chance);
     own.max(cause.retry_after().unwrap_or_default())

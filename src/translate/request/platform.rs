@@ -8,7 +8,7 @@ use crate::responses::request as wire;
 use crate::translate::policy::{MaxTokens, Policy};
 
 /// The least that the public API takes for `max_output_tokens`.
-const LEAST: usize = 16;
+const MIN_OUTPUT_TOKENS: usize = 16;
 
 /// What the public API gets besides, if it is the one that answers. All other fields that the
 /// Codex backend has no counterpart for are noted.
@@ -29,7 +29,7 @@ pub(super) fn translate<'v>(
     let limit = chat.max_tokens.filter(|_| policy.max_tokens == MaxTokens::Visible);
     let given = &chat.public;
     Ok(Some(wire::PlatformOnly {
-        max_output_tokens: limit.map(|limit| limit.tokens.max(LEAST)),
+        max_output_tokens: limit.map(|limit| limit.tokens.max(MIN_OUTPUT_TOKENS)),
         temperature: given.temperature,
         top_p: given.top_p,
         metadata: given.metadata,

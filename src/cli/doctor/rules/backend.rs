@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::super::facts::{Asked, Backend, Call, Window};
-use super::super::finding::{Finding, Topic};
+use super::super::finding::{Check, Finding};
 use super::span;
 use crate::cli::exit::Exit;
 
-const TOPIC: Topic = Topic::Backend;
+const TOPIC: Check = Check::Backend;
 /// So much of a limit may be used before it is worth a warning, in percent.
 const MUCH: f64 = 90.0;
 
@@ -30,7 +30,7 @@ fn models(models: &Asked<usize>) -> Finding {
         Ok(0) => {
             let text = "the backend offers no models";
             let mend = "check the plan, and `[upstream] client_version`";
-            Finding::problem(TOPIC, Exit::Unavailable, "backend.no-models", text).mend(mend)
+            Finding::problem(TOPIC, Exit::Unavailable, "backend.no-models", text).fix(mend)
         }
         Ok(count) => {
             let text = format!("the login is accepted; {count} models are offered");
@@ -50,7 +50,7 @@ fn limit(window: &Window, now: Timestamp) -> Finding {
     if used >= 100.0 {
         let mend = "wait until then, or use a key of the OpenAI platform: `[upstream] mode = \
                     \"api_key\"`";
-        Finding::problem(TOPIC, Exit::Unavailable, "backend.used-up", text).mend(mend)
+        Finding::problem(TOPIC, Exit::Unavailable, "backend.used-up", text).fix(mend)
     } else if used >= MUCH {
         Finding::warning(TOPIC, "backend.nearly-used-up", text)
     } else {

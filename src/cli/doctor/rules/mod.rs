@@ -10,14 +10,14 @@ mod settings;
 mod tests;
 
 use super::facts::{Facts, Rest};
-use super::finding::{Finding, Topic};
+use super::finding::{Check, Finding};
 
 /// All there is to say, topic by topic.
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = settings::judge(&facts.settings);
     let Some(rest) = &facts.rest else {
         let text = "the rest depends on the settings, and was not looked at";
-        findings.push(Finding::note(Topic::Settings, "settings.unfinished", text));
+        findings.push(Finding::note(Check::Settings, "settings.unfinished", text));
         return findings;
     };
     let Rest { keys, login, address, network, backend, clients } = rest;

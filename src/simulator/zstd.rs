@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use super::refusal::Refusal;
 
 /// The largest body that is unpacked: a few bytes can stand for any number of them.
-const LARGEST: usize = 256 << 20;
+const MAX_DECODED: usize = 256 << 20;
 
 /// The body as it was before it was compressed, if it is.
 pub(super) fn unpacked(
@@ -19,7 +19,7 @@ pub(super) fn unpacked(
     let encoding = headers.get(header::CONTENT_ENCODING);
     match encoding.map(|name| name.as_bytes().to_ascii_lowercase()).as_deref() {
         None | Some(b"identity") => Ok(body),
-        Some(b"zstd") if takes_zstd => unpack(&body, LARGEST),
+        Some(b"zstd") if takes_zstd => unpack(&body, MAX_DECODED),
         Some(_) => {
             let detail = "Unsupported content encoding";
             Err(Refusal::gateway(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail))

@@ -1,10 +1,10 @@
 //! The settings, and the keys of clients.
 
 use super::super::facts::{Keys, Settings};
-use super::super::finding::{Finding, Topic};
+use super::super::finding::{Check, Finding};
 use crate::cli::exit::Exit;
 
-const TOPIC: Topic = Topic::Settings;
+const TOPIC: Check = Check::Settings;
 /// About three months, in days. A version of the Codex CLI comes out every few days, and models that
 /// need a new one every few weeks.
 const OLD: i64 = 92;
@@ -12,7 +12,7 @@ const OLD: i64 = 92;
 pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![file(settings)];
     findings.extend(settings.problems.iter().map(|problem| {
-        Finding::problem(TOPIC, Exit::Config, "settings.wrong", problem).mend(
+        Finding::problem(TOPIC, Exit::Config, "settings.wrong", problem).fix(
             "correct it; config.example.toml has every setting, and `codex-proxy config` \
                    shows what is in force",
         )
@@ -34,7 +34,7 @@ fn age(settings: &Settings) -> Option<Finding> {
          {days} days ago: newer models may not be offered"
     );
     let mend = "update the Codex CLI or codex-proxy, or set `[upstream] client_version`";
-    (days > OLD).then(|| Finding::warning(TOPIC, "settings.old-version", text).mend(mend))
+    (days > OLD).then(|| Finding::warning(TOPIC, "settings.old-version", text).fix(mend))
 }
 
 fn file(settings: &Settings) -> Finding {
@@ -64,7 +64,7 @@ pub(super) fn judge_keys(keys: &Keys, settings: &Settings) -> Vec<Finding> {
         let file = file.display();
         let text = format!("other users of this machine can read the API keys in {file}");
         let finding = Finding::warning(TOPIC, "keys.open", text);
-        findings.push(finding.mend(format!("chmod 600 {file}")));
+        findings.push(finding.fix(format!("chmod 600 {file}")));
     }
     findings
 }

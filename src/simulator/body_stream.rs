@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::directive::Directives;
 use super::log::{Outcome, Running};
-use super::script::{Ending, Script};
+use super::timeline::{Ending, Timeline};
 
 /// The event as the backend frames it.
 fn frame(event: &Value, crlf: bool) -> String {
@@ -59,12 +59,12 @@ struct Writer {
 /// The body. It goes on until its end, or until hyper drops it because the client left, or until
 /// the simulator stops.
 pub(super) fn body(
-    script: Script,
+    script: Timeline,
     directives: &Directives,
     running: Running,
     closing: watch::Receiver<bool>,
 ) -> Body {
-    let Script { events, ending } = script;
+    let Timeline { events, ending } = script;
     let writer = Writer {
         portions: portions(&events, directives.crlf, directives.split),
         ending,

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::super::facts::{Login, State, Writable};
-use crate::cli::run::store;
+use crate::cli::serve::store;
 use crate::config::{Billing, CodexConfig, Config, LoginStore};
 use crate::credentials::{Location, Store, Summary, api_key};
 use crate::platform::Platform;

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::answer_plan::{Citation, Item, PAGE_TITLE, PAGE_URL, Phase};
 use super::deltas::{even, obfuscation, words};
 use super::ids::Ids;
-use super::scenario::{Citation, Item, PAGE_TITLE, PAGE_URL, Phase};
 use super::usage::tokens;
 
 /// A white pixel.
@@ -13,7 +13,7 @@ const PNG: &str =
 
 /// The events of an item.
 #[derive(Debug, Default)]
-pub(super) struct Piece {
+pub(super) struct ItemEvents {
     pub(super) opening: Vec<Value>,
     pub(super) deltas: Vec<Value>,
     pub(super) closing: Vec<Value>,
@@ -90,7 +90,7 @@ pub(super) fn write(
     ids: &mut Ids,
     style: Style,
     seal: impl Fn(&str) -> Option<String>,
-) -> Piece {
+) -> ItemEvents {
     let mut place = |prefix: &str| Place { index, id: ids.next(prefix) };
     match item {
         Item::Reasoning { summary } => {
@@ -115,13 +115,13 @@ pub(super) fn write(
     }
 }
 
-fn reasoning(place: &Place, summary: &[String], sealed: Option<String>) -> Piece {
+fn reasoning(place: &Place, summary: &[String], sealed: Option<String>) -> ItemEvents {
     let mut item = json!({ "type": "reasoning", "id": place.id, "content": [], "summary": [] });
     if let Some(sealed) = &sealed {
         // What comes with the opening is not final: only the finished item can be replayed.
         item["encrypted_content"] = json!(sealed[..sealed.len() / 2]);
     }
-    let mut piece = Piece { opening: vec![place.added(&item)], ..Piece::default() };
+    let mut piece = ItemEvents { opening: vec![place.added(&item)], ..ItemEvents::default() };
     let mut parts = Vec::new();
     for (number, text) in summary.iter().enumerate() {
         let event = |kind: &str, mut more: Value| {
@@ -157,7 +157,7 @@ fn message(
     text: &str,
     citation: Option<&Citation>,
     style: Style,
-) -> Piece {
+) -> ItemEvents {
     let chunks = style.chunks(text);
     let text = chunks.concat();
     let phase = match phase {
@@ -226,7 +226,7 @@ fn message(
         ),
         place.done(&done),
     ]);
-    Piece {
+    ItemEvents {
         opening: vec![
             place.added(&item("in_progress", json!([]))),
             place.event(
@@ -242,7 +242,7 @@ fn message(
     }
 }
 
-fn refusal(place: &Place, text: &str, style: Style) -> Piece {
+fn refusal(place: &Place, text: &str, style: Style) -> ItemEvents {
     let chunks = style.chunks(text);
     let text = chunks.concat();
     let part = |text: &str| json!({ "type": "refusal", "refusal": text });
@@ -258,7 +258,7 @@ fn refusal(place: &Place, text: &str, style: Style) -> Piece {
     };
     let done = item(style.status(), json!([part(&text)]));
     let event = |kind: &str, more: Value| place.event(&format!("response.{kind}"), more);
-    Piece {
+    ItemEvents {
         opening: vec![
             place.added(&item("in_progress", json!([]))),
             event("content_part.added", json!({ "content_index": 0, "part": part("") })),
@@ -290,7 +290,14 @@ const FUNCTION: Kind =
 const CUSTOM: Kind =
     Kind { item: "custom_tool_call", field: "input", event: "response.custom_tool_call_input" };
 
-fn call(place: &Place, kind: &Kind, call_id: &str, name: &str, input: &str, style: Style) -> Piece {
+fn call(
+    place: &Place,
+    kind: &Kind,
+    call_id: &str,
+    name: &str,
+    input: &str,
+    style: Style,
+) -> ItemEvents {
     let chunks = style.chunks(input);
     let input = chunks.concat();
     let item = |status: &str, input: &str| {
@@ -304,10 +311,10 @@ fn call(place: &Place, kind: &Kind, call_id: &str, name: &str, input: &str, styl
         })
     };
     let done = item(style.status(), &input);
-    let mut piece = Piece {
+    let mut piece = ItemEvents {
         opening: vec![place.added(&item("in_progress", ""))],
         output_tokens: tokens(name) + tokens(&input),
-        ..Piece::default()
+        ..ItemEvents::default()
     };
     if !style.done_only {
         piece.deltas = chunks
@@ -325,12 +332,12 @@ fn call(place: &Place, kind: &Kind, call_id: &str, name: &str, input: &str, styl
     piece
 }
 
-fn search(place: &Place, query: &str) -> Piece {
+fn search(place: &Place, query: &str) -> ItemEvents {
     let item = |status: &str, action: Value| json!({ "type": "web_search_call", "id": place.id, "status": status, "action": action });
     let event = |step: &str| place.event(&format!("response.web_search_call.{step}"), json!({}));
     let action = json!({ "type": "search", "query": query, "queries": [query] });
     let done = item("completed", action);
-    Piece {
+    ItemEvents {
         opening: vec![
             place.added(&item("in_progress", json!({ "type": "search" }))),
             event("in_progress"),
@@ -338,11 +345,11 @@ fn search(place: &Place, query: &str) -> Piece {
         ],
         closing: vec![event("completed"), place.done(&done)],
         item: done,
-        ..Piece::default()
+        ..ItemEvents::default()
     }
 }
 
-fn image(place: &Place, prompt: &str) -> Piece {
+fn image(place: &Place, prompt: &str) -> ItemEvents {
     let opened =
         json!({ "type": "image_generation_call", "id": place.id, "status": "in_progress" });
     let event = |step: &str, more: Value| {
@@ -363,7 +370,7 @@ fn image(place: &Place, prompt: &str) -> Piece {
     done["status"] = json!("completed");
     done["revised_prompt"] = json!(prompt);
     done["result"] = json!(PNG);
-    Piece {
+    ItemEvents {
         opening: vec![
             place.added(&opened),
             event("in_progress", json!({})),
@@ -372,7 +379,7 @@ fn image(place: &Place, prompt: &str) -> Piece {
         ],
         closing: vec![event("completed", json!({})), place.done(&done)],
         item: done,
-        ..Piece::default()
+        ..ItemEvents::default()
     }
 }
 

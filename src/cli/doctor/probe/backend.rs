@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::facts::{Asked, Backend, Call, Window};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::run::{keeping_renewals, store};
+use crate::cli::serve::{keeping_renewals, store};
 use crate::cli::sign::{self, Signed};
 use crate::config::{CodexConfig, Config};
 use crate::credentials::{Location, Store};

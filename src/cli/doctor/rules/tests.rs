@@ -452,7 +452,7 @@ fn every_problem_and_warning_says_what_to_do() {
         if matches!(level, Level::Problem(_) | Level::Warning) && !others.contains(&code) {
             let findings = with(&change);
             let finding = findings.iter().find(|f| f.code == code && f.level == level).unwrap();
-            assert!(finding.mend.is_some() || code == "backend.nearly-used-up", "{finding:?}");
+            assert!(finding.fix.is_some() || code == "backend.nearly-used-up", "{finding:?}");
         }
     }
 }

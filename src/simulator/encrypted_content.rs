@@ -22,7 +22,7 @@ pub(super) struct Owner {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Sealed {
+struct EncryptedContent {
     owner: Owner,
     item: String,
     check: String,
@@ -38,7 +38,7 @@ impl Owner {
     /// The id of the reasoning item, if this simulator sealed it for this owner.
     pub(super) fn open(&self, text: &str) -> Option<String> {
         let bytes = BASE64.decode(text.strip_prefix(MARK)?).ok()?;
-        let sealed: Sealed = serde_json::from_slice(&bytes).ok()?;
+        let sealed: EncryptedContent = serde_json::from_slice(&bytes).ok()?;
         let genuine = sealed.owner == *self && sealed.check == self.check(&sealed.item);
         genuine.then_some(sealed.item)
     }

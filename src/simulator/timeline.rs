@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
+use super::answer_plan::Item;
 use super::directive::{Directives, FaultKind, Shape};
 use super::envelope::{Envelope, Status};
 use super::failure;
 use super::ids::Ids;
+use super::item_events::{self, ItemEvents, Style};
 use super::limits;
 use super::log::Outcome;
-use super::piece::{self, Piece, Style};
 use super::request::Request;
-use super::scenario::Item;
 use super::usage::Usage;
 
 /// Events in order, and what comes after the last.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(super) struct Timeline {
     pub(super) events: Vec<Value>,
     pub(super) ending: Ending,
 }
@@ -47,7 +47,7 @@ pub(super) fn write(
     items: &[Item],
     fault: Option<&FaultKind>,
     ids: &mut Ids,
-) -> Script {
+) -> Timeline {
     let envelope = Envelope::new(scene.request, &ids.next("resp"), &ids.uuid());
     let pieces = pieces(scene, items, ids);
     let mut usage =
@@ -82,17 +82,17 @@ pub(super) fn write(
         events.insert(0, limits::event());
     }
     number(&mut events);
-    Script { events, ending }
+    Timeline { events, ending }
 }
 
 /// A stream that fails with its first event.
-pub(super) fn blocked(scene: &Scene<'_>, code: &str, ids: &mut Ids) -> Script {
+pub(super) fn blocked(scene: &Scene<'_>, code: &str, ids: &mut Ids) -> Timeline {
     let fault =
         FaultKind::Fail { code: code.to_owned(), shape: Shape::Failed, after: 0, first: true };
     write(scene, &[], Some(&fault), ids)
 }
 
-fn pieces(scene: &Scene<'_>, items: &[Item], ids: &mut Ids) -> Vec<Piece> {
+fn pieces(scene: &Scene<'_>, items: &[Item], ids: &mut Ids) -> Vec<ItemEvents> {
     let request = scene.request;
     let seal = |id: &str| request.wants_sealed_reasoning().then(|| request.owner.seal(id));
     let last = items.len().saturating_sub(1);
@@ -107,13 +107,13 @@ fn pieces(scene: &Scene<'_>, items: &[Item], ids: &mut Ids) -> Vec<Piece> {
                 incomplete: cut.is_some(),
                 done_only: scene.directives.done_only,
             };
-            piece::write(item, index, ids, style, seal)
+            item_events::write(item, index, ids, style, seal)
         })
         .collect()
 }
 
 /// The pieces one after the other, or with the deltas of calls taking turns.
-fn body(pieces: Vec<Piece>, directives: &Directives) -> Vec<Value> {
+fn body(pieces: Vec<ItemEvents>, directives: &Directives) -> Vec<Value> {
     let mut events = Vec::new();
     let sprinkle = |events: &mut Vec<Value>| {
         if directives.keepalive {
@@ -126,7 +126,7 @@ fn body(pieces: Vec<Piece>, directives: &Directives) -> Vec<Value> {
         }
     };
     sprinkle(&mut events);
-    let mut calls: Vec<Piece> = Vec::new();
+    let mut calls: Vec<ItemEvents> = Vec::new();
     for mut piece in pieces {
         let is_call = piece.item.get("call_id").is_some();
         if directives.interleave && is_call {

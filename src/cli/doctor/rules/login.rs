@@ -3,11 +3,11 @@
 use jiff::Timestamp;
 
 use super::super::facts::{Login, State, Writable};
-use super::super::finding::{Finding, Topic};
+use super::super::finding::{Check, Finding};
 use super::span;
 use crate::cli::exit::Exit;
 
-const TOPIC: Topic = Topic::Login;
+const TOPIC: Check = Check::Login;
 /// A login that ends this soon, and cannot be renewed, is worth a warning.
 const SOON: i64 = 24 * 60 * 60;
 
@@ -59,7 +59,7 @@ fn ending(
         }
         (Some(_), false) if has_expired => {
             let text = "the token has ended and cannot be renewed";
-            Finding::problem(TOPIC, Exit::NotSignedIn, "login.ended", text).mend(sign_in)
+            Finding::problem(TOPIC, Exit::NotSignedIn, "login.ended", text).fix(sign_in)
         }
         (Some(..=0), _) => {
             let text = "the token has not ended yet, though by this machine's clock it has";
@@ -72,7 +72,7 @@ fn ending(
         (Some(left), false) => {
             let text = format!("the token ends in {} and cannot be renewed", of(left));
             let finding = if left < SOON { Finding::warning } else { Finding::note };
-            finding(TOPIC, "login.ends", text).mend(sign_in)
+            finding(TOPIC, "login.ends", text).fix(sign_in)
         }
     }
 }
@@ -83,7 +83,7 @@ fn clock(ahead: i64) -> Finding {
         "this machine's clock was {} ahead of the sign-in service's when the login was renewed",
         of(ahead)
     );
-    Finding::warning(TOPIC, "login.clock", text).mend("set the clock, or have it set by NTP")
+    Finding::warning(TOPIC, "login.clock", text).fix("set the clock, or have it set by NTP")
 }
 
 fn of(seconds: i64) -> String {
@@ -110,7 +110,7 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
             } else {
                 Finding::warning(TOPIC, code, text)
             };
-            Some(finding.mend(mend))
+            Some(finding.fix(mend))
         }
         Writable::FileOnly => {
             let text = format!(
@@ -118,7 +118,7 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
                                 its place, and a crash meanwhile loses it"
             );
             let mend = "make the folder writable for the user of the daemon";
-            Some(Finding::warning(TOPIC, "login.folder", text).mend(mend))
+            Some(Finding::warning(TOPIC, "login.folder", text).fix(mend))
         }
         Writable::Folder if login.is_mounted_alone => {
             let text = format!(
@@ -126,7 +126,7 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
                                 CLI outside does not see a renewed login if it replaces its own"
             );
             let mend = "mount the folder in place of the file";
-            Some(Finding::warning(TOPIC, "login.mounted-alone", text).mend(mend))
+            Some(Finding::warning(TOPIC, "login.mounted-alone", text).fix(mend))
         }
         Writable::Folder => None,
     }
@@ -137,7 +137,7 @@ fn access(login: &Login) -> Option<Finding> {
     let mode = login.mode.filter(|mode| mode & 0o077 != 0)?;
     let file = login.path.display();
     let text = format!("other users of this machine can get at {file} (mode {:03o})", mode & 0o777);
-    Some(Finding::warning(TOPIC, "login.open", text).mend(format!("chmod 600 {file}")))
+    Some(Finding::warning(TOPIC, "login.open", text).fix(format!("chmod 600 {file}")))
 }
 
 /// Whether the Codex CLI keeps its login elsewhere by now.
@@ -153,5 +153,5 @@ fn elsewhere(login: &Login) -> Option<Finding> {
     );
     let mend = "set it to \"file\" and run `codex login` again, or keep a login of its own with \
                 `[auth] store = \"own\"` and `codex-proxy login`";
-    Some(Finding::warning(TOPIC, "login.elsewhere", text).mend(mend))
+    Some(Finding::warning(TOPIC, "login.elsewhere", text).fix(mend))
 }

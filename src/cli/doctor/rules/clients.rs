@@ -4,10 +4,10 @@ use axum::http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::super::facts::{ClientKey, Clients};
-use super::super::finding::{Finding, Topic};
+use super::super::finding::{Check, Finding};
 use crate::platform::Platform;
 
-const TOPIC: Topic = Topic::Clients;
+const TOPIC: Check = Check::Clients;
 /// Where clients look for the API: the SDKs in the first, older programs in the second.
 const BASES: [&str; 2] = ["OPENAI_BASE_URL", "OPENAI_API_BASE"];
 
@@ -25,7 +25,7 @@ pub(super) fn judge(clients: &Clients) -> Vec<Finding> {
     if findings.is_empty() {
         let text = "nothing in the environment leads clients anywhere else";
         let finding = Finding::good(TOPIC, "clients.nothing", text);
-        findings.push(finding.mend("`codex-proxy snippet` has the settings for yours"));
+        findings.push(finding.fix("`codex-proxy snippet` has the settings for yours"));
     }
     findings
 }
@@ -42,7 +42,7 @@ fn base(clients: &Clients, name: &str) -> Finding {
         Some(ours) => format!("export {name}={ours}/v1"),
         None => format!("unset {name}"),
     };
-    Finding::warning(TOPIC, "clients.other-base", text).mend(mend)
+    Finding::warning(TOPIC, "clients.other-base", text).fix(mend)
 }
 
 /// An address in the form in which those that mean the same are equal.
@@ -58,15 +58,15 @@ fn key(clients: &Clients) -> Option<Finding> {
     match (clients.key, clients.keys_are_needed) {
         (ClientKey::Absent, true) => {
             let text = "OPENAI_API_KEY is not set, and this daemon wants one of its keys";
-            Some(Finding::warning(TOPIC, "clients.no-key", text).mend(mend))
+            Some(Finding::warning(TOPIC, "clients.no-key", text).fix(mend))
         }
         (ClientKey::Unknown, true) => {
             let text = "OPENAI_API_KEY is none of this daemon's keys";
-            Some(Finding::warning(TOPIC, "clients.other-key", text).mend(mend))
+            Some(Finding::warning(TOPIC, "clients.other-key", text).fix(mend))
         }
         (ClientKey::Absent, false) => {
             let text = "OPENAI_API_KEY is not set: this daemon wants none, but most clients do";
-            Some(Finding::note(TOPIC, "clients.any-key", text).mend("export OPENAI_API_KEY=any"))
+            Some(Finding::note(TOPIC, "clients.any-key", text).fix("export OPENAI_API_KEY=any"))
         }
         (ClientKey::Unknown, false) if clients.platform == Platform::Codex => {
             let text = "OPENAI_API_KEY is set: this daemon does not look at it and passes it on to \
@@ -103,6 +103,6 @@ fn proxy(clients: &Clients) -> Option<Finding> {
     let hosts = if host == "127.0.0.1" { "127.0.0.1,localhost".to_owned() } else { host };
     Some(
         Finding::warning(TOPIC, "clients.proxy", text)
-            .mend(format!("export NO_PROXY={hosts} (and no_proxy), with what is there already")),
+            .fix(format!("export NO_PROXY={hosts} (and no_proxy), with what is there already")),
     )
 }

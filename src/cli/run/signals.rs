@@ -16,12 +16,12 @@ mod unix {
     use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
 
     /// The signals that the command gets in place of this process.
-    pub(in crate::cli::launch) struct Passed {
+    pub(in crate::cli::run) struct Passed {
         streams: [(Stream, Signal); 6],
     }
 
     impl Passed {
-        pub(in crate::cli::launch) fn install() -> io::Result<Self> {
+        pub(in crate::cli::run) fn install() -> io::Result<Self> {
             let of = |kind, passed| io::Result::Ok((signal(kind)?, passed));
             let streams = [
                 of(SignalKind::terminate(), Signal::TERM)?,
@@ -36,7 +36,7 @@ mod unix {
 
         /// The next one to pass on. What is typed at a terminal goes to the command as well as to
         /// this process, and must not come twice.
-        pub(in crate::cli::launch) async fn next(&mut self) -> Option<Signal> {
+        pub(in crate::cli::run) async fn next(&mut self) -> Option<Signal> {
             let waits = self.streams.iter_mut().map(|(stream, signal)| {
                 async {
                     stream.recv().await;
@@ -50,7 +50,7 @@ mod unix {
         }
     }
 
-    pub(in crate::cli::launch) fn pass(signal: Option<Signal>, child: &Child) {
+    pub(in crate::cli::run) fn pass(signal: Option<Signal>, child: &Child) {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         if let (Some(signal), Some(id)) = (signal, id) {
             // One that has ended meanwhile needs no signal.
@@ -66,19 +66,19 @@ mod other {
     use tokio::process::Child;
 
     /// The console tells the command as well as this process, which only must not end of it.
-    pub(in crate::cli::launch) struct Passed;
+    pub(in crate::cli::run) struct Passed;
 
     impl Passed {
-        pub(in crate::cli::launch) fn install() -> io::Result<Self> {
+        pub(in crate::cli::run) fn install() -> io::Result<Self> {
             Ok(Self)
         }
 
-        pub(in crate::cli::launch) async fn next(&mut self) {
+        pub(in crate::cli::run) async fn next(&mut self) {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    pub(in crate::cli::launch) fn pass(_: (), _: &Child) {}
+    pub(in crate::cli::run) fn pass(_: (), _: &Child) {}
 }

@@ -1,10 +1,10 @@
 //! Where the daemon listens, and who is there.
 
 use super::super::facts::{Address, Found, Holder};
-use super::super::finding::{Finding, Topic};
+use super::super::finding::{Check, Finding};
 use crate::cli::exit::Exit;
 
-const TOPIC: Topic = Topic::Address;
+const TOPIC: Check = Check::Address;
 
 pub(super) fn judge(address: &Address) -> Vec<Finding> {
     let Address { place, found, holder } = address;
@@ -12,7 +12,7 @@ pub(super) fn judge(address: &Address) -> Vec<Finding> {
     let another = "stop that program, or have codex-proxy listen elsewhere: --listen, or \
                    `[server] listen`";
     let taken =
-        |code, text: String| Finding::problem(TOPIC, Exit::Unavailable, code, text).mend(another);
+        |code, text: String| Finding::problem(TOPIC, Exit::Unavailable, code, text).fix(another);
     match found {
         Found::Daemon(health) => daemon(place, health, &by),
         Found::Stranger(what) => {
@@ -27,17 +27,17 @@ pub(super) fn judge(address: &Address) -> Vec<Finding> {
         Found::Free => {
             let text = format!("{place} is free; no daemon runs there");
             let mend = "start it with `codex-proxy` or `codex-proxy service start`";
-            vec![Finding::note(TOPIC, "address.free", text).mend(mend)]
+            vec![Finding::note(TOPIC, "address.free", text).fix(mend)]
         }
         Found::Unusable(cause) => {
             let text = format!("{place} cannot be listened on: {cause}");
             let mend = "choose another one: --listen, or `[server] listen`";
-            vec![Finding::problem(TOPIC, Exit::Unavailable, "address.unusable", text).mend(mend)]
+            vec![Finding::problem(TOPIC, Exit::Unavailable, "address.unusable", text).fix(mend)]
         }
         Found::AnyPort => {
             let text = "the system chooses the daemon's port, so that nobody can tell where it is";
             let mend = "name a port: --listen, or `[server] listen`";
-            vec![Finding::note(TOPIC, "address.any", text).mend(mend)]
+            vec![Finding::note(TOPIC, "address.any", text).fix(mend)]
         }
     }
 }
@@ -49,7 +49,7 @@ fn daemon(place: &str, health: &crate::cli::daemon::Health, by: &str) -> Vec<Fin
                             settings"
         );
         let mend = "start it again with these settings, or use those that it was started with";
-        return vec![Finding::warning(TOPIC, "address.other-key", text).mend(mend)];
+        return vec![Finding::warning(TOPIC, "address.other-key", text).fix(mend)];
     };
     let text = format!("codex-proxy {} answers at {place}{by}", details.version);
     let mut findings = vec![Finding::good(TOPIC, "address.daemon", text)];
@@ -60,20 +60,20 @@ fn daemon(place: &str, health: &crate::cli::daemon::Health, by: &str) -> Vec<Fin
             env!("CARGO_PKG_VERSION")
         );
         let finding = Finding::warning(TOPIC, "address.other-version", text);
-        findings.push(finding.mend("start the daemon again"));
+        findings.push(finding.fix("start the daemon again"));
     }
     if details.simulated {
         let text = "the daemon has a made-up backend: its answers are not real";
         let mend = "for real ones start it without `--simulate`";
-        findings.push(Finding::note(TOPIC, "address.simulated", text).mend(mend));
+        findings.push(Finding::note(TOPIC, "address.simulated", text).fix(mend));
     } else if let Some(error) = &details.login_error {
         let text = format!("the daemon cannot use its login: {error}");
         let finding = Finding::problem(TOPIC, Exit::NotSignedIn, "address.login-ended", text);
-        findings.push(finding.mend("run `codex-proxy login` as the user of the daemon"));
+        findings.push(finding.fix("run `codex-proxy login` as the user of the daemon"));
     } else if !details.credentials {
         let text = "the daemon finds no login";
         let mend = "run `codex-proxy login` as the user of the daemon, with its settings";
-        findings.push(Finding::warning(TOPIC, "address.not-signed-in", text).mend(mend));
+        findings.push(Finding::warning(TOPIC, "address.not-signed-in", text).fix(mend));
     }
     findings
 }

@@ -1,11 +1,11 @@
 //! The ways to the backend and to the sign-in service.
 
 use super::super::facts::{Answer, Network, NoAnswer, Proxy, Roots, Route};
-use super::super::finding::{Finding, Level, Topic};
+use super::super::finding::{Check, Finding, Level};
 use super::span;
 use crate::cli::exit::Exit;
 
-const TOPIC: Topic = Topic::Network;
+const TOPIC: Check = Check::Network;
 /// Clocks that differ by more are worth a warning,
 const ODD: u64 = 30;
 /// and by more than this logins are renewed too late, and certificates may not count.
@@ -39,7 +39,7 @@ fn roots(roots: &Roots) -> Finding {
         }
         Some(problem) => {
             let text = format!("{variable}: {problem}");
-            Finding::problem(TOPIC, Exit::Config, "network.bad-certificates", text).mend(format!(
+            Finding::problem(TOPIC, Exit::Config, "network.bad-certificates", text).fix(format!(
                 "have {variable} name a readable file of PEM certificates, or unset it"
             ))
         }
@@ -55,7 +55,7 @@ fn proxy(route: &Route) -> Option<Finding> {
             route.target
         );
         let mend = "set HTTPS_PROXY to an HTTP proxy, or put the host into NO_PROXY";
-        return Some(Finding::problem(TOPIC, Exit::Config, "network.socks", text).mend(mend));
+        return Some(Finding::problem(TOPIC, Exit::Config, "network.socks", text).fix(mend));
     }
     let text = format!("{} is reached through the proxy {place}", route.target);
     Some(Finding::note(TOPIC, "network.proxy", text))
@@ -71,7 +71,7 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
             let host = via.rsplit_once(':').map_or(via, |(host, _)| host);
             let text = format!("the name {host} cannot be looked up: {cause}");
             let mend = "check the network and its name server (on Linux /etc/resolv.conf)";
-            return vec![problem("network.dns", text).mend(mend)];
+            return vec![problem("network.dns", text).fix(mend)];
         }
     };
     let took = match &route.connected {
@@ -85,7 +85,7 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
             } else {
                 "check the network and its firewall; where a proxy is needed, set HTTPS_PROXY"
             };
-            return vec![problem("network.connect", text).mend(mend)];
+            return vec![problem("network.connect", text).fix(mend)];
         }
     };
     match &route.answered {
@@ -96,18 +96,18 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
             let text = format!("the proxy gives no way to {target}: {cause}");
             let mend = "check what the proxy allows and whether it wants a password; if it breaks \
                         up encryption, name its certificate in CODEX_CA_CERTIFICATE";
-            vec![problem("network.tunnel", text).mend(mend)]
+            vec![problem("network.tunnel", text).fix(mend)]
         }
         Some(Err(NoAnswer { while_connecting: true, cause })) => {
             let text = format!("no encrypted connection to {target}: {cause}");
             let mend = "if something on the way breaks up encryption, name its certificate in \
                         CODEX_CA_CERTIFICATE; else check this machine's certificates and clock";
-            vec![problem("network.tls", text).mend(mend)]
+            vec![problem("network.tls", text).fix(mend)]
         }
         Some(Err(NoAnswer { while_connecting: false, cause })) => {
             let text = format!("{target} takes connections and does not answer: {cause}");
             let mend = "try again later or from another network, and check `[upstream] base_url`";
-            vec![problem("network.http", text).mend(mend)]
+            vec![problem("network.http", text).fix(mend)]
         }
     }
 }
@@ -124,7 +124,7 @@ fn blocked(target: &str, answer: &Answer) -> Finding {
     );
     let mend = "try again later or from another network; those of data centres and VPNs are often \
                 turned away";
-    Finding::warning(TOPIC, "network.blocked", text).mend(mend)
+    Finding::warning(TOPIC, "network.blocked", text).fix(mend)
 }
 
 fn answers(route: &Route, milliseconds: u128) -> Finding {
@@ -150,5 +150,5 @@ fn clock(route: &Route) -> Option<Finding> {
     } else {
         Finding::warning(TOPIC, "network.clock-odd", text)
     };
-    Some(finding.mend("have it set by the network (on Linux: timedatectl set-ntp true)"))
+    Some(finding.fix("have it set by the network (on Linux: timedatectl set-ntp true)"))
 }

@@ -18,7 +18,7 @@ use tokio::process::Command;
 use self::start::Found;
 pub(super) use self::start::{UNTIL_STDIN_ENDS, stop_with_stdin};
 use super::exit::{Exit, Failure};
-use super::run::runtime;
+use super::serve::runtime;
 use crate::config::{ACCESS_TOKEN_VARIABLE, Billing, Config, variable};
 
 /// What to run.
