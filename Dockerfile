@@ -1,5 +1,5 @@
 # An image of nothing but the daemon: a static binary, the certificates of the authorities that it
-# trusts, and a folder for the login. README.md says how to run it, `tests/container.sh` tries it.
+# trusts, and a folder for the login. docs/container.md says how to run it, `tests/container.sh` tries it.
 #
 #   docker build --tag codex-proxy .
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the image of Dockerfile and runs it, as README.md says, with what Debian has for that:
+# Builds the image of Dockerfile and runs it, as docs/container.md says, with what Debian has for that:
 # buildah, podman and runc. No registry is asked: what the Dockerfile builds upon is made here, of
 # Debian's packages (mmdebstrap) and this machine's Rust. Needs to be root; takes as long as
 # a release build, and a minute more.
@@ -69,7 +69,7 @@ packed=$(run_podman save "$image" 2>/dev/null | gzip | wc --bytes)
 echo "the image has $unpacked bytes, $packed on its way"
 ((unpacked < 25000000)) || fail "the image is larger than 25 MB"
 
-# As README.md has it: no capabilities, no new privileges, nothing of the root can be written.
+# As docs/container.md has it: no capabilities, no new privileges, nothing of the root can be written.
 # (Without the limits podman asks for more than it may have; without a systemd it has no timers.)
 walls=(--read-only --cap-drop all --security-opt no-new-privileges --network host
     --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --no-healthcheck)

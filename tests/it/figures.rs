@@ -209,10 +209,10 @@ async fn the_metrics_count_every_request_once() {
 
     let text = daemon.get("/metrics").await.text().await.unwrap();
     assert!(!text.contains("canary") && !text.contains(FAKE_TOKEN), "{text}");
-    // What the README names is there, and what is there it names.
-    let readme =
-        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
-    let named: BTreeSet<&str> = readme
+    // What the page names is there, and what is there it names.
+    let page =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/metrics.md")).unwrap();
+    let named: BTreeSet<&str> = page
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .filter(|word| word.starts_with("codex_proxy_"))
         .collect();

@@ -121,11 +121,12 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
 }
 
 #[test]
-fn the_readme_shows_the_compose_file() {
+fn the_page_on_containers_shows_the_compose_file() {
     let read =
         |name| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let compose = read("compose.yaml");
     let is_setting = |line: &&str| !line.trim_start().starts_with('#');
     let shown = compose.lines().filter(is_setting).collect::<Vec<_>>().join("\n");
-    assert!(read("README.md").contains(&format!("```yaml\n{shown}\n```\n")), "{shown}");
+    let page = read("docs/container.md");
+    assert!(page.contains(&format!("```yaml\n{shown}\n```\n")), "{shown}");
 }
