@@ -18,8 +18,8 @@ use crate::plain_file::{self, Links};
 /// The file is not one that its user has made for this just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is no file that the daemon's own user has just made for it; use `codex-proxy capture`, as \
-     the same user and where the same files are seen"
+    "this file was not just created for a capture by the daemon's user; run `codex-proxy \
+     capture` as that user, on the same file system"
 )]
 pub struct FileError;
 
@@ -35,7 +35,7 @@ pub enum ReadError {
         source: io::Error,
     },
     /// It is something else.
-    #[error("{}:{line}: this is not a line of a capture: {problem}", path.display())]
+    #[error("{}:{line}: not a valid line of a capture file: {problem}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum ReadError {
         problem: String,
     },
     /// It holds no exchange.
-    #[error("{} holds no exchange: nothing was asked while it was written", path.display())]
+    #[error("{} contains no exchange: no request was made during the capture", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
@@ -131,7 +131,7 @@ pub fn read(path: &Path) -> Result<Vec<Exchange>, ReadError> {
         serde_json::from_str(first).map_err(|error| malformed(at, error.to_string()))?;
     if heading.codex_proxy_capture != FORM {
         let problem = format!(
-            "it is of the form {}, and this version of codex-proxy reads {FORM}",
+            "its format is {}, but this version of codex-proxy reads format {FORM}",
             heading.codex_proxy_capture
         );
         return Err(malformed(at, problem));

@@ -116,7 +116,7 @@ pub enum Status {
 pub enum StartError {
     /// There is a session already.
     #[error(
-        "a capture is under way already, into {}; end it with `codex-proxy capture off`",
+        "a capture is already running, into {}; stop it with `codex-proxy capture off`",
         file.display()
     )]
     AlreadyOn {
@@ -130,10 +130,10 @@ pub enum StartError {
     #[error(transparent)]
     File(#[from] FileError),
     /// Nothing can be written to it.
-    #[error("cannot write to the file of the capture: {0}; free the disk")]
+    #[error("cannot write to the capture file: {0}; free disk space")]
     Unwritable(std::io::Error),
     /// The system has no thread for it.
-    #[error("cannot start the thread that writes: {0}")]
+    #[error("cannot start the writer thread: {0}")]
     Thread(std::io::Error),
 }
 
@@ -192,7 +192,7 @@ impl Capture {
         let status = session.as_ref().map_or(Status::Off, Session::status);
         if let Some(session) = &*session {
             session.shared.is_stopped.store(true, Ordering::Release);
-            tracing::warn!(file = %session.file.display(), "capture is off: it was turned off");
+            tracing::warn!(file = %session.file.display(), "capture turned off");
         }
         self.0.close(&mut session);
         status
@@ -224,7 +224,7 @@ impl Capture {
         if session.left == 0 {
             tracing::warn!(
                 file = %session.file.display(),
-                "capture takes no more requests: it has as many as were asked for"
+                "capture takes no more requests: the request limit is reached"
             );
             self.0.close(&mut slot);
         }
@@ -246,7 +246,7 @@ impl Switch {
 
     fn close_if_over(&self, session: &mut Option<Session>) {
         if session.as_ref().is_some_and(|session| session.deadline <= Instant::now()) {
-            tracing::warn!("capture takes no more requests: its time is over");
+            tracing::warn!("capture takes no more requests: the time limit is reached");
             self.close(session);
         }
     }

@@ -230,14 +230,11 @@ fn what_is_no_capture_is_named_by_its_line() {
     let file = folder.path().join("c.jsonl");
     let heading = r#"{"codex_proxy_capture":1,"version":"0","begun":"","note":""}"#;
     for (text, expected) in [
-        ("", "holds no exchange"),
-        (heading, "holds no exchange"),
-        ("{}", ":1: this is not a line of a capture: missing field"),
-        (
-            &heading.replace(":1,", ":9,"),
-            ":1: this is not a line of a capture: it is of the form 9",
-        ),
-        (&format!("{heading}\n\n{{\"number\":1}}\n"), ":3: this is not a line of a capture"),
+        ("", "contains no exchange"),
+        (heading, "contains no exchange"),
+        ("{}", ":1: not a valid line of a capture file: missing field"),
+        (&heading.replace(":1,", ":9,"), ":1: not a valid line of a capture file: its format is 9"),
+        (&format!("{heading}\n\n{{\"number\":1}}\n"), ":3: not a valid line of a capture file"),
     ] {
         std::fs::write(&file, text).unwrap();
         let error = read(&file).unwrap_err().to_string();

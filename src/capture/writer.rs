@@ -85,8 +85,8 @@ impl Drop for Room {
     }
 }
 
-const NOTE: &str = "This holds prompts and answers. Tokens, keys, account ids and e-mail addresses \
-                    of the login have been left out; look through it before you give it away.";
+const NOTE: &str = "This file contains prompts and answers. Tokens, keys, account ids and e-mail \
+                    addresses of the login have been removed; review it before you share it.";
 
 pub(super) struct Writer {
     file: File,
@@ -136,7 +136,7 @@ impl Writer {
                 Ok((_room, finished)) if !self.progress.is_stopped.load(Ordering::Acquire) => {
                     if let Err(error) = self.exchange(&finished()) {
                         let file = self.path.display();
-                        tracing::error!(%file, %error, "capture has failed, and ends here");
+                        tracing::error!(%file, %error, "capture failed and was stopped");
                         self.end(switch);
                         return;
                     }
@@ -150,7 +150,7 @@ impl Writer {
             }
         }
         let written = self.progress.written.load(Ordering::Relaxed);
-        tracing::warn!(file = %self.path.display(), written, "capture has ended");
+        tracing::warn!(file = %self.path.display(), written, "capture ended");
     }
 
     fn end(&self, switch: &Weak<Switch>) {
@@ -162,7 +162,10 @@ impl Writer {
     fn exchange(&mut self, exchange: &Exchange) -> io::Result<()> {
         let line = serde_json::to_vec(exchange)?;
         if self.size + line.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it would become too large"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the file would become too large",
+            ));
         }
         self.line(line)?;
         self.progress.written.fetch_add(1, Ordering::Relaxed);
