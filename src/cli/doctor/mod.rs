@@ -26,10 +26,10 @@ use super::serve::runtime;
 /// How far to go.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Make one tiny call, which counts against the plan
+    /// Also make one tiny model call, which counts against the plan
     #[arg(long)]
     live: bool,
-    /// Ask nobody but this machine
+    /// Check this machine only
     #[arg(long, conflicts_with = "live")]
     offline: bool,
     /// Print JSON
@@ -67,7 +67,7 @@ impl Waiting {
     fn begin() -> Self {
         let is_seen = std::io::stderr().is_terminal();
         if is_seen {
-            let _ = write!(std::io::stderr(), "looking …");
+            let _ = write!(std::io::stderr(), "checking …");
         }
         Self(is_seen)
     }
