@@ -71,12 +71,12 @@ pub(super) struct Details {
 pub(super) enum Error {
     /// The settings do not tell where it is.
     #[error(
-        "the settings have the system choose the daemon's port, so nobody can tell where it is; \
-         name the port with --listen"
+        "the settings let the system choose the daemon's port, so its address is not known; set \
+         the port with --listen"
     )]
     AnyPort,
     /// There is no client for such a place.
-    #[error("cannot set up a client for {place}: {cause}")]
+    #[error("cannot create a client for {place}: {cause}")]
     Client {
         /// Where.
         place: Place,
@@ -86,7 +86,7 @@ pub(super) enum Error {
     /// Nobody listens.
     #[error(
         "no daemon answers at {place} ({cause}); start it with `codex-proxy` or `codex-proxy \
-         service start`, or name its address with --listen"
+         service start`, or set its address with --listen"
     )]
     NotRunning {
         /// Where.
@@ -96,8 +96,8 @@ pub(super) enum Error {
     },
     /// Somebody listens and keeps silent, or breaks off.
     #[error(
-        "something listens at {place} and does not answer ({cause}); if it is codex-proxy, see \
-         its log and start it again"
+        "something listens at {place} but does not answer ({cause}); if it is codex-proxy, check \
+         its log and restart it"
     )]
     Silent {
         /// Where.
@@ -107,7 +107,7 @@ pub(super) enum Error {
     },
     /// It is not codex-proxy.
     #[error(
-        "what answers at {place} is not codex-proxy ({found}); have codex-proxy listen on another \
+        "the server at {place} is not codex-proxy ({found}); let codex-proxy listen on another \
          port with --listen or `[server] listen`"
     )]
     Stranger {
@@ -121,8 +121,8 @@ pub(super) enum Error {
     Key(#[from] KeyError),
     /// The daemon does not take the key.
     #[error(
-        "the daemon at {place} does not take the key of these settings; it was started with other \
-         settings, so use the same, or start it again"
+        "the daemon at {place} rejects the key of these settings; it was started with other \
+         settings: use those, or restart it"
     )]
     WrongKey {
         /// Where.
@@ -176,7 +176,7 @@ impl Daemon {
         }
         match serde_json::from_slice(&body) {
             Ok(health @ Health { .. }) if health.status == "ok" => Ok(health),
-            _ => Err(found("its /health says something else".to_owned())),
+            _ => Err(found("its /health has other content".to_owned())),
         }
     }
 
@@ -255,7 +255,7 @@ impl Daemon {
     }
 
     fn stranger(&self, found: &str) -> Error {
-        let found = format!("{found}: its answer is not of the OpenAI API");
+        let found = format!("{found}: not an answer of the OpenAI API");
         Error::Stranger { place: self.place.clone(), found }
     }
 }
@@ -372,7 +372,7 @@ pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
 
 /// A silence in a few words, without the address, which the message names already.
 fn causes(error: &reqwest::Error) -> String {
-    if error.is_timeout() { "it takes too long".to_owned() } else { root_cause(error) }
+    if error.is_timeout() { "timed out".to_owned() } else { root_cause(error) }
 }
 
 #[cfg(test)]
@@ -455,7 +455,7 @@ mod tests {
             ),
             (Error::Silent { place: place(), cause: text() }, Exit::Unavailable, "its log"),
             (Error::Stranger { place: place(), found: text() }, Exit::Unavailable, "another port"),
-            (Error::WrongKey { place: place() }, Exit::Config, "start it again"),
+            (Error::WrongKey { place: place() }, Exit::Config, "restart it"),
             (refused(401, Some("upstream_auth")), Exit::NotSignedIn, "sign in"),
             (refused(404, Some("model_not_found")), Exit::Usage, "sign in"),
             (refused(421, None), Exit::Config, "sign in"),

@@ -19,7 +19,7 @@ pub(super) fn ready(places: &[Listen]) {
 /// The daemon was told to stop, and what is under way may take so long: longer, perhaps, than the
 /// manager would wait unasked.
 pub(super) fn stopping(limit: Duration) {
-    let text = format!("Stopping: what is under way has {} s to end", limit.as_secs());
+    let text = format!("Stopping: requests in progress have {} s to finish", limit.as_secs());
     system::stopping(&text, limit + AFTERWARDS);
 }
 
@@ -71,7 +71,7 @@ mod system {
     /// A manager that cannot be told will find out by itself.
     fn tell(state: &[NotifyState<'_>]) {
         if let Err(error) = sd_notify::notify(state) {
-            tracing::debug!(%error, "cannot tell the service manager how it goes");
+            tracing::debug!(%error, "cannot notify the service manager");
         }
     }
 }

@@ -130,7 +130,7 @@ async fn serve_until_stopped(
         })
         .await;
     if served.is_none() {
-        tracing::warn!("told to stop again: what is still open is dropped");
+        tracing::warn!("second signal: exiting immediately");
     }
     if let Account::SignedIn(store) = signed_in {
         settle(&store).await;
@@ -154,7 +154,7 @@ fn limits(server: &config::Server) -> Limits {
 async fn settle(store: &Store) {
     let mut settling = std::pin::pin!(store.settle());
     if settling.as_mut().now_or_never().is_none() {
-        tracing::info!("waiting for the login to be renewed, which could be lost otherwise");
+        tracing::info!("waiting for the login renewal to finish, so that the login is not lost");
         settling.await;
     }
 }
@@ -207,7 +207,7 @@ async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {
     let mut signals = install_signals()?;
     let listener = bind(address, "use --listen with another address").await?;
     let address = local_address(&listener)?;
-    tracing::info!(%address, "the simulated Codex backend is listening: its answers are made up");
+    tracing::info!(%address, "the simulated Codex backend is listening: its answers are not real");
     let served = signals.stop(|stop| Simulator::default().serve(listener, stop)).await;
     served.unwrap_or(Ok(())).map_err(|error| Failure::new(Exit::Internal, error))
 }
@@ -218,7 +218,7 @@ fn simulator(replay: Option<&Path>) -> Result<Simulator, Failure> {
     let exchanges = capture::read(file).map_err(|error| Failure::new(Exit::Usage, error))?;
     let replay = Replay::new(exchanges).ok_or_else(|| {
         let file = file.display();
-        Failure::new(Exit::Usage, format!("no backend has answered in any exchange of {file}"))
+        Failure::new(Exit::Usage, format!("no exchange in {file} contains an answer of a backend"))
     })?;
     Ok(Simulator::new(Settings { replay: Some(Arc::new(replay)), ..Settings::default() }))
 }

@@ -224,7 +224,7 @@ async fn an_ended_login_looks_like_it_everywhere() {
         Program::of(command).end()
     };
     of_daemon(&["health"]).with(0, "signed in");
-    of_daemon(&["status"]).with(0, "renewed by itself");
+    of_daemon(&["status"]).with(0, "renewed automatically");
 
     service.expire_access_tokens();
     service.fail_next(codex_proxy::simulator::issuer::Failure::Invalidated);

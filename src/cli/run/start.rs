@@ -43,7 +43,7 @@ pub(super) async fn find(
     };
     if let Some(daemon) = daemon {
         if matches!(daemon.place(), Place::Unix(_)) {
-            let message = "commands cannot be told of a socket; have the daemon listen on an \
+            let message = "commands cannot use a Unix socket; let the daemon listen on a TCP \
                            address (`[server] listen`, --listen)";
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -101,7 +101,7 @@ async fn on_free_port(
 fn free_port() -> Result<SocketAddr, Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(|error| Failure::new(Exit::Unavailable, format!("there is no free port: {error}")))
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("no free port: {error}")))
 }
 
 /// Starts a daemon with the settings of this process. It says nothing unless something is wrong.
@@ -134,7 +134,7 @@ async fn ready(
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             let exit = Exit::ALL.into_iter().find(|exit| status.code() == Some(*exit as i32));
-            let message = "the daemon could not be started; it says why above";
+            let message = "the daemon could not be started; see its message above";
             return Err((Failure::new(exit.unwrap_or(Exit::Internal), message), exit));
         }
         match daemon.health().await {
@@ -142,7 +142,7 @@ async fn ready(
                 return found(&daemon, Some(child)).map_err(|failure| (failure, None));
             }
             _ if Instant::now() > deadline => {
-                let message = format!("the daemon has not begun within {} s", START.as_secs());
+                let message = format!("the daemon did not start within {} s", START.as_secs());
                 return Err((Failure::new(Exit::Unavailable, message), None));
             }
             _ => sleep(PAUSE).await,

@@ -101,7 +101,7 @@ print(person)",
     Client::new(
         "langchain",
         "LangChain",
-        "Python. With a base URL of one's own LangChain asks for usage only if told to.",
+        "Python. With a custom base URL, LangChain requests usage only if told to.",
         "\
 from langchain_openai import ChatOpenAI
 
@@ -111,7 +111,7 @@ print(model.invoke(\"Hello!\").content)",
     Client::new(
         "litellm",
         "LiteLLM",
-        "Python. `openai/` tells LiteLLM which API it is, and is not a part of the name.",
+        "Python. `openai/` tells LiteLLM which API to use and is not part of the name.",
         "\
 import litellm
 
@@ -180,7 +180,7 @@ print(answer.choices[0].message.content)",
     Client::new(
         "aider",
         "Aider",
-        "In a shell. `openai/` tells LiteLLM, which Aider uses, which API it is.",
+        "In a shell. `openai/` tells LiteLLM, which Aider uses, which API to use.",
         "\
 aider --model 'openai/<MODEL>' --openai-api-base '<BASE>' --openai-api-key '<KEY>'",
     ),
@@ -197,8 +197,8 @@ Model ID          <MODEL>",
     Client::new(
         "continue",
         "Continue",
-        "In ~/.continue/config.yaml. Completion while typing needs another model: the backend has \
-         no text completions.",
+        "In ~/.continue/config.yaml. Autocomplete needs another model: the backend has no text \
+         completions.",
         "\
 name: codex-proxy
 version: 0.0.1
@@ -216,8 +216,8 @@ models:
         "Cursor",
         "In Settings > Models > API Keys. Cursor's servers make the calls and refuse private \
          addresses: the daemon needs a public name with HTTPS in front, keys, and that name in \
-         `[server] allowed_hosts`. Add the model by a name that is not one of Cursor's own, or it \
-         is not sent here; an alias of `[models.aliases]` will do.",
+         `[server] allowed_hosts`. Add the model under a name that is not one of Cursor's own, \
+         or it is not sent here; an alias in `[models.aliases]` works.",
         "\
 OpenAI API Key             <KEY>
 Override OpenAI Base URL   https://YOUR-PUBLIC-NAME/v1
@@ -238,8 +238,8 @@ model:
         "home-assistant",
         "Home Assistant (Extended OpenAI Conversation)",
         "In Settings > Devices & services. The integration that comes with Home Assistant has no \
-         base URL. From another machine or a container, the daemon has to listen on an address \
-         that Home Assistant reaches, with a key.",
+         base URL. From another machine or a container, the daemon must listen on an address \
+         that Home Assistant can reach, with a key.",
         "\
 API Key     <KEY>
 Base Url    <BASE>
@@ -248,8 +248,8 @@ Model       <MODEL>",
     Client::new(
         "librechat",
         "LibreChat",
-        "In librechat.yaml. From a container, the daemon is at host.docker.internal, has to listen \
-         on an address that the container reaches, with a key, and that name belongs into \
+        "In librechat.yaml. From a container, the daemon is at host.docker.internal, must listen \
+         on an address that the container can reach, with a key, and that name must be in \
          `[server] allowed_hosts`.",
         "\
 endpoints:
@@ -289,7 +289,7 @@ Base URL    <BASE>",
     Client::new(
         "obsidian",
         "Obsidian (Copilot)",
-        "In Settings > Copilot > Model > Add Model. The daemon has to allow Obsidian's pages: \
+        "In Settings > Copilot > Model > Add Model. The daemon must allow Obsidian's origin: \
          `[server] allowed_origins = [\"app://obsidian.md\"]`.",
         "\
 Provider    OpenAI Format
@@ -327,7 +327,7 @@ OPENAI_API_KEY=<KEY>",
     Client::new(
         "zed",
         "Zed",
-        "In settings.json. The key goes into the settings of the provider, or into the variable \
+        "In settings.json. Put the key in the settings of the provider, or in the variable \
          CODEX_PROXY_API_KEY. `codex-proxy models` has the model's real context size.",
         "\
 {
