@@ -19,8 +19,8 @@ const LIMIT: u64 = 1 << 20;
 pub enum NoKey {
     /// None of the places has one.
     #[error(
-        "there is no API key: set the variable {variable}, or `[upstream] api_key_file`, or sign \
-         in to Codex with a key"
+        "no API key: set the variable {variable}, or `[upstream] api_key_file`, or sign in to \
+         Codex with a key"
     )]
     Nowhere {
         /// The variable that was asked.

@@ -76,7 +76,8 @@ impl RenewalLock {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(
                         path = %path.display(),
-                        "this file system knows no locks: run only one codex-proxy on this login"
+                        "this file system does not support locks: run only one codex-proxy with \
+                         this login"
                     );
                     return Ok(Self { _file: None });
                 }

@@ -148,7 +148,7 @@ impl Shared {
             return Err(Error::NotRenewed { path, cause: error, retry_in });
         };
         // Told once for each login that has ended: requests that fail by it are told one by one.
-        tracing::warn!(%error, "the login cannot be renewed any more");
+        tracing::warn!(%error, "the login can no longer be renewed");
         self.state().ended = Some((set, error.clone()));
         Err(error)
     }
@@ -198,7 +198,7 @@ impl Shared {
                 self.tell(written);
             }
             Kept::Superseded => {
-                tracing::warn!("the login was changed by somebody while it was renewed");
+                tracing::warn!("another program changed the login during the renewal");
             }
             Kept::Unsaved(error, content) => {
                 let unsaved = Unsaved { instead_of: old.fingerprint(), content };
@@ -214,7 +214,7 @@ impl Shared {
             tracing::warn!(
                 path = %self.reader.location().path.display(),
                 "the login was written in place, since the file cannot be replaced; mount its \
-                 folder rather than the file alone"
+                 folder instead of the file"
             );
         }
     }
@@ -293,10 +293,10 @@ impl Shared {
         match finished.await {
             Ok(None) => {}
             Ok(Some(written)) => {
-                tracing::warn!("a renewal that was cut off has been completed");
+                tracing::warn!("an interrupted renewal was completed");
                 self.tell(written);
             }
-            Err(error) => tracing::warn!(%error, "a renewal that was cut off stays incomplete"),
+            Err(error) => tracing::warn!(%error, "an interrupted renewal could not be completed"),
         }
     }
 

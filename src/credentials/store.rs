@@ -215,7 +215,10 @@ impl Store {
             RefreshState::Soon => match self.renewed(&session).await {
                 Ok(renewed) => Ok(renewed),
                 Err(error) => {
-                    tracing::warn!(%error, "the login could not be renewed and is used as it is");
+                    tracing::warn!(
+                        %error,
+                        "the login could not be renewed; using the current one"
+                    );
                     Ok(session)
                 }
             },
@@ -233,8 +236,8 @@ impl Store {
         if self.shared.state().clock_warned.replace(set) != Some(set) {
             tracing::warn!(
                 ahead_secs,
-                "the clock of this machine is wrong: by it, the login had ended when it came; set \
-                 the clock"
+                "this machine's clock is wrong: by this clock, the new login has already \
+                 expired; set the clock"
             );
         }
     }

@@ -208,7 +208,7 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     // Without any key nothing starts.
     let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
-    Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
+    Program::of(command).end().with(77, "no API key: set the variable OPENAI_API_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
