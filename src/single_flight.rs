@@ -27,7 +27,7 @@ pub struct Flight<T> {
 
 /// The run ended without a result: it panicked, or the runtime is shutting down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the work that others wait for was aborted")]
+#[error("the shared operation was aborted")]
 pub struct Aborted;
 
 impl<T> Default for SingleFlight<T> {

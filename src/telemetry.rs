@@ -43,7 +43,7 @@ pub fn init(format: LogFormat) -> Result<(), Error> {
         tracing::error!(place, "panicked; this is a bug in codex-proxy");
     }));
     if let Some(mistake) = mistake {
-        tracing::warn!(%mistake, "RUST_LOG makes no sense and is ignored; try {FILTER}");
+        tracing::warn!(%mistake, "invalid RUST_LOG, ignored; example: {FILTER}");
     }
     Ok(())
 }
@@ -137,7 +137,7 @@ pub fn banner(banner: &Banner<'_>) {
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "codex-proxy is listening");
     if *simulated {
         tracing::warn!(
-            "SIMULATED BACKEND: the answers are made up and nothing leaves this machine"
+            "SIMULATED BACKEND: the answers are not real and nothing leaves this machine"
         );
     } else if login.signed_in {
         let account = login.email.as_deref().unwrap_or("unknown");
@@ -153,8 +153,8 @@ pub fn banner(banner: &Banner<'_>) {
         Listen::Tcp(address) => {
             let page = format!("http://{}/", callable(*address));
             let base_url = format!("{page}v1");
-            tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
-            tracing::info!(page, "see what goes on, and try it, with a browser: {page}");
+            tracing::info!(base_url, "set your client to base_url = \"{base_url}\" and {key}");
+            tracing::info!(page, "status page and chat: {page}");
         }
         Listen::Unix(path) => {
             let (path, base_url) = (path.display(), "http://localhost/v1");

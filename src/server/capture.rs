@@ -68,7 +68,7 @@ pub(super) async fn switch(
     body: Result<BodyBytes, ApiError>,
 ) -> Result<Json<Status>, ApiError> {
     let order: Order = serde_json::from_slice(&body?.0)
-        .map_err(|error| ApiError::invalid_request(format!("This is no order: {error}.")))?;
+        .map_err(|error| ApiError::invalid_request(format!("Invalid capture request: {error}.")))?;
     let capture = app.0.capture.clone();
     // It opens a file, which may take as long as it likes.
     let turned = tokio::task::spawn_blocking(move || match order {
@@ -101,8 +101,8 @@ impl<S: Sync> FromRequestParts<S> for Local {
         if is_near(parts.extensions.get()) && !is_passed_on && !is_page(parts) {
             return Ok(Self);
         }
-        let message = "Only a program on the daemon's own machine may do this: use `codex-proxy \
-                       capture` there.";
+        let message = "Only programs on the daemon's own machine may control captures: use \
+                       `codex-proxy capture` there.";
         Err(ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
             .code("not_on_this_machine"))
     }

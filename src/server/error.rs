@@ -86,7 +86,7 @@ impl ApiError {
 
     /// The daemon is being stopped.
     pub fn stopping() -> Self {
-        let message = "codex-proxy is being stopped, and this answer is not complete. Try again \
+        let message = "codex-proxy is shutting down, and this answer is incomplete. Try again \
                        when it is running again.";
         Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
             .code("server_shutting_down")
@@ -173,15 +173,15 @@ impl From<Exhausted> for ApiError {
         let code = "memory_limit_reached";
         match exhausted {
             Exhausted::ForNow => {
-                let message = "Requests and answers take up all of the memory that \
-                               `[server] max_body_total_mib` allows them. Try again later.";
+                let message = "Requests and answers use all the memory that `[server] \
+                               max_body_total_mib` allows. Try again later.";
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
                     .code(code)
                     .retry_after(MEMORY_FREE)
             }
             Exhausted::ForGood => {
                 let message = "The answer needs more memory than `[server] max_body_total_mib` \
-                               allows. Ask for it with `stream: true`, which needs little.";
+                               allows. Use `stream: true`, which needs little memory.";
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, message).code(code).no_retry()
             }
         }

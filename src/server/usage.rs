@@ -39,7 +39,7 @@ pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     if app.0.account.platform().await == Platform::Codex && !knows_enough(client) {
         // Who waits for somebody else's question waits no longer than for an own one.
         if timeout(USAGE_TIMEOUT, app.0.inquiry.ask(client)).await.is_err() {
-            tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");
+            tracing::info!(reason = "timeout", "the backend does not report the plan's limits");
         }
     }
     let now = Timestamp::now().as_second();
@@ -65,7 +65,7 @@ impl UsageRefresher {
         *last = Some(Instant::now());
         if let Err(failure) = client.usage().await {
             let reason = failure.log_reason();
-            tracing::info!(reason, "the backend does not tell the plan's limits");
+            tracing::info!(reason, "the backend does not report the plan's limits");
         }
     }
 }

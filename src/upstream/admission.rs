@@ -26,9 +26,9 @@ pub(super) struct Admission {
 pub enum AdmissionError {
     /// Too many requests wait already.
     #[error(
-        "Too many requests at once: {max_in_flight} calls to the upstream may be under way and \
-         {max_queued} requests may wait for them to end (`[upstream] max_in_flight` and \
-         `max_queued`). Try again later, or set higher limits."
+        "Too many requests at once: at most {max_in_flight} upstream calls and {max_queued} \
+         queued requests are allowed (`[upstream] max_in_flight` and `max_queued`). Try again \
+         later, or raise the limits."
     )]
     FullLine {
         /// `[upstream] max_in_flight`
@@ -38,9 +38,9 @@ pub enum AdmissionError {
     },
     /// The request has waited for too long.
     #[error(
-        "Too many requests at once: this one has waited {} s for others to end, of which \
-         {max_in_flight} may be under way (`[upstream] max_in_flight`, `max_queued`). Try again \
-         later, or set higher limits.",
+        "Too many requests at once: this one waited {} s in the queue; at most {max_in_flight} \
+         upstream calls are allowed (`[upstream] max_in_flight`, `max_queued`). Try again later, \
+         or raise the limits.",
         waited.as_secs()
     )]
     WaitedTooLong {

@@ -101,9 +101,9 @@ fn kind(read: &[u8]) -> BodyKind {
 fn error_from_body(document: &[u8]) -> UpstreamError {
     match BackendError::from_body(document) {
         Body::Html => UpstreamError::Blocked { status: StatusCode::OK, ray: None },
-        Body::Report(report) if report.is_empty() => UpstreamError::Malformed(
-            "it is a JSON document where a stream of events was asked for".into(),
-        ),
+        Body::Report(report) if report.is_empty() => {
+            UpstreamError::Malformed("it is a JSON document instead of an event stream".into())
+        }
         Body::Report(report) => {
             let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
             let status = std::str::from_utf8(text)

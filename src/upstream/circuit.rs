@@ -49,7 +49,7 @@ enum Kind {
 
 /// Why there is no attempt.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the last {failures} attempts to connect failed, the last one so: {cause}")]
+#[error("the last {failures} attempts to connect failed; last error: {cause}")]
 pub(super) struct CircuitOpen {
     pub(super) failures: u32,
     pub(super) cause: String,
@@ -143,7 +143,7 @@ impl Permit {
         connecting: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, BoxError> {
         let outcome = timeout(self.breaker.limit, connecting).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long").into())
+            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting timed out").into())
         });
         self.is_over = true;
         match &outcome {

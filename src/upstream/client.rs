@@ -388,7 +388,7 @@ impl Client {
                 read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)?;
             let now = Timestamp::now().as_second();
             let update = limits::document::usage(&body, now).ok_or_else(|| {
-                UpstreamError::Malformed("the plan's limits are unreadable".to_owned())
+                UpstreamError::Malformed("the plan's limits cannot be parsed".to_owned())
             })?;
             reporter.note(update, Source::Usage, now);
             Ok(self.limits.current(now))

@@ -117,7 +117,7 @@ impl Compressor {
             let reason = failure.log_reason();
             tracing::info!(
                 reason,
-                "the backend takes no compressed requests; from here on none is compressed"
+                "the backend does not accept compressed requests; compression is now off"
             );
         }
         is_to_blame

@@ -23,12 +23,12 @@ pub enum UpstreamError {
     Login(#[from] credentials::Error),
     /// The login cannot be sent as it is; nothing was sent.
     #[error(
-        "The login holds characters that no header can carry; run `codex-proxy login` or `codex \
-         login`."
+        "The login contains characters that are not allowed in a header; run `codex-proxy login` \
+         or `codex login`."
     )]
     UnusableLogin,
     /// The login is a key, and what was asked for is of plans; nothing was sent.
-    #[error("An API key has no plan whose limits could be asked for.")]
+    #[error("An API key has no plan limits.")]
     NoPlan,
     /// The backend answered with another status than success.
     #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), describe(&.0.report))]
@@ -56,9 +56,9 @@ pub enum UpstreamError {
     },
     /// A connection came about, to somebody who cannot be believed to be the backend.
     #[error(
-        "The upstream's certificate is not trusted: {cause}. If something on the way decrypts what \
-         you send, as company networks do, name its certificate in CODEX_CA_CERTIFICATE or \
-         SSL_CERT_FILE; otherwise check `[upstream] base_url` and the clock."
+        "The upstream's certificate is not trusted: {cause}. If a proxy or firewall intercepts \
+         TLS, as in company networks, set CODEX_CA_CERTIFICATE or SSL_CERT_FILE to its \
+         certificate; otherwise check `[upstream] base_url` and the clock."
     )]
     Untrusted {
         /// What is wrong with the certificate.
@@ -66,8 +66,8 @@ pub enum UpstreamError {
     },
     /// No connection was tried, since the last ones did not come about.
     #[error(
-        "The upstream cannot be reached: the last {failures} attempts to connect failed, the last \
-         one so: {cause}. {}. Check the network, the proxy variables and the extra certificates.",
+        "The upstream cannot be reached: the last {failures} attempts to connect failed; last \
+         error: {cause}. {}. Check the network, the proxy variables and the extra certificates.",
         next_attempt(*wait)
     )]
     NotTried {
@@ -93,10 +93,10 @@ pub enum UpstreamError {
         cause: String,
     },
     /// A part of the answer is not readable, and there is no telling what it was.
-    #[error("The upstream sent an answer that is damaged: {0}.")]
+    #[error("The upstream sent a damaged answer: {0}.")]
     Damaged(&'static str),
     /// The answer is not what it has to be.
-    #[error("The upstream sent an answer that cannot be read: {0}.")]
+    #[error("The upstream sent an invalid answer: {0}.")]
     Malformed(String),
 }
 
@@ -334,8 +334,8 @@ fn distrust(error: &reqwest::Error) -> Option<String> {
 
 fn next_attempt(wait: Option<Duration>) -> String {
     match wait {
-        Some(wait) => format!("The next one is made in {:.1} s", wait.as_secs_f32()),
-        None => "The next one is under way".to_owned(),
+        Some(wait) => format!("The next attempt is in {:.1} s", wait.as_secs_f32()),
+        None => "The next attempt is in progress".to_owned(),
     }
 }
 
@@ -385,7 +385,7 @@ fn blocked(status: StatusCode, ray: Option<&str>) -> String {
     let status = status.as_u16();
     let ray = ray.map(|ray| format!(" (cf-ray {ray})")).unwrap_or_default();
     format!(
-        "Something in front of the upstream answered HTTP {status} with a page for browsers{ray}. \
+        "A proxy or Cloudflare answered HTTP {status} with an HTML page or an empty body{ray}. \
          Try again later or from another network, and check `[upstream] base_url`."
     )
 }

@@ -103,7 +103,9 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamErro
 fn readable(response: Response) -> Result<Response, UpstreamError> {
     match response.headers().get(CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(UpstreamError::Malformed("it is compressed, which was not asked for".to_owned()))
+            Err(UpstreamError::Malformed(
+                "it is compressed, but no compression was requested".to_owned(),
+            ))
         }
         _ => Ok(response),
     }

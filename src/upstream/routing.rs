@@ -98,7 +98,8 @@ impl Routing {
                 Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
             };
             let route = answer.and_then(|body| {
-                read(&body, &account).ok_or_else(|| "the account is not in the answer".to_owned())
+                read(&body, &account)
+                    .ok_or_else(|| "the answer does not contain the account".to_owned())
             });
             let mut state = routing.state();
             if state.route.account.as_ref() == Some(&account) {
@@ -110,7 +111,7 @@ impl Routing {
                     Err(reason) => {
                         tracing::info!(
                             reason,
-                            "it is not known how calls of the account are routed"
+                            "cannot determine the routing of the account's calls"
                         );
                         RETRY
                     }

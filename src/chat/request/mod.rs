@@ -411,7 +411,7 @@ fn read_modalities(root: &Node<'_, '_>) -> Result<bool, InvalidRequest> {
 
 /// Log probabilities are refused rather than dropped: callers index into them.
 fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), InvalidRequest> {
-    const WHY: &str = "The backend gives no log probabilities.";
+    const WHY: &str = "The backend does not return log probabilities.";
     if flag(root, "logprobs")? == Some(true) {
         return Err(InvalidRequest::unsupported("logprobs", WHY));
     }

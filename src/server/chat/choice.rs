@@ -250,9 +250,9 @@ impl Choice {
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                     // The runtime is about to end.
-                    Err(_) => {
-                        Err(UpstreamError::Disconnected { cause: "the daemon ends".to_owned() })
-                    }
+                    Err(_) => Err(UpstreamError::Disconnected {
+                        cause: "the daemon is shutting down".to_owned(),
+                    }),
                 }
             }
             CallState::Closed => Ok(Progress::Ended),
@@ -343,11 +343,7 @@ impl Choice {
             _ => return self.send_again(failure),
         }
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
-        tracing::info!(
-            reason,
-            upstream_request_id,
-            "the call is sent again without remembered turns"
-        );
+        tracing::info!(reason, upstream_request_id, "retrying without remembered turns");
         self.head = Head::default();
         self.call = self.opening(Duration::ZERO);
         Ok(Step::Restarted)
@@ -361,13 +357,7 @@ impl Choice {
         };
         let (attempt, pause_ms) = (self.tries.attempts(), pause.as_secs_f64() * 1000.0);
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
-        tracing::info!(
-            attempt,
-            pause_ms,
-            reason,
-            upstream_request_id,
-            "the call failed and is sent again"
-        );
+        tracing::info!(attempt, pause_ms, reason, upstream_request_id, "the call failed; retrying");
         // What is left of the call before ends here, and not after the pause.
         self.head = Head::default();
         self.call = self.opening(pause);
@@ -433,13 +423,11 @@ fn of_fault(fault: ReadError) -> UpstreamError {
         ReadError::Reported(report) => UpstreamError::Reported(report),
         ReadError::InvalidEvent => UpstreamError::Damaged("an event is not valid JSON"),
         ReadError::UnfinishedCall => {
-            UpstreamError::Damaged("the arguments of a call are not complete")
+            UpstreamError::Damaged("the arguments of a tool call are incomplete")
         }
         ReadError::Contradicted => {
-            UpstreamError::Malformed("it does not agree with what came of it before".to_owned())
+            UpstreamError::Malformed("it contradicts earlier events".to_owned())
         }
-        ReadError::TooManyItems => {
-            UpstreamError::Malformed("there is no end of its parts".to_owned())
-        }
+        ReadError::TooManyItems => UpstreamError::Malformed("too many output items".to_owned()),
     }
 }

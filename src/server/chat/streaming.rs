@@ -246,7 +246,7 @@ impl Stream for ChatStream {
                         request_id,
                         reason,
                         upstream_request_id,
-                        "the answer was cut off"
+                        "the answer was interrupted"
                     );
                     let error = ApiError::of_call(failure, this.paths());
                     this.fail(&error);

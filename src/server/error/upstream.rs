@@ -62,7 +62,7 @@ impl From<CallError> for ApiError {
         }
         if is_ours && tries > 1 {
             let message = sentence(&error.error.message);
-            error.error.message = format!("{message} It was tried {tries} times.");
+            error.error.message = format!("{message} Gave up after {tries} attempts.");
         }
         error
     }
@@ -152,19 +152,19 @@ impl ApiError {
                 .code("server_is_overloaded")
                 .retry_after(told_delay.unwrap_or(OVERLOAD_DELAY)),
             Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
-                "The upstream does not accept the API key: {} Set another one, or sign in with \
+                "The upstream rejected the API key: {} Set another one, or sign in with \
                  `codex-proxy login`.",
                 sentence(&message)
             )),
             Class::Auth => Self::login(format!(
-                "The upstream does not accept the login: {} Run `codex-proxy login` or \
-                 `codex login` and try again.",
+                "The upstream rejected the login: {} Run `codex-proxy login` or `codex login` \
+                 and try again.",
                 sentence(&message)
             )),
             Class::Account => {
                 let hint = match name {
                     Some("invalid_workspace_selected") => {
-                        " The account has to use another workspace: sign in with it."
+                        " The account must use another workspace: sign in with that one."
                     }
                     _ => "",
                 };
@@ -176,7 +176,7 @@ impl ApiError {
                 "permission_error",
                 format!(
                     "{} The account's workspace is bound to a region, and the call came from \
-                     elsewhere. Nothing is wrong with the login. Call from that region, or ask the \
+                     another one. The login is valid. Call from that region, or ask the \
                      workspace's administrator.",
                     sentence(&message)
                 ),
@@ -188,7 +188,7 @@ impl ApiError {
             Class::Model => {
                 let status = StatusCode::NOT_FOUND;
                 let hint = if message.contains("newer version") {
-                    " (The version that this daemon names is `[upstream] client_version`.)"
+                    " (`[upstream] client_version` sets the version that this daemon reports.)"
                 } else {
                     ""
                 };

@@ -12,28 +12,28 @@ pub enum GuardError {
     UnclearHost,
     /// It calls somebody else: the page that sent it may have had a name of its own point here.
     #[error(
-        "This daemon does not go by the name in the Host header. Call it `localhost`, or add the \
-         name to `[server] allowed_hosts` in its settings."
+        "Host not allowed. Use `localhost`, or add the name to `[server] allowed_hosts` in the \
+         daemon's settings."
     )]
     UnknownHost,
     /// It comes from a web page.
     #[error(
-        "Web pages may not use this daemon, unless their origins are in `[server] \
+        "Origin not allowed. Web pages may use this daemon only if their origin is in `[server] \
          allowed_origins` in its settings."
     )]
     ForeignPage,
     /// It has no key, or a wrong one.
     #[error(
-        "A key of this daemon's own is needed. Set your client's API key (`api_key` in the SDKs, \
-         or the variable OPENAI_API_KEY) to one of those in `[server] api_keys` of the daemon's \
-         settings, or in its key file; it has to arrive as `Authorization: Bearer KEY` \
-         or `api-key: KEY`."
+        "Missing or invalid API key for this daemon. Set your client's API key (`api_key` in the \
+         SDKs, or the variable OPENAI_API_KEY) to a key from `[server] api_keys` in the daemon's \
+         settings, or from its key file. Send it as `Authorization: Bearer KEY` or `api-key: \
+         KEY`."
     )]
     NoKey,
     /// Its body is of a kind that pages can send without asking.
     #[error(
-        "The body has a content type of web forms, or a browser sent it without one. Send `content-type: application/json`; with \
-         curl: -H 'content-type: application/json'."
+        "Unsupported or missing content type. Send `content-type: application/json`; with curl: \
+         -H 'content-type: application/json'."
     )]
     FormContentType,
 }

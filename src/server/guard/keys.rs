@@ -42,8 +42,7 @@ pub enum KeyFileError {
     },
     /// No line holds a key.
     #[error(
-        "there is no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` \
-         makes one",
+        "no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` creates one",
         path.display()
     )]
     Empty {

@@ -102,7 +102,7 @@ impl Host {
         };
         let is_silent = outcome.as_ref().is_err_and(hyper::Error::is_timeout);
         if let Err(error) = outcome {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "the connection ended early");
         }
         let wire = connection.into_parts().io.into_inner();
         let refusal = wire.refusal();
@@ -171,11 +171,12 @@ impl hyper::body::Body for Answer {
 fn refused(status: StatusCode) -> Vec<u8> {
     let message = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
-            "The request has more than {MAX_HEADERS} headers, or more than {} KiB of them. Send fewer.",
+            "The request has more than {MAX_HEADERS} headers, or more than {} KiB of headers. \
+             Send fewer.",
             HEAD_TIMEOUT >> 10
         ),
-        StatusCode::URI_TOO_LONG => "The address of the request is too long.".to_owned(),
-        _ => "This is no HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),
+        StatusCode::URI_TOO_LONG => "The request URL is too long.".to_owned(),
+        _ => "Not a valid HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),
     };
     let body = ApiError::new(status, "invalid_request_error", message).json() + "\n";
     format!(

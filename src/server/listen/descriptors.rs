@@ -14,13 +14,14 @@ pub fn raise(connections: usize) {
     let allowed = maximum.map_or(needed, |maximum| maximum.min(needed));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
     if let Err(error) = raised {
-        tracing::warn!(%error, ?current, needed, "cannot raise the limit of open descriptors");
+        tracing::warn!(%error, ?current, needed, 
+            "cannot raise the limit of open file descriptors");
     } else if allowed < needed {
         tracing::warn!(
             allowed,
             needed,
-            "the system allows fewer open descriptors than `[server] max_connections` may need; \
-             raise its limit (`ulimit -n`)"
+            "the system allows fewer open file descriptors than `[server] max_connections` may \
+             need; raise its limit (`ulimit -n`)"
         );
     }
 }

@@ -69,7 +69,7 @@ impl Socket {
             let path = address.as_pathname().unwrap_or(Path::new("(without a path)"));
             (Listen::Unix(path.to_owned()), Kind::Unix(listener))
         } else {
-            return Err(io::Error::other("it is no TCP or Unix stream socket"));
+            return Err(io::Error::other("it is not a TCP or Unix stream socket"));
         };
         let listens = match &listener {
             Kind::Tcp(listener) => listens(listener),
@@ -78,7 +78,7 @@ impl Socket {
         if listens {
             return Ok(Self { place, listener });
         }
-        let cause = "nobody can connect to it; in a socket unit, `Accept=` has to be `no`";
+        let cause = "it does not listen; in a socket unit, `Accept=` must be `no`";
         Err(io::Error::other(cause))
     }
 }

@@ -142,11 +142,14 @@ pub async fn serve_on(
         return;
     }
     stages.enter(Stage::Cut);
-    tracing::warn!(connections = connections.len(), "what is still open is cut off");
+    tracing::warn!(
+        connections = connections.len(),
+        "shutdown timeout reached; closing the remaining connections"
+    );
     if timeout(limits.farewell, all_ended(&mut connections)).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "connections are dropped whose clients do not take what was left for them"
+            "dropping connections whose clients do not read the rest of their answers"
         );
         connections.shutdown().await;
     }
@@ -175,8 +178,8 @@ async fn accept_until(
         if is_full && full.begins() {
             tracing::warn!(
                 connections = most,
-                "as many connections are open as `[server] max_connections` allows: those without \
-                 a request are closed for new ones, and if there are none, new ones have to wait"
+                "`[server] max_connections` reached: idle connections are closed for new ones; \
+                 if none is idle, new connections wait"
             );
         }
         let is_waiting = waiting.is_some();
@@ -276,7 +279,7 @@ async fn accept(listener: &Listener, refused: &mut LogThrottle) -> Stream {
             Err(error) if is_the_peers_fault(&error) => {}
             Err(error) => {
                 if refused.begins() {
-                    tracing::warn!(%error, "cannot accept connections; trying on");
+                    tracing::warn!(%error, "accept failed; retrying");
                 }
                 sleep(ACCEPT_PAUSE).await;
             }

@@ -23,7 +23,7 @@ pub(super) struct Pace {
 
 /// A body failed because it did not come fast enough.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body of the request came too slowly")]
+#[error("the request body arrived too slowly")]
 pub(crate) struct TooSlow;
 
 /// A body that has to come at a pace. Only the time counts in which it is waited for: a daemon that

@@ -35,8 +35,8 @@ pub enum BindError {
     },
     /// There is something that no daemon has left.
     #[error(
-        "cannot listen on unix:{}: there is something else at this place, which is left alone; \
-         move it away, or change `[server] listen`",
+        "cannot listen on unix:{}: the path exists and is not a socket; move it, or change \
+         `[server] listen`",
         path.display()
     )]
     Occupied {
@@ -45,8 +45,8 @@ pub enum BindError {
     },
     /// The socket cannot be made.
     #[error(
-        "cannot listen on unix:{}: {cause}; its folder has to exist and be yours, and the path \
-         has to be short (some 100 bytes)",
+        "cannot listen on unix:{}: {cause}; its folder must exist and belong to you, and the \
+         path must be short (about 100 bytes)",
         path.display()
     )]
     Socket {
@@ -66,10 +66,7 @@ pub enum BindError {
         path: PathBuf,
     },
     /// What a service manager has handed over is of no use.
-    #[error(
-        "cannot listen on the socket that was handed over as descriptor {number} (LISTEN_FDS): \
-         {cause}"
-    )]
+    #[error("cannot listen on the inherited socket, descriptor {number} (LISTEN_FDS): {cause}")]
     Handed {
         /// The descriptor.
         number: usize,
@@ -77,7 +74,7 @@ pub enum BindError {
         cause: io::Error,
     },
     /// Other machines can reach what a service manager has handed over.
-    #[error("cannot listen on the socket that was handed over (LISTEN_FDS): {0}")]
+    #[error("cannot listen on the inherited socket (LISTEN_FDS): {0}")]
     NeedsKey(String),
 }
 

@@ -211,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none").join("api.sock");
         let error = Socket::bind(&path).await.unwrap_err().to_string();
-        assert!(error.contains("its folder has to exist"), "{error}");
+        assert!(error.contains("its folder must exist"), "{error}");
         let path = folder.path().join("x".repeat(120));
         assert!(matches!(Socket::bind(&path).await, Err(BindError::Socket { .. })));
         assert!(names(folder.path()).is_empty());

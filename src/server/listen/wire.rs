@@ -72,7 +72,7 @@ impl<S> Wire<S> {
         let patience = self.patience;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stuck.as_mut().poll(cx));
-        let message = "the client has not taken anything of its answer for too long";
+        let message = "the client has not read any of its answer for too long";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
 }

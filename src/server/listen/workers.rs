@@ -89,7 +89,10 @@ impl WorkerPool {
                     self.started.push(worker);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot start a thread; going on with those there are");
+                    tracing::warn!(
+                        %error,
+                        "cannot start a thread; continuing with fewer threads"
+                    );
                     self.most = self.started.len();
                     chosen = choose(&counts, false);
                 }

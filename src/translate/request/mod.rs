@@ -171,8 +171,8 @@ fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
 fn check_choices(n: u32, notes: &mut FieldReport) -> Result<u32, InvalidRequest> {
     if n > MAX_CHOICES {
         let message = format!(
-            "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but got \
-             {n} instead. Each choice is a call of its own and counts against the plan."
+            "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but \
+             got {n} instead. Each choice is a separate call and counts against the plan."
         );
         return Err(InvalidRequest::new("n", Code::AboveMaximum, message));
     }
