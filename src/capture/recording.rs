@@ -93,7 +93,7 @@ impl Recording {
     pub fn call(&self) -> CallRecording {
         let mut noted = self.0.lock();
         noted.calls.push(NotedCall { at_ms: self.0.at(), ..NotedCall::default() });
-        CallRecording { reel: Arc::clone(&self.0), index: noted.calls.len() - 1 }
+        CallRecording { inner: Arc::clone(&self.0), index: noted.calls.len() - 1 }
     }
 
     /// The head of what the client gets.
@@ -111,14 +111,14 @@ impl Recording {
 /// Notes one call to the backend.
 #[derive(Debug)]
 pub struct CallRecording {
-    reel: Arc<Inner>,
+    inner: Arc<Inner>,
     index: usize,
 }
 
 impl CallRecording {
     /// What is sent; if it is sent again with another login, only the last time counts.
     pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
-        let mut noted = self.reel.lock();
+        let mut noted = self.inner.lock();
         // The bytes of the body are shared between the tries of a request.
         if noted.take(body.len()) {
             let request = Sent { headers: headers.clone(), body: body.clone() };
@@ -128,14 +128,14 @@ impl CallRecording {
 
     /// The head of the answer.
     pub fn head(&self, status: StatusCode, headers: &HeaderMap) {
-        let (at_ms, headers) = (self.reel.at(), headers.clone());
+        let (at_ms, headers) = (self.inner.at(), headers.clone());
         let response = Some(NotedResponse { at_ms, status, headers, body: None });
-        self.reel.lock().calls[self.index].response = response;
+        self.inner.lock().calls[self.index].response = response;
     }
 
     /// The body of a refusal.
     pub fn body(&self, body: &[u8]) {
-        let mut noted = self.reel.lock();
+        let mut noted = self.inner.lock();
         if noted.take(body.len())
             && let Some(response) = &mut noted.calls[self.index].response
         {
@@ -145,8 +145,8 @@ impl CallRecording {
 
     /// An event of the answer.
     pub fn event(&self, data: &str) {
-        let at_ms = self.reel.at();
-        let mut noted = self.reel.lock();
+        let at_ms = self.inner.at();
+        let mut noted = self.inner.lock();
         // As much again for what stands around it.
         if noted.take(data.len() + 64) {
             noted.calls[self.index].events.push(Event { at_ms, data: data.to_owned() });
@@ -155,12 +155,12 @@ impl CallRecording {
 
     /// The backend has ended the answer.
     pub fn ended(&self) {
-        self.reel.lock().calls[self.index].end = End::There;
+        self.inner.lock().calls[self.index].end = End::There;
     }
 
     /// The call has failed.
     pub fn failed(&self, reason: String) {
-        self.reel.lock().calls[self.index].end = End::Failed(reason);
+        self.inner.lock().calls[self.index].end = End::Failed(reason);
     }
 }
 
@@ -286,8 +286,8 @@ mod tests {
         let body = Bytes::from(vec![b' '; 1000]);
         let (queue, written) = queue(fit * body.len() + 999);
         let note = |number| {
-            let tape = Recording::new(number, Secrets::default(), queue.clone());
-            tape.body(&body);
+            let recording = Recording::new(number, Secrets::default(), queue.clone());
+            recording.body(&body);
         };
         // Nobody writes meanwhile.
         for number in 0..40 {
@@ -305,14 +305,14 @@ mod tests {
     #[test]
     fn an_exchange_that_is_too_large_is_cut_and_says_so() {
         let (finished, written) = queue(1 << 20);
-        let tape = Recording::new(1, Secrets::default(), finished);
-        tape.0.lock().room = 1000;
-        let call = tape.call();
+        let recording = Recording::new(1, Secrets::default(), finished);
+        recording.0.lock().room = 1000;
+        let call = recording.call();
         call.event(&"a".repeat(400));
         call.event(&"b".repeat(800));
         // There would be room for this one, but it did not come next.
         call.event("c");
-        drop((tape, call));
+        drop((recording, call));
         let exchange = next(&written);
         assert!(exchange.is_cut);
         assert_eq!(exchange.calls[0].events.len(), 1);

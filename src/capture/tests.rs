@@ -42,24 +42,24 @@ fn exchanges(file: &Path, count: usize) -> Vec<Exchange> {
 #[test]
 fn an_exchange_is_written_with_all_that_was_noted() {
     let (capture, _folder, file) = on(5);
-    let tape = begin(&capture).unwrap();
+    let recording = begin(&capture).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("authorization", HeaderValue::from_static("Bearer secret"));
     headers.insert("content-type", HeaderValue::from_static("application/json"));
-    tape.head(&headers);
-    tape.body(&Bytes::from_static(br#"{"messages":["of jo@example.com"]}"#));
-    let call = tape.call();
+    recording.head(&headers);
+    recording.body(&Bytes::from_static(br#"{"messages":["of jo@example.com"]}"#));
+    let call = recording.call();
     call.sent(&headers, &Bytes::from_static(br#"{"prompt_cache_key":"k"}"#));
     call.head(StatusCode::OK, &headers);
     call.event(r#"{"type":"a",  "n":1}"#);
     call.ended();
-    let refused = tape.call();
+    let refused = recording.call();
     refused.head(StatusCode::TOO_MANY_REQUESTS, &headers);
     refused.body(b"slower");
     refused.failed("HTTP 429".to_owned());
-    tape.error(r#"{"error":{"code":"c"}}"#.to_owned());
-    tape.answer(StatusCode::BAD_GATEWAY, &headers);
-    drop((tape, call));
+    recording.error(r#"{"error":{"code":"c"}}"#.to_owned());
+    recording.answer(StatusCode::BAD_GATEWAY, &headers);
+    drop((recording, call));
     // It goes on as long as anybody notes something.
     assert!(read(&file).is_err());
     drop(refused);

@@ -51,7 +51,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 /// What to do.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "turn", rename_all = "snake_case")]
-enum Order {
+enum CaptureRequest {
     On(StartOptions),
     Off(Proof),
 }
@@ -67,13 +67,13 @@ pub(super) async fn switch(
     State(app): State<App>,
     body: Result<BodyBytes, ApiError>,
 ) -> Result<Json<Status>, ApiError> {
-    let order: Order = serde_json::from_slice(&body?.0)
+    let request: CaptureRequest = serde_json::from_slice(&body?.0)
         .map_err(|error| ApiError::invalid_request(format!("Invalid capture request: {error}.")))?;
     let capture = app.0.capture.clone();
     // It opens a file, which may take as long as it likes.
-    let turned = tokio::task::spawn_blocking(move || match order {
-        Order::Off(proof) => capture.stop_by(&proof).map_err(StartError::from),
-        Order::On(wanted) => capture.start(&wanted),
+    let turned = tokio::task::spawn_blocking(move || match request {
+        CaptureRequest::Off(proof) => capture.stop_by(&proof).map_err(StartError::from),
+        CaptureRequest::On(wanted) => capture.start(&wanted),
     });
     let status = turned.await.map_err(ApiError::internal)?;
     status.map(Json).map_err(|error| {
@@ -135,11 +135,11 @@ impl FromRequestParts<App> for CaptureHandle {
         if !capture.is_on() {
             return Ok(Self(None));
         }
-        let tape = capture.begin(app.0.account.secrets().await);
-        if let Some(tape) = &tape {
-            tape.head(&parts.headers);
+        let recording = capture.begin(app.0.account.secrets().await);
+        if let Some(recording) = &recording {
+            recording.head(&parts.headers);
         }
-        Ok(Self(tape))
+        Ok(Self(recording))
     }
 }
 

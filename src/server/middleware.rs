@@ -72,8 +72,8 @@ impl Middleware {
             Ok(caller) => parts.extensions.insert(caller),
             Err(refusal) => return figures.refused(refuse(refusal)),
         };
-        let visit = figures.visit();
-        parts.extensions.insert(visit.clone());
+        let metrics = figures.request_metrics();
+        parts.extensions.insert(metrics.clone());
         let path = match paths::target(parts.uri.path()) {
             Target::Path(Cow::Borrowed(_)) => Some(None),
             Target::Path(Cow::Owned(path)) => Some(Some(path)),
@@ -88,7 +88,7 @@ impl Middleware {
         } else {
             not_found(parts.method, parts.uri, parts.headers).await.into_response()
         };
-        visit.answered(response.status());
+        metrics.answered(response.status());
         if *is_simulated {
             let yes = HeaderValue::from_static("true");
             response.headers_mut().insert("x-codex-proxy-simulated", yes);

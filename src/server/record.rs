@@ -13,7 +13,7 @@ use crate::upstream::is_code;
 pub(super) struct Record {
     pub(super) request_id: String,
     pub(super) asked: RequestInfo,
-    visit: RequestMetrics,
+    metrics: RequestMetrics,
     at: SystemTime,
     started: Instant,
     first_token: Option<Duration>,
@@ -49,12 +49,12 @@ enum End {
 }
 
 impl Record {
-    pub(super) fn new(request_id: String, visit: RequestMetrics, closing: Shutdown) -> Self {
-        visit.begun();
+    pub(super) fn new(request_id: String, metrics: RequestMetrics, closing: Shutdown) -> Self {
+        metrics.begun();
         Self {
             request_id,
             asked: RequestInfo::default(),
-            visit,
+            metrics,
             at: SystemTime::now(),
             started: Instant::now(),
             first_token: None,
@@ -184,6 +184,6 @@ impl Drop for Record {
             "{}",
             ended.outcome.as_str()
         );
-        self.visit.ended(&ended);
+        self.metrics.ended(&ended);
     }
 }

@@ -16,8 +16,8 @@ const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Admission {
     max_in_flight: u32,
     max_queued: usize,
-    /// Served in the order of coming: whoever needs many places is not overtaken for ever.
-    places: Arc<Semaphore>,
+    /// Served in the order of coming: whoever needs many permits is not overtaken for ever.
+    permits: Arc<Semaphore>,
     line: Semaphore,
 }
 
@@ -58,20 +58,20 @@ impl Admission {
         Self {
             max_in_flight,
             max_queued,
-            places: Arc::new(Semaphore::new(max_in_flight as usize)),
+            permits: Arc::new(Semaphore::new(max_in_flight as usize)),
             line: Semaphore::new(max_queued),
         }
     }
 
-    /// Takes the places for so many calls, all at once: a request that held some and waited for
-    /// more could wait for ever on another one that does the same. One that needs more places than
+    /// Takes the permits for so many calls, all at once: a request that held some and waited for
+    /// more could wait for ever on another one that does the same. One that needs more permits than
     /// there are gets all of them, and makes its calls in turn.
     ///
     /// Dropping the future gives up the place in the line.
     pub(super) async fn enter(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         let count = calls.clamp(1, self.max_in_flight);
         // Nobody is overtaken: what becomes free goes to those who wait.
-        let permit = match Arc::clone(&self.places).try_acquire_many_owned(count) {
+        let permit = match Arc::clone(&self.permits).try_acquire_many_owned(count) {
             Ok(permit) => permit,
             Err(_) => self.wait(count).await?,
         };
@@ -87,17 +87,17 @@ impl Admission {
         let Self { max_in_flight, max_queued, .. } = *self;
         let full = AdmissionError::FullLine { max_in_flight, max_queued };
         let _in_line = self.line.try_acquire().map_err(|_| full)?;
-        let places = Arc::clone(&self.places).acquire_many_owned(count);
-        match timeout(QUEUE_TIMEOUT, places).await {
+        let permits = Arc::clone(&self.permits).acquire_many_owned(count);
+        match timeout(QUEUE_TIMEOUT, permits).await {
             Ok(Ok(permit)) => Ok(permit),
-            // The places are never closed; if they were, nobody could be let in.
+            // The permits are never closed; if they were, nobody could be let in.
             Ok(Err(_)) => Err(full),
             Err(_) => Err(AdmissionError::WaitedTooLong { max_in_flight, waited: QUEUE_TIMEOUT }),
         }
     }
 }
 
-/// The places of one request, until the last of its [`Turn`]s is over.
+/// The permits of one request, until the last of its [`Turn`]s is over.
 #[derive(Debug)]
 pub struct Permits {
     turns: Arc<Semaphore>,
@@ -112,7 +112,7 @@ pub struct CallPermit {
 }
 
 impl Permits {
-    /// A turn, if there is one now; there are fewer than calls if the request has fewer places.
+    /// A turn, if there is one now; there are fewer than calls if the request has fewer permits.
     pub fn try_acquire(self: &Arc<Self>) -> Option<CallPermit> {
         let permit = Arc::clone(&self.turns).try_acquire_owned().ok()?;
         Some(CallPermit { _permit: Some(permit), _places: Arc::clone(self) })
@@ -188,15 +188,15 @@ mod tests {
     #[tokio::test]
     async fn who_needs_more_than_there_is_gets_all_and_takes_turns() {
         let admission = admission(2, 1);
-        let places = admission.enter(8).await.unwrap();
-        let turns = [places.try_acquire().unwrap(), places.try_acquire().unwrap()];
-        assert!(places.try_acquire().is_none());
-        let mut third = Box::pin(Arc::clone(&places).acquire());
+        let permits = admission.enter(8).await.unwrap();
+        let turns = [permits.try_acquire().unwrap(), permits.try_acquire().unwrap()];
+        assert!(permits.try_acquire().is_none());
+        let mut third = Box::pin(Arc::clone(&permits).acquire());
         assert!(third.as_mut().now_or_never().is_none());
         let [first, second] = turns;
         drop(first);
         let third = third.now_or_never().unwrap();
-        drop(places);
+        drop(permits);
         drop(second);
         let mut other = Box::pin(admission.enter(1));
         assert!(other.as_mut().now_or_never().is_none(), "one turn is still under way");

@@ -104,11 +104,11 @@ enum AuthRetry {
 /// connections and the number of calls that may be under way.
 #[derive(Clone)]
 pub struct Client {
-    lanes: Arc<ConnectionPool>,
+    pool: Arc<ConnectionPool>,
     admission: Arc<Admission>,
     logins: Arc<dyn CredentialProvider>,
     requests: Arc<RequestHeaders>,
-    packing: Arc<Compressor>,
+    compressor: Arc<Compressor>,
     limits: limits::Store,
     routing: Routing,
     max_retries: u32,
@@ -123,8 +123,8 @@ struct Outgoing<'a> {
     body: &'a RequestBody,
     conversation: Uuid,
     turn_state: Option<&'a str>,
-    seat: Lease,
-    tape: Option<CallRecording>,
+    lease: Lease,
+    recording: Option<CallRecording>,
 }
 
 /// The catalogue as the backend sent it.
@@ -169,15 +169,15 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let breaker = CircuitBreakerLayer::new(settings.connect_timeout);
         let service = settings.base_url.clone();
-        let lanes = ConnectionPool::new(settings.max_in_flight, move || {
+        let pool = ConnectionPool::new(settings.max_in_flight, move || {
             transport::client(&service, &tls, &breaker)
         })?;
         Ok(Self {
-            lanes: Arc::new(lanes),
+            pool: Arc::new(pool),
             admission: Arc::new(Admission::new(settings)),
             logins,
             requests: Arc::new(RequestHeaders::new(settings)?),
-            packing: Arc::new(Compressor::new(settings)),
+            compressor: Arc::new(Compressor::new(settings)),
             limits: limits::Store::default(),
             routing: Routing::default(),
             max_retries: settings.max_retries,
@@ -190,7 +190,7 @@ impl Client {
     /// that opened it.
     #[must_use]
     pub fn for_worker(&self) -> Self {
-        Self { lanes: Arc::new(self.lanes.for_worker()), ..self.clone() }
+        Self { pool: Arc::new(self.pool.for_worker()), ..self.clone() }
     }
 
     /// Waits until so many calls of one request may be under way. Dropping the future leaves the
@@ -209,7 +209,7 @@ impl Client {
         &self.limits
     }
 
-    /// The tries of a call that begins now.
+    /// The retry state of a new call.
     pub fn retry_state(&self) -> RetryState {
         RetryState::new(self.max_retries)
     }
@@ -228,7 +228,7 @@ impl Client {
         turn_state: Option<&str>,
     ) -> Result<Events, UpstreamError> {
         let login = self.login().await?;
-        self.respond_taped(&login, &body.into(), conversation, turn_state, None).await
+        self.respond_recorded(&login, &body.into(), conversation, turn_state, None).await
     }
 
     /// The login that is valid now. A request is made for one login, and sent with that or a newer
@@ -239,28 +239,28 @@ impl Client {
 
     /// The same for a `body` that was made for this login, perhaps a while ago, with what is sent
     /// and what comes noted on the `tape`.
-    pub async fn respond_taped(
+    pub async fn respond_recorded(
         &self,
         login: &Arc<Login>,
         body: &RequestBody,
         conversation: Uuid,
         turn_state: Option<&str>,
-        tape: Option<&Recording>,
+        recording: Option<&Recording>,
     ) -> Result<Events, UpstreamError> {
         let call = Outgoing {
             login,
             body,
             conversation,
             turn_state,
-            seat: self.lanes.take(),
-            tape: tape.map(Recording::call),
+            lease: self.pool.take(),
+            recording: recording.map(Recording::call),
         };
         let answer = self.call(&call).await;
-        if let (Err(failure), Some(tape)) = (&answer, &call.tape) {
-            tape.failed(failure.log_reason());
+        if let (Err(failure), Some(recording)) = (&answer, &call.recording) {
+            recording.failed(failure.log_reason());
         }
         let (response, reporter) = answer?;
-        Ok(Events::new(response, reporter, self.idle_timeout, call.seat, call.tape))
+        Ok(Events::new(response, reporter, self.idle_timeout, call.lease, call.recording))
     }
 
     /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
@@ -268,10 +268,12 @@ impl Client {
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), UpstreamError> {
         let login = self.logins.login_for(call.login).await?;
         let route = self.route(&login).await;
-        let packed = self.packing.pack(call.body, &login).await;
-        let answer = self.send_encoded(call, packed.as_ref(), login, &route).await;
+        let compressed = self.compressor.pack(call.body, &login).await;
+        let answer = self.send_encoded(call, compressed.as_ref(), login, &route).await;
         match &answer {
-            Err(failure) if packed.is_some() && self.packing.disable_if_unsupported(failure) => {
+            Err(failure)
+                if compressed.is_some() && self.compressor.disable_if_unsupported(failure) =>
+            {
                 let login = self.logins.login_for(call.login).await?;
                 self.send_encoded(call, None, login, &route).await
             }
@@ -301,7 +303,7 @@ impl Client {
     async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, UpstreamError> {
         let mut request = Request::new(reqwest::Method::GET, url);
         *request.headers_mut() = self.requests.account(login)?;
-        let response = within(routing::TIMEOUT, self.lanes.first().execute(request))
+        let response = within(routing::TIMEOUT, self.pool.first().execute(request))
             .await?
             .map_err(|error| UpstreamError::sending(error, self.connect_timeout))?;
         match accepted(response).await? {
@@ -315,7 +317,7 @@ impl Client {
     async fn send_encoded(
         &self,
         call: &Outgoing<'_>,
-        packed: Option<&Bytes>,
+        compressed: Option<&Bytes>,
         login: Arc<Login>,
         route: &Route,
     ) -> Result<(Response, Reporter), UpstreamError> {
@@ -325,27 +327,34 @@ impl Client {
             let mut headers =
                 self.requests.call(login, route, call.conversation, call.turn_state)?;
             // A login that is taken in place of the first one may be a key.
-            let packed = packed.filter(|_| login.platform == Platform::Codex);
-            if packed.is_some() {
+            let compressed = compressed.filter(|_| login.platform == Platform::Codex);
+            if compressed.is_some() {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
             }
             *request.headers_mut() = headers;
-            if let Some(tape) = &call.tape {
+            if let Some(recording) = &call.recording {
                 // For people, and for the same request that is sent as it is.
-                tape.sent(request.headers(), call.body.json());
+                recording.sent(request.headers(), call.body.json());
             }
-            *request.body_mut() = Some(packed.unwrap_or(call.body.json()).clone().into());
+            *request.body_mut() = Some(compressed.unwrap_or(call.body.json()).clone().into());
             Ok(request)
         };
-        let (http, tape) = (call.seat.http(), call.tape.as_ref());
-        self.send_authenticated(http, self.idle_timeout, AuthRetry::Renew, tape, login, request)
-            .await
+        let (http, recording) = (call.lease.http(), call.recording.as_ref());
+        self.send_authenticated(
+            http,
+            self.idle_timeout,
+            AuthRetry::Renew,
+            recording,
+            login,
+            request,
+        )
+        .await
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, UpstreamError> {
         let fetch = async {
-            let (http, login) = (self.lanes.first(), self.logins.login().await?);
+            let (http, login) = (self.pool.first(), self.logins.login().await?);
             let (response, _) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Reread, None, login, |login| {
                     let url = self.requests.models(login, &self.routing.known(login));
@@ -371,7 +380,7 @@ impl Client {
     /// Asks for the plan's limits, and gives all that is known of them then.
     pub async fn usage(&self) -> Result<Limits, UpstreamError> {
         let fetch = async {
-            let (http, login) = (self.lanes.first(), self.logins.login().await?);
+            let (http, login) = (self.pool.first(), self.logins.login().await?);
             let (response, reporter) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Renew, None, login, |login| {
                     // A key is not for the address that knows of plans.
@@ -405,35 +414,35 @@ impl Client {
         http: &reqwest::Client,
         patience: Duration,
         remedy: AuthRetry,
-        tape: Option<&CallRecording>,
+        recording: Option<&CallRecording>,
         login: Arc<Login>,
         request: impl Fn(&Login) -> Result<Request, UpstreamError>,
     ) -> Result<(Response, Reporter), UpstreamError> {
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         let refused = match accepted(response).await? {
             Accepted::Yes(response) => {
-                note(tape, &response);
+                note(recording, &response);
                 return Ok((response, reporter));
             }
             Accepted::No(refused) => refused,
         };
         if !refused.is_of_the_login() {
-            return Err(refused.noted(tape));
+            return Err(refused.noted(recording));
         }
         let fresh = match remedy {
             AuthRetry::Renew => self.logins.on_unauthorized(&login).await?,
             AuthRetry::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return Err(refused.noted(tape));
+            return Err(refused.noted(recording));
         }
         let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
         match accepted(response).await? {
             Accepted::Yes(response) => {
-                note(tape, &response);
+                note(recording, &response);
                 Ok((response, reporter))
             }
-            Accepted::No(refused) => Err(refused.noted(tape)),
+            Accepted::No(refused) => Err(refused.noted(recording)),
         }
     }
 
@@ -462,9 +471,9 @@ impl Client {
     }
 }
 
-fn note(tape: Option<&CallRecording>, response: &Response) {
-    if let Some(tape) = tape {
-        tape.head(response.status(), response.headers());
+fn note(recording: Option<&CallRecording>, response: &Response) {
+    if let Some(recording) = recording {
+        recording.head(response.status(), response.headers());
     }
 }
 

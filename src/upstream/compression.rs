@@ -35,12 +35,12 @@ const OFFLOAD_AT: usize = 256 << 10;
 #[derive(Debug, Clone)]
 pub struct RequestBody {
     json: Bytes,
-    packed: Arc<OnceCell<Option<Bytes>>>,
+    compressed: Arc<OnceCell<Option<Bytes>>>,
 }
 
 impl From<Bytes> for RequestBody {
     fn from(json: Bytes) -> Self {
-        Self { json, packed: Arc::default() }
+        Self { json, compressed: Arc::default() }
     }
 }
 
@@ -74,15 +74,15 @@ impl RequestBody {
             let json = self.json.clone();
             spawn_blocking(move || compress(&json)).await.ok().flatten()
         };
-        self.packed.get_or_init(pack).await.clone()
+        self.compressed.get_or_init(pack).await.clone()
     }
 }
 
 /// The same bytes for the same bytes.
 fn compress(json: &[u8]) -> Option<Bytes> {
-    let packed = zstd::bulk::compress(json, ZSTD_LEVEL).ok()?;
+    let compressed = zstd::bulk::compress(json, ZSTD_LEVEL).ok()?;
     // Room was made for the worst case, and a call may last for minutes.
-    (packed.len() < json.len()).then(|| packed.into_boxed_slice().into())
+    (compressed.len() < json.len()).then(|| compressed.into_boxed_slice().into())
 }
 
 /// Whether what is sent is compressed.
@@ -176,9 +176,9 @@ mod tests {
             ("http://127.0.0.1:1/codex", "auto", plan(), MIN_COMPRESSED, false),
             ("http://127.0.0.1:1/codex", "on", plan(), MIN_COMPRESSED, false),
         ] {
-            let packing = Compressor::new(&settings(base_url, compression));
-            let packed = packing.pack(&payload(size), &login).await;
-            assert_eq!(packed.is_some(), expected, "{base_url} {compression} {size}");
+            let compressor = Compressor::new(&settings(base_url, compression));
+            let compressed = compressor.pack(&payload(size), &login).await;
+            assert_eq!(compressed.is_some(), expected, "{base_url} {compression} {size}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             (400, None, false),
             (500, Some("zstd"), false),
         ] {
-            let packing = Compressor::new(&settings("", "auto"));
+            let compressor = Compressor::new(&settings("", "auto"));
             let failure = UpstreamError::Refused(Box::new(ErrorResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 report: BackendError {
@@ -228,9 +228,13 @@ mod tests {
                 retry_after: None,
                 reached: Reached::default(),
             }));
-            assert_eq!(packing.disable_if_unsupported(&failure), expected, "{status} {message:?}");
-            let packed = packing.pack(&payload(MIN_COMPRESSED), &plan()).await;
-            assert_eq!(packed.is_none(), expected, "{status} {message:?}");
+            assert_eq!(
+                compressor.disable_if_unsupported(&failure),
+                expected,
+                "{status} {message:?}"
+            );
+            let compressed = compressor.pack(&payload(MIN_COMPRESSED), &plan()).await;
+            assert_eq!(compressed.is_none(), expected, "{status} {message:?}");
         }
     }
 }

@@ -100,9 +100,9 @@ pub struct Events {
     is_over: bool,
     reporter: Reporter,
     /// The call's place on its connection.
-    _seat: Lease,
+    _lease: Lease,
     /// Nothing unless exchanges are captured.
-    tape: Option<CallRecording>,
+    recording: Option<CallRecording>,
 }
 
 impl Events {
@@ -110,14 +110,14 @@ impl Events {
         response: Response,
         reporter: Reporter,
         idle_timeout: Duration,
-        seat: Lease,
-        tape: Option<CallRecording>,
+        lease: Lease,
+        recording: Option<CallRecording>,
     ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(SseBody::new(body, idle_timeout), LIMITS);
         let since_event = EventTimeout::new(idle_timeout.max(EVENT_TIMEOUT));
-        Self { head, events, since_event, is_over: false, reporter, _seat: seat, tape }
+        Self { head, events, since_event, is_over: false, reporter, _lease: lease, recording }
     }
 
     /// What the headers of the answer say.
@@ -179,11 +179,11 @@ impl Events {
             Some(Err(error)) => Some(Err(UpstreamError::Malformed(error.to_string()))),
             None => None,
         };
-        if let Some(tape) = &self.tape {
+        if let Some(recording) = &self.recording {
             match &event {
-                Some(Ok(data)) => tape.event(data),
-                Some(Err(failure)) => tape.failed(failure.log_reason()),
-                None => tape.ended(),
+                Some(Ok(data)) => recording.event(data),
+                Some(Err(failure)) => recording.failed(failure.log_reason()),
+                None => recording.ended(),
             }
         }
         Poll::Ready(event)

@@ -47,11 +47,11 @@ impl Refused {
         self.status == StatusCode::UNAUTHORIZED && !is_of_another_region
     }
 
-    /// The failure, once the answer is noted on the tape.
-    pub(super) fn noted(self, tape: Option<&CallRecording>) -> UpstreamError {
-        if let Some(tape) = tape {
-            tape.head(self.status, &self.headers);
-            tape.body(&self.body);
+    /// The failure, after the answer has been added to the recording.
+    pub(super) fn noted(self, recording: Option<&CallRecording>) -> UpstreamError {
+        if let Some(recording) = recording {
+            recording.head(self.status, &self.headers);
+            recording.body(&self.body);
         }
         self.failure
     }

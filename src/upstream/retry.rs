@@ -15,7 +15,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// No try begins later than this after the first one began.
 const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The tries of one call.
+/// The attempts of one call.
 #[derive(Debug)]
 pub struct RetryState {
     max_retries: u32,
@@ -29,7 +29,7 @@ pub struct RetryState {
 pub struct CallError {
     /// The failure of the last try.
     pub failure: UpstreamError,
-    /// How many tries there were.
+    /// How many attempts there were.
     pub attempts: u32,
     /// The backend's id of the last one, if it has answered.
     pub upstream_request_id: Option<String>,
@@ -57,7 +57,7 @@ impl RetryState {
     }
 }
 
-/// What to wait after `made` tries that took `elapsed`; `chance` is from 0 to 1.
+/// What to wait after `made` attempts that took `elapsed`; `chance` is from 0 to 1.
 fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
     let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
     let own = INITIAL_BACKOFF.saturating_mul(doubled).min(2 * RETRY_DEADLINE);
@@ -100,7 +100,7 @@ mod tests {
         ] {
             for (chance, expected) in [(0.0, low), (0.5, even), (1.0, high)] {
                 let pause = pause(Retry::Soon, made, START, chance);
-                assert_eq!(millis(pause), Some(expected), "after {made} tries");
+                assert_eq!(millis(pause), Some(expected), "after {made} attempts");
             }
         }
     }
@@ -121,7 +121,7 @@ mod tests {
             (60_000, 4, 1.0, None),
         ] {
             let pause = pause(Retry::After(Duration::from_millis(told)), made, START, chance);
-            assert_eq!(millis(pause), expected, "{told} ms after {made} tries");
+            assert_eq!(millis(pause), expected, "{told} ms after {made} attempts");
         }
     }
 
@@ -155,22 +155,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn there_are_as_many_retries_as_the_settings_allow() {
         for max_retries in [0, 1, 4] {
-            let mut tries = RetryState::new(max_retries);
+            let mut retry = RetryState::new(max_retries);
             let mut count = 0;
-            while let Some(pause) = tries.next(&cut()) {
+            while let Some(pause) = retry.next(&cut()) {
                 tokio::time::sleep(pause).await;
                 count += 1;
             }
-            assert_eq!((count, tries.attempts()), (max_retries, max_retries + 1));
+            assert_eq!((count, retry.attempts()), (max_retries, max_retries + 1));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn however_many_are_allowed_the_last_one_begins_in_time() {
-        let mut tries = RetryState::new(100);
+        let mut retry = RetryState::new(100);
         let first = Instant::now();
         let mut last = first;
-        while let Some(pause) = tries.next(&cut()) {
+        while let Some(pause) = retry.next(&cut()) {
             tokio::time::sleep(pause).await;
             last = Instant::now();
             // What a try takes counts too.
@@ -178,6 +178,6 @@ mod tests {
         }
         let seconds = last.duration_since(first).as_secs_f64();
         assert!((10.0..=30.0).contains(&seconds), "{seconds}");
-        assert!(tries.attempts() < 10, "{tries:?}");
+        assert!(retry.attempts() < 10, "{retry:?}");
     }
 }

@@ -84,13 +84,14 @@ enum Progress {
 
 /// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
 pub(super) async fn collect(
-    order: &Arc<CallSpec>,
-    draft: &RetryableBody,
-    places: &Arc<Permits>,
+    spec: &Arc<CallSpec>,
+    retryable: &RetryableBody,
+    permits: &Arc<Permits>,
     budget: &Budget,
 ) -> Result<Gathered, Ended> {
-    let count = order.plan.choices;
-    let part = |_| Part { choice: Choice::new(order, draft, places), gathered: Counted::default() };
+    let count = spec.plan.choices;
+    let part =
+        |_| Part { choice: Choice::new(spec, retryable, permits), gathered: Counted::default() };
     let mut parts: Vec<_> = (0..count).map(part).collect();
     let mut reservation = budget.nothing();
     loop {

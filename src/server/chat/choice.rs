@@ -41,7 +41,7 @@ pub(super) struct CallSpec {
     /// What the answer is remembered by; nothing if it is not to be.
     pub(super) continuation: Option<ReplayContext>,
     /// Nothing unless exchanges are captured.
-    pub(super) tape: Option<Recording>,
+    pub(super) recording: Option<Recording>,
 }
 
 impl CallSpec {
@@ -51,14 +51,14 @@ impl CallSpec {
         body: RequestBody,
         pause: Duration,
     ) -> BoxFuture<'static, Result<Events, UpstreamError>> {
-        let order = Arc::clone(self);
+        let spec = Arc::clone(self);
         async move {
             if !pause.is_zero() {
                 tokio::time::sleep(pause).await;
             }
-            let (turn_state, tape) = (order.turn_state.as_deref(), order.tape.as_ref());
-            let CallSpec { client, login, conversation, .. } = &*order;
-            client.respond_taped(login, &body, *conversation, turn_state, tape).await
+            let (turn_state, recording) = (spec.turn_state.as_deref(), spec.recording.as_ref());
+            let CallSpec { client, login, conversation, .. } = &*spec;
+            client.respond_recorded(login, &body, *conversation, turn_state, recording).await
         }
         .boxed()
     }
@@ -89,12 +89,12 @@ pub(super) struct ReplayContext {
 
 /// One choice under way.
 pub(super) struct Choice {
-    order: Arc<CallSpec>,
+    spec: Arc<CallSpec>,
     /// Nothing once the call cannot be sent again.
-    draft: Option<RetryableBody>,
+    retryable: Option<RetryableBody>,
     call: CallState,
     reader: Reader,
-    tries: RetryState,
+    retry: RetryState,
     head: Head,
     /// The right to make the call; nothing before it begins and after it is over.
     turn: Option<CallPermit>,
@@ -140,21 +140,25 @@ pub(super) enum Shown {
 }
 
 impl Choice {
-    pub(super) fn new(order: &Arc<CallSpec>, draft: &RetryableBody, places: &Arc<Permits>) -> Self {
-        let turn = places.try_acquire();
+    pub(super) fn new(
+        spec: &Arc<CallSpec>,
+        retryable: &RetryableBody,
+        permits: &Arc<Permits>,
+    ) -> Self {
+        let turn = permits.try_acquire();
         let call = match turn {
-            Some(_) => CallState::Opening(order.send(draft.body.clone(), Duration::ZERO)),
-            None => CallState::Waiting(Arc::clone(places).acquire().boxed()),
+            Some(_) => CallState::Opening(spec.send(retryable.body.clone(), Duration::ZERO)),
+            None => CallState::Waiting(Arc::clone(permits).acquire().boxed()),
         };
         Self {
-            draft: Some(draft.clone()),
+            retryable: Some(retryable.clone()),
             call,
-            reader: Reader::new(Arc::clone(&order.plan)),
-            tries: order.client.retry_state(),
+            reader: Reader::new(Arc::clone(&spec.plan)),
+            retry: spec.client.retry_state(),
             head: Head::default(),
             work: 0,
             turn,
-            order: Arc::clone(order),
+            spec: Arc::clone(spec),
         }
     }
 
@@ -193,7 +197,7 @@ impl Choice {
         let outcome = match &mut self.call {
             CallState::Waiting(waiting) => {
                 self.turn = Some(ready!(waiting.poll_unpin(cx)));
-                self.tries = self.order.client.retry_state();
+                self.retry = self.spec.client.retry_state();
                 self.call = self.opening(Duration::ZERO);
                 Ok(self.reader.progress())
             }
@@ -260,7 +264,7 @@ impl Choice {
         Poll::Ready(match outcome {
             Ok(progress) => {
                 if progress != Progress::Waiting && shown == Shown::AsItComes {
-                    self.draft = None;
+                    self.retryable = None;
                 }
                 if progress == Progress::Ended && !matches!(self.call, CallState::Closed) {
                     self.remember();
@@ -271,7 +275,7 @@ impl Choice {
             Err(failure) => {
                 let code = failure.code().into_owned();
                 let outcome = self.fail(failure, shown);
-                self.order.figures.call_failed(&code, outcome.is_ok());
+                self.spec.figures.call_failed(&code, outcome.is_ok());
                 outcome
             }
         })
@@ -315,7 +319,7 @@ impl Choice {
             let remaking = async move { (plainly().await.map(RequestBody::from), failure) };
             // What is left of the call before ends here.
             self.call = CallState::Remaking(remaking.boxed());
-            self.reader = Reader::new(Arc::clone(&self.order.plan));
+            self.reader = Reader::new(Arc::clone(&self.spec.plan));
             return Ok(Step::Restarted);
         }
         self.send_again(failure)
@@ -324,9 +328,9 @@ impl Choice {
     /// If the backend does not take back what was remembered, forgets it and goes on without it.
     /// That can happen once: there is nothing remembered in the request then.
     fn take_plainly(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
-        let continuation = self.order.continuation.as_ref()?;
-        let draft = self.draft.as_mut()?;
-        let plainly = draft.plainly.take_if(|_| failure.rejects_replayed_items())?;
+        let continuation = self.spec.continuation.as_ref()?;
+        let retryable = self.retryable.as_mut()?;
+        let plainly = retryable.plainly.take_if(|_| failure.rejects_replayed_items())?;
         continuation.memory.forget(&continuation.recalled);
         Some(plainly)
     }
@@ -337,9 +341,9 @@ impl Choice {
         body: Option<RequestBody>,
         failure: UpstreamError,
     ) -> Result<Step, CallError> {
-        let draft = self.draft.as_mut();
-        match (body, draft) {
-            (Some(body), Some(draft)) if body != draft.body => draft.body = body,
+        let retryable = self.retryable.as_mut();
+        match (body, retryable) {
+            (Some(body), Some(retryable)) if body != retryable.body => retryable.body = body,
             _ => return self.send_again(failure),
         }
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
@@ -351,24 +355,24 @@ impl Choice {
 
     /// Sends the call again after a pause, if that may help.
     fn send_again(&mut self, failure: UpstreamError) -> Result<Step, CallError> {
-        let Some(pause) = self.tries.next(&failure) else {
+        let Some(pause) = self.retry.next(&failure) else {
             self.end();
-            return Err(self.failed(failure, self.tries.attempts()));
+            return Err(self.failed(failure, self.retry.attempts()));
         };
-        let (attempt, pause_ms) = (self.tries.attempts(), pause.as_secs_f64() * 1000.0);
+        let (attempt, pause_ms) = (self.retry.attempts(), pause.as_secs_f64() * 1000.0);
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(attempt, pause_ms, reason, upstream_request_id, "the call failed; retrying");
         // What is left of the call before ends here, and not after the pause.
         self.head = Head::default();
         self.call = self.opening(pause);
-        self.reader = Reader::new(Arc::clone(&self.order.plan));
+        self.reader = Reader::new(Arc::clone(&self.spec.plan));
         Ok(Step::Restarted)
     }
 
     /// The end of the call.
-    fn failed(&self, failure: UpstreamError, tries: u32) -> CallError {
+    fn failed(&self, failure: UpstreamError, attempts: u32) -> CallError {
         let upstream_request_id = self.request_id_of(&failure).map(str::to_owned);
-        CallError { failure, attempts: tries, upstream_request_id }
+        CallError { failure, attempts, upstream_request_id }
     }
 
     /// The backend's id of the try that failed so: of its refusal, or of the answer in which it
@@ -380,15 +384,15 @@ impl Choice {
 
     /// The call, after a pause. A call that has begun for the client is not made again.
     fn opening(&self, pause: Duration) -> CallState {
-        match &self.draft {
-            Some(draft) => CallState::Opening(self.order.send(draft.body.clone(), pause)),
+        match &self.retryable {
+            Some(retryable) => CallState::Opening(self.spec.send(retryable.body.clone(), pause)),
             None => CallState::Closed,
         }
     }
 
     /// Remembers the answer, if it came to its own end.
     fn remember(&self) {
-        if let Some(continuation) = &self.order.continuation
+        if let Some(continuation) = &self.spec.continuation
             && let Some(mut turn) = self.reader.turn()
         {
             turn.turn_state.clone_from(&self.head.turn_state);

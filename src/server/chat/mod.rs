@@ -61,34 +61,34 @@ const REQUEST_ID: &str = "req_";
 /// The handler.
 pub(super) async fn complete(
     State(app): State<App>,
-    visit: RequestMetrics,
+    metrics: RequestMetrics,
     closing: Shutdown,
-    CaptureHandle(tape): CaptureHandle,
+    CaptureHandle(recording): CaptureHandle,
     _: PrefetchModels,
     body: Result<BodyBytes, ApiError>,
 ) -> Response {
     let request_id = format!("{REQUEST_ID}{}", Uuid::new_v4().simple());
-    let record = Record::new(request_id.clone(), visit, closing.clone());
+    let record = Record::new(request_id.clone(), metrics, closing.clone());
     let answer = tokio::select! {
         biased;
-        answer = respond(&app, body, record, tape.clone(), &closing) => answer,
+        answer = respond(&app, body, record, recording.clone(), &closing) => answer,
         () = closing.cut() => Err(ApiError::stopping()),
     };
-    if let (Err(error), Some(tape)) = (&answer, &tape) {
-        tape.error(error.json());
+    if let (Err(error), Some(recording)) = (&answer, &recording) {
+        recording.error(error.json());
     }
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     insert(response.headers_mut(), "x-request-id", &request_id);
-    if let Some(tape) = &tape {
-        tape.answer(response.status(), response.headers());
+    if let Some(recording) = &recording {
+        recording.answer(response.status(), response.headers());
     }
     response
 }
 
 /// A request that is translated.
 struct Prepared {
-    order: CallSpec,
-    draft: RetryableBody,
+    spec: CallSpec,
+    retryable: RetryableBody,
     notes: FieldReport,
 }
 
@@ -96,18 +96,18 @@ async fn respond(
     app: &App,
     body: Result<BodyBytes, ApiError>,
     mut record: Record,
-    tape: Option<Recording>,
+    recording: Option<Recording>,
     closing: &Shutdown,
 ) -> Result<Response, ApiError> {
-    if let (Ok(BodyBytes(body)), Some(tape)) = (&body, &tape) {
-        tape.body(body);
+    if let (Ok(BodyBytes(body)), Some(recording)) = (&body, &recording) {
+        recording.body(body);
     }
     let prepared = match body {
-        Ok(BodyBytes(body)) => prepare(app, body, &mut record, tape).await,
+        Ok(BodyBytes(body)) => prepare(app, body, &mut record, recording).await,
         Err(error) => Err(error),
     };
     match prepared {
-        Ok((ordered, places)) => answer(app, ordered, places, record, closing).await,
+        Ok((prepared, permits)) => answer(app, prepared, permits, record, closing).await,
         Err(error) => {
             record.failed(&error);
             Err(error)
@@ -117,17 +117,17 @@ async fn respond(
 
 async fn answer(
     app: &App,
-    Prepared { order, draft, notes }: Prepared,
-    places: Arc<Permits>,
+    Prepared { spec, retryable, notes }: Prepared,
+    permits: Arc<Permits>,
     record: Record,
     closing: &Shutdown,
 ) -> Result<Response, ApiError> {
-    let order = Arc::new(order);
-    let identity = Identity::new(&order.plan, &record.request_id);
-    let mut response = if order.plan.stream {
-        streamed(app, order, draft, &places, identity, record, closing).await
+    let spec = Arc::new(spec);
+    let identity = Identity::new(&spec.plan, &record.request_id);
+    let mut response = if spec.plan.stream {
+        streamed(app, spec, retryable, &permits, identity, record, closing).await
     } else {
-        whole(app, &order, &draft, &places, &identity, record).await
+        whole(app, &spec, &retryable, &permits, &identity, record).await
     }?;
     let headers = response.headers_mut();
     if let Some(dropped) = notes.dropped() {
@@ -144,23 +144,23 @@ async fn prepare(
     app: &App,
     body: Bytes,
     record: &mut Record,
-    tape: Option<Recording>,
+    recording: Option<Recording>,
 ) -> Result<(Prepared, Arc<Permits>), ApiError> {
-    let ordered = if cost::is_offloaded(&body) {
-        let (outcome, asked) = elsewhere(app.clone(), body.clone(), tape).await?;
+    let prepared = if cost::is_offloaded(&body) {
+        let (outcome, asked) = elsewhere(app.clone(), body.clone(), recording).await?;
         record.asked = asked;
         outcome?
     } else {
-        translate(app, &body, &mut record.asked, tape, &Client::stays()).await?
+        translate(app, &body, &mut record.asked, recording, &Client::stays()).await?
     };
     // Requests that wait are kept in one form only.
     drop(body);
-    if ordered.order.plan.max_tokens.is_some() && !is_ready_to_count() {
+    if prepared.spec.plan.max_tokens.is_some() && !is_ready_to_count() {
         // If it fails, the answer itself will say so.
         let _ = spawn_blocking(get_ready_to_count).await;
     }
-    let places = app.0.upstream.acquire_permits(ordered.order.plan.choices).await?;
-    Ok((ordered, places))
+    let permits = app.0.upstream.acquire_permits(prepared.spec.plan.choices).await?;
+    Ok((prepared, permits))
 }
 
 /// [`translate`] where long work is nobody's concern: on this thread no other answer would go on
@@ -168,7 +168,7 @@ async fn prepare(
 async fn elsewhere(
     app: App,
     body: Bytes,
-    tape: Option<Recording>,
+    recording: Option<Recording>,
 ) -> Result<(Result<Prepared, ApiError>, RequestInfo), ApiError> {
     let runtime = Handle::current();
     // Dropped together with this future, which is when the client leaves.
@@ -180,7 +180,7 @@ async fn elsewhere(
             // Beside the body and what is made of it: a request never waits for its own memory.
             let room = cost::memory(&body);
             let _room = app.0.budget.reserve_beside(room, 2 * body.len()).await?;
-            translate(&app, &body, &mut asked, tape, &client).await
+            translate(&app, &body, &mut asked, recording, &client).await
         });
         (outcome, asked)
     };
@@ -217,7 +217,7 @@ async fn translate(
     app: &App,
     body: &Bytes,
     asked: &mut RequestInfo,
-    tape: Option<Recording>,
+    recording: Option<Recording>,
     client: &Client,
 ) -> Result<Prepared, ApiError> {
     client.still_waits()?;
@@ -259,7 +259,7 @@ async fn translate(
         }
     });
     let body = app.0.budget.overdraw(serde_json::to_vec(&request).map_err(ApiError::internal)?);
-    let order = CallSpec {
+    let spec = CallSpec {
         client: app.1.clone(),
         login,
         figures: app.0.figures.clone(),
@@ -268,9 +268,9 @@ async fn translate(
         turn_state: recollection.turn_state,
         plan: Arc::new(plan),
         continuation,
-        tape,
+        recording,
     };
-    Ok(Prepared { order, draft: RetryableBody { body: body.into(), plainly }, notes })
+    Ok(Prepared { spec, retryable: RetryableBody { body: body.into(), plainly }, notes })
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept until then
@@ -329,16 +329,17 @@ fn model(resolved: &Resolved) -> request::Model {
 
 async fn streamed(
     app: &App,
-    order: Arc<CallSpec>,
-    draft: RetryableBody,
-    places: &Arc<Permits>,
+    spec: Arc<CallSpec>,
+    retryable: RetryableBody,
+    permits: &Arc<Permits>,
     identity: Identity,
     record: Record,
     closing: &Shutdown,
 ) -> Result<Response, ApiError> {
-    let mut answer = streaming::ChatStream::new(order, &draft, places, identity, record, closing);
+    let mut answer =
+        streaming::ChatStream::new(spec, &retryable, permits, identity, record, closing);
     // It is kept by those only that may have to send it again.
-    drop(draft);
+    drop(retryable);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
     // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
@@ -359,26 +360,27 @@ async fn streamed(
 
 async fn whole(
     app: &App,
-    order: &Arc<CallSpec>,
-    draft: &RetryableBody,
-    places: &Arc<Permits>,
+    spec: &Arc<CallSpec>,
+    retryable: &RetryableBody,
+    permits: &Arc<Permits>,
     identity: &Identity,
     mut record: Record,
 ) -> Result<Response, ApiError> {
-    let answer = buffered::collect(order, draft, places, &app.0.budget).await.map_err(|ended| {
-        let error = match ended {
-            Ended::Failed(failure) => ApiError::of_call(failure, &order.plan.paths),
-            Ended::Exhausted(exhausted) => exhausted.into(),
-        };
-        record.failed(&error);
-        error
-    })?;
+    let answer =
+        buffered::collect(spec, retryable, permits, &app.0.budget).await.map_err(|ended| {
+            let error = match ended {
+                Ended::Failed(failure) => ApiError::of_call(failure, &spec.plan.paths),
+                Ended::Exhausted(exhausted) => exhausted.into(),
+            };
+            record.failed(&error);
+            error
+        })?;
     let Gathered { choices, size, reservation } = answer;
     let (choices, gathered): (Vec<Choice>, Vec<CompletionBuilder>) = choices.into_iter().unzip();
-    let usage = total_usage(choices.iter().map(Choice::reader), order.prompt_bytes);
+    let usage = total_usage(choices.iter().map(Choice::reader), spec.prompt_bytes);
     let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
     let heading = identity.heading(tier);
-    let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&order.plan));
+    let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&spec.plan));
     // For most texts this is enough.
     let mut json = Vec::with_capacity(size + size / 16 + 1024);
     serde_json::to_writer(&mut json, &completion).map_err(ApiError::internal)?;

@@ -35,7 +35,7 @@ const MAX_WRITE: usize = 16 << 10;
 
 /// The body of a streamed answer.
 pub(super) struct ChatStream {
-    order: Arc<CallSpec>,
+    spec: Arc<CallSpec>,
     choices: Vec<Choice>,
     out: Output,
     /// Wakes the client's connection up when it may be time for a comment.
@@ -86,16 +86,16 @@ impl Sink for Chunks<'_> {
 
 impl ChatStream {
     pub(super) fn new(
-        order: Arc<CallSpec>,
-        draft: &RetryableBody,
-        places: &Arc<Permits>,
+        spec: Arc<CallSpec>,
+        retryable: &RetryableBody,
+        permits: &Arc<Permits>,
         identity: Identity,
         record: Record,
         closing: &Shutdown,
     ) -> Self {
-        let plan = &order.plan;
+        let plan = &spec.plan;
         let choices: Vec<_> =
-            (0..plan.choices).map(|_| Choice::new(&order, draft, places)).collect();
+            (0..plan.choices).map(|_| Choice::new(&spec, retryable, permits)).collect();
         let out = Output {
             identity,
             include_usage: plan.include_usage,
@@ -109,7 +109,7 @@ impl ChatStream {
         let cut = closing.cut().boxed();
         let pace = WriteCoalescer::default();
         let failure = None;
-        Self { order, choices, out, keepalive, pace, failure, record, cut, is_over: false }
+        Self { spec, choices, out, keepalive, pace, failure, record, cut, is_over: false }
     }
 
     /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
@@ -145,7 +145,7 @@ impl ChatStream {
 
     /// What the client calls the fields of its request.
     pub(super) fn paths(&self) -> &ClientPaths {
-        &self.order.plan.paths
+        &self.spec.plan.paths
     }
 
     pub(super) fn record(&mut self) -> &mut Record {
@@ -180,7 +180,7 @@ impl ChatStream {
 
     /// Ends the stream with usage and `[DONE]`.
     fn finish(&mut self) {
-        let usage = total_usage(self.choices.iter().map(Choice::reader), self.order.prompt_bytes);
+        let usage = total_usage(self.choices.iter().map(Choice::reader), self.spec.prompt_bytes);
         if self.out.include_usage
             && let Some(writer) = &self.out.writer
         {
@@ -200,8 +200,8 @@ impl ChatStream {
         }
         self.note_upstream_request_id();
         self.record.failed(error);
-        if let Some(tape) = &self.order.tape {
-            tape.error(error.json());
+        if let Some(recording) = &self.spec.recording {
+            recording.error(error.json());
         }
         self.out.buffer.extend_from_slice(error.into_sse().as_bytes());
         self.close();

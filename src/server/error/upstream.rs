@@ -50,7 +50,7 @@ impl From<UpstreamError> for ApiError {
 }
 
 impl From<CallError> for ApiError {
-    fn from(CallError { failure, attempts: tries, upstream_request_id }: CallError) -> Self {
+    fn from(CallError { failure, attempts, upstream_request_id }: CallError) -> Self {
         // What the backend says is passed on as it is, and attempts that were not made do not count.
         let is_ours = !matches!(
             failure,
@@ -60,9 +60,9 @@ impl From<CallError> for ApiError {
         if let Some(cause) = &mut error.cause {
             cause.upstream_request_id = upstream_request_id.filter(|id| is_printable(id));
         }
-        if is_ours && tries > 1 {
+        if is_ours && attempts > 1 {
             let message = sentence(&error.error.message);
-            error.error.message = format!("{message} Gave up after {tries} attempts.");
+            error.error.message = format!("{message} Gave up after {attempts} attempts.");
         }
         error
     }

@@ -43,17 +43,17 @@ struct End {
 /// Takes note of the route that was chosen; the layer around all of them.
 pub(in crate::server) fn note_endpoint(request: Request) -> Request {
     let extensions = request.extensions();
-    if let (Some(visit), Some(path)) =
+    if let (Some(metrics), Some(path)) =
         (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
     {
-        let _ = visit.0.endpoint.set(path.clone());
+        let _ = metrics.0.endpoint.set(path.clone());
     }
     request
 }
 
 impl Metrics {
     /// A request comes in.
-    pub(in crate::server) fn visit(&self) -> RequestMetrics {
+    pub(in crate::server) fn request_metrics(&self) -> RequestMetrics {
         RequestMetrics(Arc::new(Inner {
             figures: self.clone(),
             endpoint: OnceLock::new(),
@@ -107,7 +107,7 @@ impl FromRequestParts<App> for RequestMetrics {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
         // All come through the gate; without it a request would be counted all the same.
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.visit()))
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.request_metrics()))
     }
 }
 

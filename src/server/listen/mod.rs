@@ -47,7 +47,7 @@ pub(super) use self::shutdown::Shutdown;
 use self::shutdown::{ShutdownStages, Stage};
 use self::socket::Stream;
 pub use self::socket::{BindError, Listener};
-use self::workers::{Load, Seat};
+use self::workers::{Assignment, Load};
 pub use self::workers::{Threads, WorkerPool};
 use super::peer_info::PeerInfo;
 
@@ -172,7 +172,7 @@ async fn accept_until(
     loop {
         let is_full = connections.len() >= most;
         if !is_full && let Some(stream) = waiting.take() {
-            begin(connections, workers.seat(host, &own), stream);
+            begin(connections, workers.assign(host, &own), stream);
             continue;
         }
         if is_full && full.begins() {
@@ -200,7 +200,7 @@ async fn accept_until(
 }
 
 /// Serves a new connection.
-fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
+fn begin(connections: &mut JoinSet<()>, assignment: Assignment, stream: Stream) {
     match stream {
         Stream::Tcp(stream) => {
             // Chunks are small and urgent.
@@ -208,14 +208,21 @@ fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
             // Without an address it has ended already.
             if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
                 let arrival = PeerInfo::Tcp { local, peer };
-                spawn(connections, seat, stream, arrival, TcpStream::into_std, TcpStream::from_std);
+                spawn(
+                    connections,
+                    assignment,
+                    stream,
+                    arrival,
+                    TcpStream::into_std,
+                    TcpStream::from_std,
+                );
             }
         }
         #[cfg(unix)]
         Stream::Unix(stream) => {
             spawn(
                 connections,
-                seat,
+                assignment,
                 stream,
                 PeerInfo::Unix,
                 UnixStream::into_std,
@@ -225,11 +232,11 @@ fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
     }
 }
 
-/// Serves a connection where its seat is. On its way to another thread it belongs to none: `leave`
-/// and `enter` do that.
+/// Serves a connection on its assigned thread. While it moves to another thread it belongs to no
+/// runtime: `leave` and `enter` do that.
 fn spawn<S, H>(
     connections: &mut JoinSet<()>,
-    seat: Seat,
+    assignment: Assignment,
     stream: S,
     arrival: PeerInfo,
     leave: impl FnOnce(S) -> io::Result<H>,
@@ -238,10 +245,10 @@ fn spawn<S, H>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Send + 'static,
 {
-    let Seat { runtime, host, place } = seat;
+    let Assignment { runtime, host, guard } = assignment;
     let Some(runtime) = runtime else {
         connections.spawn(async move {
-            let _place = place;
+            let _guard = guard;
             host.serve(stream, arrival).await;
         });
         return;
@@ -249,7 +256,7 @@ fn spawn<S, H>(
     // Where that fails, the connection has ended already.
     if let Ok(handed) = leave(stream) {
         let task = async move {
-            let _place = place;
+            let _guard = guard;
             if let Ok(stream) = enter(handed) {
                 host.serve(stream, arrival).await;
             }

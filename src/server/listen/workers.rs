@@ -45,14 +45,14 @@ struct Worker {
 pub(super) struct Load(Arc<AtomicUsize>);
 
 /// A connection among those of a thread, until it is dropped.
-pub(super) struct Place(Load);
+pub(super) struct ConnectionGuard(Load);
 
 /// Where a connection is to be served.
-pub(super) struct Seat {
+pub(super) struct Assignment {
     /// The thread; nothing for the one that accepts.
     pub(super) runtime: Option<Handle>,
     pub(super) host: Host,
-    pub(super) place: Place,
+    pub(super) guard: ConnectionGuard,
 }
 
 impl WorkerPool {
@@ -78,7 +78,7 @@ impl WorkerPool {
     }
 
     /// Where the next connection is to be served; `own` are those of the thread that accepts.
-    pub(super) fn seat(&mut self, host: &Host, own: &Load) -> Seat {
+    pub(super) fn assign(&mut self, host: &Host, own: &Load) -> Assignment {
         let loads = std::iter::once(own).chain(self.started.iter().map(|worker| &worker.load));
         let counts: Vec<usize> = loads.map(Load::count).collect();
         let mut chosen = choose(&counts, self.started.len() < self.most);
@@ -99,11 +99,11 @@ impl WorkerPool {
             }
         }
         match chosen.checked_sub(1).and_then(|index| self.started.get(index)) {
-            None => Seat { runtime: None, host: host.clone(), place: own.take() },
-            Some(worker) => Seat {
+            None => Assignment { runtime: None, host: host.clone(), guard: own.take() },
+            Some(worker) => Assignment {
                 runtime: Some(worker.runtime.clone()),
                 host: host.with(worker.router.clone()),
-                place: worker.load.take(),
+                guard: worker.load.take(),
             },
         }
     }
@@ -158,13 +158,13 @@ impl Load {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> Place {
+    fn take(&self) -> ConnectionGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Place(self.clone())
+        ConnectionGuard(self.clone())
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -229,9 +229,9 @@ mod tests {
     #[test]
     fn a_place_is_taken_until_it_is_dropped() {
         let load = Load::default();
-        let places = [load.take(), load.take()];
+        let guards = [load.take(), load.take()];
         assert_eq!(load.count(), 2);
-        drop(places);
+        drop(guards);
         assert_eq!(load.count(), 0);
     }
 }
