@@ -1,6 +1,6 @@
 //! `codex-proxy`: a local OpenAI API in front of a person's own ChatGPT plan.
 //!
-//! The way of a request through the modules:
+//! The path of a request through the modules:
 //!
 //! ```text
 //!  client ──► server ──► chat ──► translate ──► responses ──► upstream ──► Codex backend
@@ -10,26 +10,26 @@
 //!
 //! | module | holds | may use |
 //! |---|---|---|
-//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | `json` |
-//! | [`responses`] | what the backend speaks: requests, events, models, errors | `json` |
-//! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
-//! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
-//! | [`effort`], [`dated`], [`platform`], `excerpt` | words that several of the others share | nothing of ours |
-//! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
+//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `json` |
+//! | [`responses`] | the backend protocol: requests, events, models, errors | `json` |
+//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `chat`, `responses` |
+//! | [`limits`] | the limits of the plan, as reported by the backend | nothing of ours |
+//! | [`effort`], [`dated`], [`platform`], `excerpt` | types that several modules share | nothing of ours |
+//! | [`single_flight`] | one shared run of an operation for all concurrent callers | nothing of ours |
 //! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | nothing of ours |
-//! | `plain_file` | opening files that have to be plain ones | nothing of ours |
+//! | `plain_file` | opening files that must be regular files | nothing of ours |
 //! | `printable` | text made safe for a terminal and a log | nothing of ours |
-//! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
+//! | `retry_after` | the delay that response headers ask for | nothing of ours |
 //! | [`sse`] | server-sent events: bytes to events | nothing of ours |
 //! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
 //! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
-//! | [`credentials`] | the login that the Codex CLI keeps | `config`, `single_flight`, `retry_after` |
+//! | [`credentials`] | the login, shared with the Codex CLI or not | `config`, `single_flight`, `retry_after` |
 //! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits`, `capture` |
-//! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
+//! | [`models`] | the list of models, kept fresh | `responses`, `upstream`, `config` |
 //! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
-//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses`, `capture` |
-//! | `allocator` | where memory comes from | nothing of ours |
+//! | [`simulator`] | a simulated backend, as strict as the real one | `responses`, `capture` |
+//! | `allocator` | the memory allocator | nothing of ours |
 //! | [`telemetry`] | the log and the start banner | `config`, `credentials`, `printable` |
 //! | [`cli`] | the command line | all of the above |
 

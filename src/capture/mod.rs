@@ -1,17 +1,16 @@
-//! Writing exchanges to a file, on demand and for a while, so that a report of a mistake can carry
-//! them.
+//! Recording exchanges to a file, on demand and for a limited time, for bug reports.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the switch: on or off, and until when |
-//! | `tape.rs` | what is noted of one exchange while it goes on |
-//! | `redact.rs` | what of that may be written; pure |
+//! | `recording.rs` | what is recorded of one exchange while it is in progress |
+//! | `redact/` | what of that may be written; pure |
 //! | `exchange.rs` | what is written: lines of JSON |
 //! | `file.rs` | making the file, taking it over, reading it |
 //! | `writer.rs` | the thread that writes |
 //!
-//! While it is off, a request costs one look at an atomic. While it is on, requests only note what
-//! they see; all else is done by a thread of its own.
+//! While it is off, a request costs one atomic load. While it is on, requests only keep what they
+//! see; a separate thread does the rest.
 
 mod exchange;
 mod file;

@@ -2,9 +2,9 @@
 //!
 //! A refresh token can be redeemed once. From the answer of the sign-in service until its
 //! successor is on disk, a crash loses the login for the Codex CLI too. Everything that can be
-//! done or can fail is therefore done before the token is redeemed: [`Slot::prepare`] makes the
-//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place. Only the
-//! last is done under the Codex CLI's locks.
+//! done or can fail is therefore done before the token is redeemed: [`AtomicReplace::prepare`]
+//! creates the new file with room in it, [`AtomicReplace::write_ahead`] fills it, and
+//! [`AtomicReplace::commit`] puts it in place. Only the last is done under the Codex CLI's locks.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
@@ -87,7 +87,7 @@ impl AtomicReplace {
         Ok(())
     }
 
-    /// Has what was noted written to the disk, so that [`Slot::commit`] need not wait for it.
+    /// Syncs what was written ahead to the disk, so that [`AtomicReplace::commit`] need not wait.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.temp else { return Ok(()) };
         file.set_len(self.noted.len() as u64)?;

@@ -3,12 +3,12 @@
 //! | file | holds |
 //! |---|---|
 //! | `store.rs` | [`Store`]: the login as requests need it |
-//! | `renew.rs`, `pause.rs` | one renewal: redeem, lock, read again, write; and when not to |
-//! | `resolve.rs` | whose a personal access token is |
-//! | `save.rs` | a new login in the place of the old one; signing out |
-//! | `reader.rs`, `file.rs`, `session.rs`, `claims.rs` | what the file holds |
-//! | `document.rs`, `replace.rs`, `lock.rs`, `location.rs` | changing the file |
-//! | `api_key.rs` | a key of the platform from elsewhere |
+//! | `refresh.rs`, `cooldown.rs` | one renewal: redeem, lock, read again, write; and when not to |
+//! | `resolve.rs` | the account of a personal access token |
+//! | `save.rs` | replacing the login by a new one; signing out |
+//! | `login_file.rs`, `file.rs`, `session.rs`, `claims.rs` | the contents of the file |
+//! | `document.rs`, `atomic_replace.rs`, `lock.rs`, `location.rs` | changing the file |
+//! | `api_key.rs` | a key of the platform from a variable or a file |
 //! | `issuer/` | the sign-in service |
 //! | `sign_in/` | getting a new login from it |
 //!

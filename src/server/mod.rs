@@ -3,20 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the application and its routes |
-//! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
+//! | `chat/` | `POST /v1/chat/completions` |
 //! | `models.rs`, `health.rs`, `capture.rs` | the other endpoints |
 //! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
-//! | `gate.rs` | the way of every request in and out |
-//! | `paths.rs` | what a path means, however it was put together |
-//! | `guard/` | who gets in |
+//! | `middleware.rs` | the middleware of every request |
+//! | `paths.rs` | normalization of request paths |
+//! | `guard/` | access control |
 //! | `body.rs` | the body of a request, within limits |
-//! | `budget.rs` | the memory that bodies and answers may take up together |
-//! | `listen/` | connections, from accepting them to letting them end |
-//! | `arrival.rs` | what is known of the connection that a request came over |
-//! | `record.rs` | what is told of a request to a model when it ends |
-//! | `figures/` | what goes on: activity and metrics |
-//! | `usage.rs` | what is left of the plan |
+//! | `budget.rs` | the memory budget shared by bodies and answers |
+//! | `listen/` | connections, from accept to shutdown |
+//! | `peer_info.rs` | what is known of a request's connection |
+//! | `record.rs` | what is logged and counted of a model request when it ends |
+//! | `figures/` | activity and metrics |
+//! | `usage.rs` | the limits of the plan |
 
 mod body;
 mod budget;

@@ -1,4 +1,4 @@
-//! Watching the body of an answer: that it goes on, and that it is a stream of events at all.
+//! The body of a streamed answer: an idle timeout, and a check that it is an event stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -30,7 +30,7 @@ enum BodyKind {
     /// Nothing but blanks was read.
     Unknown,
     Events,
-    /// What was read of the document, up to [`MAX_DOCUMENT`].
+    /// What was read of the document, up to [`MAX_ERROR_BODY`].
     Document(Vec<u8>),
 }
 

@@ -424,7 +424,7 @@ fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), InvalidRequest> {
 }
 
 /// What is left: checked where the documentation gives a range, and noted unless the value is
-/// what happens anyway. The names of [`PublicOnly`] that have an effect are returned.
+/// what happens anyway. The names of [`PlatformOnly`] that have an effect are returned.
 fn read_rest<'v>(
     root: &Node<'_, 'v>,
     unused: &mut UnsupportedFields,

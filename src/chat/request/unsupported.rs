@@ -13,7 +13,7 @@ const MAX_FIELDS: usize = 64;
 const MAX_NAME: usize = 256;
 
 /// Paths of what a request says and nothing is made of, in the client's order, each of them once.
-/// The first [`MOST`] are kept.
+/// The first [`MAX_FIELDS`] are kept.
 #[derive(Debug, Default)]
 pub(super) struct UnsupportedFields(Vec<String>);
 

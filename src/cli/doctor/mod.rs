@@ -1,12 +1,12 @@
-//! `codex-proxy doctor`: what is wrong, and what to do about it.
+//! `codex-proxy doctor`: problems and how to fix them.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `facts.rs` | what there is to know, as plain data |
-//! | `gather/` | finding it out: all the IO |
-//! | `judge/` | what it means: pure |
-//! | `finding.rs` | one thing found, and how grave it is |
-//! | `report.rs` | the findings for people and for programs |
+//! | `facts.rs` | the facts, as plain data |
+//! | `probe/` | collects the facts: all the IO |
+//! | `rules/` | facts to findings: pure |
+//! | `finding.rs` | one finding and its severity |
+//! | `report.rs` | the findings as text and as JSON |
 
 mod facts;
 mod finding;

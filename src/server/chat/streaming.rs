@@ -116,7 +116,7 @@ impl ChatStream {
     /// failure can be told with its own status.
     ///
     /// What comes together with the beginning goes out with the head; on a busy thread it is waited
-    /// for, see [`Pace`].
+    /// for, see [`WriteCoalescer`].
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);

@@ -1,14 +1,13 @@
-//! What goes on in the daemon, in figures: counts, times, names of models and codes of errors, and
-//! nothing of what is said. They are kept in memory, and all of them are taken once per request,
-//! when it ends.
+//! Activity and metrics of the daemon: counts, times, model names and error codes, but no content.
+//! They are kept in memory and updated once per request, when it ends.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | what the figures are made of |
-//! | `visit.rs` | requests to any endpoint |
-//! | `names.rs` | names that others choose, of which there is an end |
+//! | `mod.rs` | the data that the figures are made of |
+//! | `request.rs` | requests to any endpoint |
+//! | `labels.rs` | label values chosen by others, limited in number |
 //! | `activity.rs` | the last requests, and the tokens of the last hours |
-//! | `metrics.rs` | counters and histograms in the text format of Prometheus |
+//! | `prometheus.rs` | counters and histograms in the text format of Prometheus |
 //! | `routes.rs` | `GET /v1/activity` and `GET /metrics` |
 
 mod activity;

@@ -1,14 +1,13 @@
-//! Who gets in. All of it is decided by the head of a request, before anything of its body is
-//! read, and in this order:
+//! Access control. It is decided by the head of a request, before its body is read, in this order:
 //!
 //! | file | asks |
 //! |---|---|
-//! | `host.rs` | is this daemon meant at all? |
-//! | `origin.rs` | is it a web page that asks, and may it? |
+//! | `host.rs` | is the Host allowed? |
+//! | `origin.rs` | does a web page send it, and is its origin allowed? |
 //! | `cors.rs` | (tells browsers what allowed pages may do) |
-//! | `keys.rs` | does the caller have a key? |
-//! | `content_type.rs` | could a page have sent the body without asking? |
-//! | `refusal.rs` | what those are told who do not get in |
+//! | `keys.rs` | does the caller have an API key? |
+//! | `content_type.rs` | could a page have sent the body without a preflight? |
+//! | `error.rs` | the errors of rejected requests |
 
 mod content_type;
 mod cors;

@@ -1,16 +1,16 @@
-//! Connections, from accepting them to letting them end.
+//! Connections, from accept to shutdown.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | the loop that accepts them, and how it ends |
+//! | `mod.rs` | the accept loop and its shutdown |
 //! | `workers.rs` | which thread serves a connection |
 //! | `connection.rs` | one connection |
-//! | `wire.rs` | its bytes, and clients that do not take theirs |
-//! | `paced.rs` | bodies that come too slowly |
-//! | `idle.rs` | which connection makes room for a new one |
-//! | `socket.rs`, `unix.rs`, `inherited.rs` | what is listened on |
-//! | `closing.rs` | what requests know of the daemon's end |
-//! | `descriptors.rs` | how many connections the system allows |
+//! | `wire.rs` | its bytes, and the timeout for clients that do not read |
+//! | `paced.rs` | the timeout for slow request bodies |
+//! | `idle.rs` | which idle connection is closed for a new one |
+//! | `socket.rs`, `unix.rs`, `inherited.rs` | the listening sockets |
+//! | `shutdown.rs` | the shutdown signal for requests |
+//! | `descriptors.rs` | the limit of open file descriptors |
 
 mod connection;
 mod descriptors;

@@ -27,7 +27,7 @@ pub struct WorkerPool {
     threads: Threads,
 }
 
-/// The threads of [`Workers`] that have begun, for whoever watches over them.
+/// The threads of [`WorkerPool`] that have begun, for whoever watches over them.
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<Vec<Handle>>>);
 

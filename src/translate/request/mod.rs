@@ -1,7 +1,7 @@
-//! A Responses request of a chat completion request.
+//! Builds a Responses request from a chat completion request.
 //!
-//! The request is built anew from what was understood: nothing of the client's object is passed
-//! on unseen. The same client request always gives the same bytes, or prompt caching is lost.
+//! The request is built from the recognized fields only: nothing of the client's object is
+//! forwarded unchecked. The same client request always gives the same bytes, or prompt caching is lost.
 
 mod aliases;
 mod cache_key;
