@@ -34,12 +34,12 @@ use super::{
     UpstreamError, Waiting, transport,
 };
 
-/// How long the catalogue may take, as in the Codex CLI.
+/// The timeout for the catalogue, as in the Codex CLI.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest catalogue that is read.
 const MAX_MODELS: usize = 8 << 20;
 
-/// Where a client takes its login from, before every request.
+/// The source of the login for every request.
 pub trait CredentialProvider: Send + Sync {
     /// The login that is valid now.
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
@@ -53,8 +53,7 @@ pub trait CredentialProvider: Send + Sync {
         std::future::ready(Ok(Arc::clone(prepared))).boxed()
     }
 
-    /// What to use instead of a login that the backend has refused; the same one again if there
-    /// is nothing else.
+    /// The login to use after the backend has rejected this one; the same one if there is no other.
     fn on_unauthorized<'a>(
         &'a self,
         _refused: &'a Arc<Login>,
@@ -83,25 +82,25 @@ impl CredentialProvider for Store {
     }
 }
 
-/// A login that never changes; for a backend that asks for none, such as the simulated one.
+/// A login that never changes, for a backend that needs none, such as the simulated one.
 impl CredentialProvider for Arc<Login> {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         std::future::ready(Ok(Arc::clone(self))).boxed()
     }
 }
 
-/// What to do about a login that the backend refuses.
+/// How to retry after the backend has rejected a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AuthRetry {
-    /// Have it renewed.
+    /// Renew it.
     Renew,
-    /// Take another one if there is one. `/models` refuses logins that `/responses` accepts, so
-    /// renewing because of it would not end.
+    /// Use another one if there is one. `/models` rejects logins that `/responses` accepts, so
+    /// renewing because of it would never end.
     Reread,
 }
 
 /// A client of the Codex backend, or of the public API for logins that are keys; clones share their
-/// connections and the number of calls that may be under way.
+/// connections and the limit of concurrent calls.
 #[derive(Clone)]
 pub struct Client {
     pool: Arc<ConnectionPool>,
@@ -161,7 +160,7 @@ impl Client {
         Self::over(settings, logins, Tls::with_extra_roots(extra_roots)?)
     }
 
-    /// A client that knows what other clients know already.
+    /// A client that shares the state of other clients.
     pub fn over(
         settings: &config::Upstream,
         logins: Arc<dyn CredentialProvider>,
@@ -193,18 +192,18 @@ impl Client {
         Self { pool: Arc::new(self.pool.for_worker()), ..self.clone() }
     }
 
-    /// Waits until so many calls of one request may be under way. Dropping the future leaves the
-    /// line.
+    /// Waits for the permits for so many calls of one request. Dropping the future leaves the
+    /// queue.
     pub async fn acquire_permits(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         self.admission.enter(calls).await
     }
 
-    /// How many requests wait in [`Client::enter`].
+    /// How many requests wait in [`Client::acquire_permits`].
     pub fn waiting(&self) -> usize {
         self.admission.waiting()
     }
 
-    /// What is known of the plan's limits: every answer tells of them, and every refusal.
+    /// The known limits of the plan: every answer reports them, and every error response.
     pub fn limits(&self) -> &limits::Store {
         &self.limits
     }
@@ -216,8 +215,8 @@ impl Client {
 
     /// Sends `body`, a Responses request, and gives its answer once the backend has accepted it.
     ///
-    /// `conversation` goes into the session headers. It has to be the same for all requests of one
-    /// conversation, or the backend's prompt cache does not find what it knows.
+    /// `conversation` goes into the session headers. It must be the same for all requests of one
+    /// conversation, or they miss the backend's prompt cache.
     ///
     /// `turn_state` is what the backend gave with the answer that `body` continues, within one
     /// loop of tool calls.
@@ -237,8 +236,8 @@ impl Client {
         Ok(self.logins.login().await?)
     }
 
-    /// The same for a `body` that was made for this login, perhaps a while ago, with what is sent
-    /// and what comes noted on the `tape`.
+    /// The same for a `body` that was made for this login, perhaps a while ago. The request and the
+    /// answer are added to the `recording`.
     pub async fn respond_recorded(
         &self,
         login: &Arc<Login>,
@@ -263,8 +262,8 @@ impl Client {
         Ok(Events::new(response, reporter, self.idle_timeout, call.lease, call.recording))
     }
 
-    /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
-    /// it so.
+    /// Sends a call: compressed, if that pays, and once more uncompressed if the backend does not
+    /// support compression.
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), UpstreamError> {
         let login = self.logins.login_for(call.login).await?;
         let route = self.route(&login).await;
@@ -281,7 +280,7 @@ impl Client {
         }
     }
 
-    /// How calls of the login are routed, as far as that is known. The backend is asked if that was
+    /// The routing of the login's calls, as far as it is known. The backend is asked if that was
     /// not done yet.
     async fn route(&self, login: &Arc<Login>) -> Arc<Route> {
         let Some(url) = &self.requests.accounts else { return Arc::default() };
@@ -298,7 +297,7 @@ impl Client {
         self.routing.of(login, ask).await
     }
 
-    /// Asks how calls of the account are routed. A login that is refused here is not renewed: calls
+    /// Gets the routing of the account's calls. A login that is rejected here is not renewed: calls
     /// do that.
     async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, UpstreamError> {
         let mut request = Request::new(reqwest::Method::GET, url);
@@ -326,7 +325,7 @@ impl Client {
             let mut request = Request::new(reqwest::Method::POST, url);
             let mut headers =
                 self.requests.call(login, route, call.conversation, call.turn_state)?;
-            // A login that is taken in place of the first one may be a key.
+            // The login that replaces the first one may be an API key.
             let compressed = compressed.filter(|_| login.platform == Platform::Codex);
             if compressed.is_some() {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
@@ -377,13 +376,13 @@ impl Client {
         within(MODELS_TIMEOUT, fetch).await?
     }
 
-    /// Asks for the plan's limits, and gives all that is known of them then.
+    /// Fetches the plan's limits, and returns all that is known of them.
     pub async fn usage(&self) -> Result<Limits, UpstreamError> {
         let fetch = async {
             let (http, login) = (self.pool.first(), self.logins.login().await?);
             let (response, reporter) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Renew, None, login, |login| {
-                    // A key is not for the address that knows of plans.
+                    // An API key must not be sent to the endpoint for plans.
                     if login.platform == Platform::OpenAiApi {
                         return Err(UpstreamError::NoPlan);
                     }
@@ -405,10 +404,10 @@ impl Client {
         within(MODELS_TIMEOUT * 2, fetch).await?
     }
 
-    /// Sends a request with the current `login`. If the backend does not accept that login and
-    /// there is another one by the `remedy`, sends it once more.
+    /// Sends a request with the current `login`. If the backend rejects that login and the
+    /// `AuthRetry` gives another one, sends the request once more.
     ///
-    /// What the answer tells of limits is noted; the reporter is for what else it may tell.
+    /// The limits in the answer are stored; the reporter is for further ones in its events.
     async fn send_authenticated(
         &self,
         http: &reqwest::Client,

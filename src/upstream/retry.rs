@@ -1,4 +1,4 @@
-//! When a call that failed is sent again.
+//! When a failed call is retried.
 
 use std::time::Duration;
 
@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use super::{Retry, UpstreamError};
 
-/// What to wait before the second try; twice as long before each one after that.
+/// The delay before the second attempt; it doubles with each further attempt.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 
-/// The longest wait that the backend may ask for. Whoever has to wait longer is better told so.
+/// The longest delay that the backend may ask for. If it is longer, the client gets the error
+/// instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// No try begins later than this after the first one began.
+/// No attempt begins later than this after the first one began.
 const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// The attempts of one call.
@@ -23,30 +24,30 @@ pub struct RetryState {
     first: Instant,
 }
 
-/// A failure that is the end of a call.
+/// The failure that ended a call.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
 pub struct CallError {
-    /// The failure of the last try.
+    /// The failure of the last attempt.
     pub failure: UpstreamError,
     /// How many attempts there were.
     pub attempts: u32,
-    /// The backend's id of the last one, if it has answered.
+    /// The backend's id of the last attempt, if it has answered.
     pub upstream_request_id: Option<String>,
 }
 
 impl RetryState {
-    /// The first try begins now.
+    /// The first attempt begins now.
     pub(super) fn new(max_retries: u32) -> Self {
         Self { max_retries, made: 1, first: Instant::now() }
     }
 
-    /// How many there were, with the one under way.
+    /// How many attempts there were, including the current one.
     pub fn attempts(&self) -> u32 {
         self.made
     }
 
-    /// What to wait before the call is sent again; nothing if that is of no use.
+    /// The delay before the call is retried; `None` if a retry cannot help.
     pub fn next(&mut self, failure: &UpstreamError) -> Option<Duration> {
         if self.made > self.max_retries {
             return None;
@@ -57,16 +58,16 @@ impl RetryState {
     }
 }
 
-/// What to wait after `made` attempts that took `elapsed`; `chance` is from 0 to 1.
+/// The delay after `made` attempts that took `elapsed`; `chance` is from 0 to 1.
 fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
     let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
     let own = INITIAL_BACKOFF.saturating_mul(doubled).min(2 * RETRY_DEADLINE);
-    // Calls that failed together do not come back together.
+    // Jitter: calls that failed together are not retried together.
     let own = own.mul_f64(0.9 + 0.2 * chance);
     let pause = match retry {
         Retry::Never => return None,
         Retry::After(told) if told > MAX_RETRY_AFTER => return None,
-        // Gateways that are in trouble ask for a wait of nothing.
+        // Overloaded gateways ask for a delay of zero.
         Retry::After(told) => told.max(own),
         Retry::Soon => own,
     };
@@ -74,7 +75,7 @@ fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Dura
 }
 
 fn jitter() -> f64 {
-    // Without randomness the pauses are the even ones.
+    // Without randomness there is no jitter.
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }
 

@@ -1,7 +1,8 @@
 //! Builds a Responses request from a chat completion request.
 //!
 //! The request is built from the recognized fields only: nothing of the client's object is
-//! forwarded unchecked. The same client request always gives the same bytes, or prompt caching is lost.
+//! forwarded unchecked. The same client request always gives the same bytes, or prompt caching is
+//! lost.
 
 mod aliases;
 mod cache_key;
