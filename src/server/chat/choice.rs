@@ -1,5 +1,5 @@
-//! One choice of an answer: a call to the backend, read as it comes, and sent again if it fails
-//! before anything of it was shown.
+//! One choice of an answer: a call to the backend, read as it arrives, and retried if it fails
+//! before anything was delivered.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
@@ -25,22 +25,22 @@ use crate::upstream::{
     CallError, CallPermit, Client, Events, Head, Permits, RequestBody, RetryState, UpstreamError,
 };
 
-/// How to send a request, and how to read the answer.
+/// How to send the call, and how to read its answer.
 #[derive(Debug)]
 pub(super) struct CallSpec {
     pub(super) client: Client,
     /// The login that the request was made for.
     pub(super) login: Arc<Login>,
     pub(super) figures: Metrics,
-    /// How large the request is that is sent.
+    /// The size of the request that is sent.
     pub(super) prompt_bytes: usize,
     pub(super) conversation: Uuid,
-    /// What pins the tool loop that goes on to a machine of the backend.
+    /// The token that pins a tool loop to a machine of the backend.
     pub(super) turn_state: Option<String>,
     pub(super) plan: Arc<Plan>,
-    /// What the answer is remembered by; nothing if it is not to be.
+    /// How the answer is remembered; `None` if it is not.
     pub(super) continuation: Option<ReplayContext>,
-    /// Nothing unless exchanges are captured.
+    /// `None` unless exchanges are captured.
     pub(super) recording: Option<Recording>,
 }
 
@@ -64,16 +64,15 @@ impl CallSpec {
     }
 }
 
-/// What is sent, kept for as long as it may have to be sent again.
+/// The request body, kept for as long as it may be retried.
 #[derive(Clone)]
 pub(super) struct RetryableBody {
     pub(super) body: RequestBody,
-    /// Makes it anew without the remembered turns in it; nothing if there are none.
+    /// Rebuilds it without remembered turns; `None` if it has none.
     pub(super) plainly: Option<WithoutReplay>,
 }
 
-/// Makes a request without remembered turns, unless that is not possible. Long work is done on
-/// another thread.
+/// Builds a request without remembered turns, if possible. Long work is done on another thread.
 pub(super) type WithoutReplay = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
 
 /// How an answer is remembered.
@@ -87,55 +86,56 @@ pub(super) struct ReplayContext {
     pub(super) recalled: Vec<Key>,
 }
 
-/// One choice under way.
+/// One choice in progress.
 pub(super) struct Choice {
     spec: Arc<CallSpec>,
-    /// Nothing once the call cannot be sent again.
+    /// `None` once the call can no longer be retried.
     retryable: Option<RetryableBody>,
     call: CallState,
     reader: Reader,
     retry: RetryState,
     head: Head,
-    /// The right to make the call; nothing before it begins and after it is over.
+    /// The permit for the call; `None` before it begins and after it has ended.
     turn: Option<CallPermit>,
-    /// How much work was done since others had their turn.
+    /// How much work was done since the last yield to the scheduler.
     work: usize,
 }
 
 enum CallState {
-    /// Other choices of the same request are to end first.
+    /// Waiting for a permit: other choices of the same request must end first.
     Waiting(BoxFuture<'static, CallPermit>),
     Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
     Open(Box<Events>),
-    /// The request is made anew without remembered turns, after this failure.
+    /// The request is being rebuilt without remembered turns, after this failure.
     Remaking(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
-    /// An event is read elsewhere, since that takes long.
+    /// An event is being read on another thread, since that takes long.
     Reading(JoinHandle<Read>, Box<Events>),
     Closed,
 }
 
-/// An event that was read elsewhere: what reads the next one, what came of it, and how it went.
+/// An event that was read on another thread: the reader for the next one, its deltas, and the
+/// outcome.
 type Read = (Reader, Kept, Result<Progress, ReadError>);
 
-/// How much work, as [`Reader::work`] has it, is done at a time. It takes a few milliseconds, in
-/// which everything else on the thread waits.
+/// How much work, as counted by [`Reader::work`], is done at a time. It takes a few milliseconds
+/// and blocks the thread.
 const YIELD_AFTER: usize = 1 << 20;
 
-/// What one step brought.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// The answer is as far as this.
+    /// The progress of the answer.
     Read(Progress),
-    /// The call failed and is sent again: what came of the answer so far does not count.
+    /// The call failed and is retried: the answer so far is discarded.
     Restarted,
 }
 
-/// Whether what came of an answer can still be taken back.
+/// Whether the answer so far can still be discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shown {
-    /// It goes out as it comes.
+    /// It is sent as it arrives.
     AsItComes,
-    /// Nothing goes out before the end.
+    /// Nothing is sent before the end.
     AtTheEnd,
 }
 
@@ -162,17 +162,17 @@ impl Choice {
         }
     }
 
-    /// Whether the call is under way and nothing of the answer has come yet.
+    /// Whether the call is in progress without any part of the answer so far.
     pub(super) fn is_beginning(&self) -> bool {
         !matches!(self.call, CallState::Waiting(_)) && !self.reader.has_begun()
     }
 
-    /// What the backend's answer says of itself.
+    /// The reader of the answer.
     pub(super) fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// What the headers of the backend's answer say; empty until they have come.
+    /// The headers of the backend's answer; empty until they arrive.
     pub(super) fn head(&self) -> &Head {
         &self.head
     }
@@ -181,7 +181,7 @@ impl Choice {
         self.reader.progress() == Progress::Ended
     }
 
-    /// Shows what was held back, before an error ends the answer.
+    /// Delivers held-back text before an error ends the answer.
     pub(super) fn abandon(&mut self, sink: &mut impl Sink) {
         self.end();
         self.reader.abandon(sink);
@@ -230,7 +230,7 @@ impl Choice {
                         self.reader.event(data, sink).map_err(of_fault)
                     }
                     Some(Err(failure)) => Err(failure),
-                    // The last event of a complete answer would have ended the reading.
+                    // A complete answer ends with its last event.
                     None => Err(UpstreamError::Disconnected { cause: "end of stream".to_owned() }),
                 },
             },
@@ -253,7 +253,7 @@ impl Choice {
                         outcome.map_err(of_fault)
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                    // The runtime is about to end.
+                    // The runtime is shutting down.
                     Err(_) => Err(UpstreamError::Disconnected {
                         cause: "the daemon is shutting down".to_owned(),
                     }),
@@ -281,7 +281,7 @@ impl Choice {
         })
     }
 
-    /// Reads an event that takes long where nobody waits for the thread.
+    /// Reads an event that takes long on a blocking thread.
     fn read_elsewhere(
         &mut self,
         data: String,
@@ -303,21 +303,21 @@ impl Choice {
         self.poll_step(cx, shown, sink)
     }
 
-    /// Sends the call again if that may help and is still possible.
+    /// Retries the call if that may help and is still possible.
     fn fail(&mut self, failure: UpstreamError, shown: Shown) -> Result<Step, CallError> {
         let is_untouched = match shown {
             Shown::AtTheEnd => true,
-            // A reader that has begun, or that was given up, has shown something.
+            // A reader that has begun, or was abandoned, has delivered something.
             Shown::AsItComes => !self.reader.has_begun(),
         };
         if !is_untouched {
             self.end();
-            // What has gone out is of the last try, and the client knows of no other.
+            // What was sent belongs to the last attempt.
             return Err(self.failed(failure, 1));
         }
         if let Some(plainly) = self.take_plainly(&failure) {
             let remaking = async move { (plainly().await.map(RequestBody::from), failure) };
-            // What is left of the call before ends here.
+            // The previous call is dropped here.
             self.call = CallState::Remaking(remaking.boxed());
             self.reader = Reader::new(Arc::clone(&self.spec.plan));
             return Ok(Step::Restarted);
@@ -325,8 +325,8 @@ impl Choice {
         self.send_again(failure)
     }
 
-    /// If the backend does not take back what was remembered, forgets it and goes on without it.
-    /// That can happen once: there is nothing remembered in the request then.
+    /// If the backend rejects replayed items, forgets them and continues without. That happens at
+    /// most once: the new request has none.
     fn take_plainly(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
         let continuation = self.spec.continuation.as_ref()?;
         let retryable = self.retryable.as_mut()?;
@@ -335,7 +335,7 @@ impl Choice {
         Some(plainly)
     }
 
-    /// Sends the request that was made anew, if it is another one than that which failed.
+    /// Sends the rebuilt request, if it differs from the failed one.
     fn send_remade(
         &mut self,
         body: Option<RequestBody>,
@@ -353,7 +353,7 @@ impl Choice {
         Ok(Step::Restarted)
     }
 
-    /// Sends the call again after a pause, if that may help.
+    /// Retries the call after a pause, if that may help.
     fn send_again(&mut self, failure: UpstreamError) -> Result<Step, CallError> {
         let Some(pause) = self.retry.next(&failure) else {
             self.end();
@@ -362,7 +362,7 @@ impl Choice {
         let (attempt, pause_ms) = (self.retry.attempts(), pause.as_secs_f64() * 1000.0);
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(attempt, pause_ms, reason, upstream_request_id, "the call failed; retrying");
-        // What is left of the call before ends here, and not after the pause.
+        // The previous call is dropped here, and not after the pause.
         self.head = Head::default();
         self.call = self.opening(pause);
         self.reader = Reader::new(Arc::clone(&self.spec.plan));
@@ -375,14 +375,14 @@ impl Choice {
         CallError { failure, attempts, upstream_request_id }
     }
 
-    /// The backend's id of the try that failed so: of its refusal, or of the answer in which it
-    /// reported the failure. What is no id is not told, since it goes to the log.
+    /// The backend's id of the failed attempt: of the error response, or of the answer that
+    /// reported the failure. Invalid ids are dropped, since this is logged.
     fn request_id_of<'f>(&'f self, failure: &'f UpstreamError) -> Option<&'f str> {
         let id = failure.request_id().or(self.head.request_id.as_deref());
         id.filter(|id| is_printable(id))
     }
 
-    /// The call, after a pause. A call that has begun for the client is not made again.
+    /// The call, after a pause. A call that the client has seen parts of is not repeated.
     fn opening(&self, pause: Duration) -> CallState {
         match &self.retryable {
             Some(retryable) => CallState::Opening(self.spec.send(retryable.body.clone(), pause)),
@@ -390,7 +390,7 @@ impl Choice {
         }
     }
 
-    /// Remembers the answer, if it came to its own end.
+    /// Remembers the answer, if it is complete.
     fn remember(&self) {
         if let Some(continuation) = &self.spec.continuation
             && let Some(mut turn) = self.reader.turn()
@@ -411,17 +411,17 @@ impl Choice {
         {
             events.finish();
         }
-        // Dropping the events of an answer that was cut here cancels the call.
+        // Dropping the events of an unfinished answer cancels the call.
     }
 
-    /// Lets another call begin.
+    /// Releases the permit.
     fn end(&mut self) -> CallState {
         self.turn = None;
         std::mem::replace(&mut self.call, CallState::Closed)
     }
 }
 
-/// What a fault in the events makes of the call.
+/// The error of the call for an error of the reader.
 fn of_fault(fault: ReadError) -> UpstreamError {
     match fault {
         ReadError::Reported(report) => UpstreamError::Reported(report),

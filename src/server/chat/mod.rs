@@ -52,10 +52,10 @@ use crate::translate::response::{Reader, add_usage, get_ready_to_count, is_ready
 use crate::upstream::Permits;
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
-/// can still be told with a status of its own.
+/// still gets its own status.
 const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
 
-/// What ids of requests begin with.
+/// The prefix of request ids.
 const REQUEST_ID: &str = "req_";
 
 /// The handler.
@@ -85,7 +85,7 @@ pub(super) async fn complete(
     response
 }
 
-/// A request that is translated.
+/// A translated request.
 struct Prepared {
     spec: CallSpec,
     retryable: RetryableBody,
@@ -139,7 +139,7 @@ async fn answer(
     Ok(response)
 }
 
-/// Translates the client's request and waits for its turn.
+/// Translates the client's request and waits for its permits.
 async fn prepare(
     app: &App,
     body: Bytes,
@@ -153,7 +153,7 @@ async fn prepare(
     } else {
         translate(app, &body, &mut record.asked, recording, &Client::stays()).await?
     };
-    // Requests that wait are kept in one form only.
+    // Queued requests are kept in one form only.
     drop(body);
     if prepared.spec.plan.max_tokens.is_some() && !is_ready_to_count() {
         // If it fails, the answer itself will say so.
@@ -163,8 +163,7 @@ async fn prepare(
     Ok((prepared, permits))
 }
 
-/// [`translate`] where long work is nobody's concern: on this thread no other answer would go on
-/// meanwhile.
+/// [`translate`] on a blocking thread: long work would block the other answers on this thread.
 async fn elsewhere(
     app: App,
     body: Bytes,
@@ -177,7 +176,7 @@ async fn elsewhere(
     let work = move || {
         let mut asked = RequestInfo::default();
         let outcome = runtime.block_on(async {
-            // Beside the body and what is made of it: a request never waits for its own memory.
+            // In addition to the body: a request never waits for its own memory.
             let room = cost::memory(&body);
             let _room = app.0.budget.reserve_beside(room, 2 * body.len()).await?;
             translate(&app, &body, &mut asked, recording, &client).await
@@ -188,7 +187,7 @@ async fn elsewhere(
     drop(waiting);
     outcome.map_err(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
-        // It has not begun, and will not any more.
+        // It was cancelled before it began.
         Err(_) => ApiError::stopping(),
     })
 }
@@ -198,12 +197,12 @@ async fn elsewhere(
 struct Client(Option<Weak<()>>);
 
 impl Client {
-    /// A client that takes the work with it when it leaves.
+    /// A client whose disconnect cancels the work anyway.
     fn stays() -> Self {
         Self(None)
     }
 
-    /// Ends the work if its client has left. Nobody gets to see the error.
+    /// Ends the work if its client has left. Nobody sees the error.
     fn still_waits(&self) -> Result<(), ApiError> {
         match &self.0 {
             Some(waiting) if waiting.strong_count() == 0 => Err(ApiError::stopping()),
@@ -225,15 +224,16 @@ async fn translate(
     let value: Value<'_> = parse(&whole)?;
     client.still_waits()?;
     let chat = chat::request::Request::read(&value)?;
-    // It goes into logs and figures.
+    // It goes into logs and metrics.
     asked.model = excerpt(chat.model).into_owned();
     asked.stream = chat.stream;
-    // Once, for all that follows: what one account has sealed is not sent with another's token.
+    // Once, for everything below: items encrypted for one account are not sent with another
+    // account's token.
     let login = app.1.login().await?;
     let model = model(&app.resolve(chat.model).await?);
     asked.slug = Some(model.slug.clone());
     let policy = app.0.config.policy(login.platform);
-    // Of several answers the client goes on with one, and there is no telling which.
+    // Of several answers the client continues with one, and which one is not known.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
     let scope = match memory {
         Some(_) => Scope::new(&login.owner(), &model.slug),
@@ -273,8 +273,8 @@ async fn translate(
     Ok(Prepared { spec, retryable: RetryableBody { body: body.into(), plainly }, notes })
 }
 
-/// Translates a request again, without the memory of turns. The client's body is kept until then
-/// rather than a second translation, which is needed once in a blue moon.
+/// Translates a request again, without the memory of turns. The client's body is kept for that
+/// instead of a second translation, which is rarely needed.
 fn plainly(body: Bytes, model: request::Model, policy: Policy) -> WithoutReplay {
     let is_long = cost::is_offloaded(&body);
     let again = Arc::new(move || -> Option<Bytes> {
@@ -293,8 +293,8 @@ fn plainly(body: Bytes, model: request::Model, policy: Policy) -> WithoutReplay 
     })
 }
 
-/// The body, with halves of characters replaced if there are any: clients cut strings in the
-/// middle of an emoji, and no JSON reader takes what they make of it.
+/// The body, with lone surrogates replaced: clients cut strings in the middle of an emoji, and JSON
+/// parsers reject the result.
 fn with_whole_characters(body: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memmem::find(body, b"\\u").is_none() {
         return Cow::Borrowed(body);
@@ -313,7 +313,7 @@ fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {
     })
 }
 
-/// What the translation has to know of a model.
+/// What the translation needs to know of a model.
 fn model(resolved: &Resolved) -> request::Model {
     let info = resolved.info.as_ref();
     request::Model {
@@ -338,10 +338,10 @@ async fn streamed(
 ) -> Result<Response, ApiError> {
     let mut answer =
         streaming::ChatStream::new(spec, &retryable, permits, identity, record, closing);
-    // It is kept by those only that may have to send it again.
+    // Only calls that may be retried keep it.
     drop(retryable);
     let begun = poll_fn(|cx| answer.poll_begun(cx));
-    // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
+    // After the deadline the answer is sent as it is, with comments as keepalive.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
         let error = ApiError::of_call(failure, answer.paths());
         answer.record().failed(&error);
@@ -397,7 +397,7 @@ async fn whole(
     Ok((headers, reservation.hold_fitting(json)).into_response())
 }
 
-/// What the backend said of the answer, in headers of our own.
+/// The backend's headers of the answer, as our own headers.
 fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     let Some(choice) = choice else { return };
     let head = choice.head();
@@ -413,8 +413,8 @@ fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     {
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
-    // The public API's own. Of a plan nothing can be told by these: they count requests and tokens,
-    // and a plan has only percentages, which `GET /v1/usage` tells.
+    // The public API's own. They cannot express a plan's limits: they count requests and tokens,
+    // and a plan has only percentages, which `GET /v1/usage` reports.
     headers.extend(head.rate_limits.clone());
 }
 
@@ -438,7 +438,7 @@ fn total_usage<'r>(mut readers: impl Iterator<Item = &'r Reader>, prompt_bytes: 
     })
 }
 
-/// What distinguishes one answer from any other.
+/// The identity of an answer.
 #[derive(Debug)]
 pub(super) struct Identity {
     id: String,
@@ -447,7 +447,7 @@ pub(super) struct Identity {
 }
 
 impl Identity {
-    /// An answer goes by the random part of its request's id.
+    /// The id of an answer is the random part of its request's id.
     fn new(plan: &Plan, request_id: &str) -> Self {
         let random = request_id.strip_prefix(REQUEST_ID).unwrap_or(request_id);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! An answer as a stream of chunks.
 //!
-//! The calls are polled by the connection that the answer goes out on: there is no task and no
-//! channel in between, a slow client slows its calls, and a client that leaves cancels them.
+//! The calls are polled by the client's connection: there is no task and no channel in between, a
+//! slow client slows its calls, and a disconnect cancels them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -27,10 +27,10 @@ use crate::translate::request::ClientPaths;
 use crate::translate::response::Progress;
 use crate::upstream::{CallError, Permits};
 
-/// After so long without a word the client gets a comment.
+/// The keepalive interval: after so long without data the client gets a comment.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Enough for one write; more waits for the client to take it.
+/// The size of one write; more waits until the client has read it.
 const MAX_WRITE: usize = 16 << 10;
 
 /// The body of a streamed answer.
@@ -38,28 +38,28 @@ pub(super) struct ChatStream {
     spec: Arc<CallSpec>,
     choices: Vec<Choice>,
     out: Output,
-    /// Wakes the client's connection up when it may be time for a comment.
+    /// The keepalive timer.
     keepalive: Pin<Box<Sleep>>,
-    /// When something goes out.
+    /// When to write.
     pace: WriteCoalescer,
-    /// What went wrong right after the beginning.
+    /// A failure right after the beginning.
     failure: Option<CallError>,
     record: Record,
-    /// Ready once the daemon is about to end.
+    /// Ready once requests must end for a shutdown.
     cut: BoxFuture<'static, ()>,
     is_over: bool,
 }
 
-/// The chunks that wait to go out.
+/// The chunks to be written.
 struct Output {
     identity: Identity,
     include_usage: bool,
     choices: usize,
     reasoning_field: crate::chat::delta::ReasoningField,
-    /// Made with the first chunk: by then the backend has told how it processes the answer.
+    /// Made with the first chunk: by then the backend has reported the service tier.
     writer: Option<ChunkWriter>,
     buffer: Vec<u8>,
-    /// How much went out the last time, which is about what the next time takes.
+    /// The size of the last write, an estimate for the next one.
     size: usize,
 }
 
@@ -112,11 +112,11 @@ impl ChatStream {
         Self { spec, choices, out, keepalive, pace, failure, record, cut, is_over: false }
     }
 
-    /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
-    /// failure can be told with its own status.
+    /// Waits until every choice in progress has begun. Until then nothing was sent, and a failure
+    /// still gets its own status.
     ///
-    /// What comes together with the beginning goes out with the head; on a busy thread it is waited
-    /// for, see [`WriteCoalescer`].
+    /// Deltas that arrive with the beginning are sent with the head; on a busy thread they are
+    /// waited for, see [`WriteCoalescer`].
     pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);
@@ -143,7 +143,7 @@ impl ChatStream {
         &self.choices
     }
 
-    /// What the client calls the fields of its request.
+    /// The client's names for the fields of its request.
     pub(super) fn paths(&self) -> &ClientPaths {
         &self.spec.plan.paths
     }
@@ -163,7 +163,7 @@ impl ChatStream {
         choice.poll_step(cx, Shown::AsItComes, &mut chunks).map_ok(|_| choice.reader().progress())
     }
 
-    /// Reads what has come of all choices; false if nothing has.
+    /// Reads the available events of all choices; false if there are none.
     fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, CallError> {
         let mut is_news = false;
         for index in 0..self.choices.len() {
@@ -191,7 +191,7 @@ impl ChatStream {
         self.close();
     }
 
-    /// Ends the stream with an error: nothing else tells a client that the answer is not whole.
+    /// Ends the stream with an error: nothing else tells a client that the answer is incomplete.
     fn fail(&mut self, error: &ApiError) {
         for index in 0..self.choices.len() {
             let tier = self.choices[index].reader().service_tier();
@@ -207,16 +207,15 @@ impl ChatStream {
         self.close();
     }
 
-    /// Whether what is there waits for a turn, since more of it is likely to come at once. What goes
-    /// out first has waited before the head, if it had to.
+    /// Whether to defer the write, since more is likely to follow at once. The first write was
+    /// deferred before the head, if needed.
     fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
         let is_first = self.pace.wrote_at().is_none();
         let has_room = self.out.buffer.len() < MAX_WRITE;
         !self.is_over && !is_first && has_room && self.pace.waits(is_news, now)
     }
 
-    /// Where the head of the backend's answer has come after that of this one, its id is only for the
-    /// log.
+    /// If the backend's head arrives after ours was sent, its id is only logged.
     fn note_upstream_request_id(&mut self) {
         let id = self.choices.first().and_then(|choice| choice.head().request_id.as_deref());
         self.record.upstream_request_id(id);
@@ -252,7 +251,7 @@ impl Stream for ChatStream {
                     this.fail(&error);
                 }
                 Ok(_) if this.choices.iter().all(Choice::has_ended) => this.finish(),
-                // Asked when there is nothing to say, which is so after every write.
+                // Checked when there is nothing to write, which is so after every write.
                 Ok(_) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
                     this.fail(&ApiError::stopping());
                 }
@@ -266,7 +265,7 @@ impl Stream for ChatStream {
                 return Poll::Pending;
             }
             this.pace.wrote(now);
-            // Without a writer there is nothing but an error.
+            // Without a writer only an error can be sent.
             if this.out.writer.is_some() {
                 this.record.first_token();
                 this.note_upstream_request_id();
@@ -278,7 +277,7 @@ impl Stream for ChatStream {
         if this.is_over {
             return Poll::Ready(None);
         }
-        // The timer is set anew when it has run out, and not with every write.
+        // The timer is reset when it fires, and not with every write.
         while this.keepalive.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let due = this.pace.wrote_at().map_or(now, |at| at + KEEPALIVE_INTERVAL);
