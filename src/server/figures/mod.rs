@@ -27,7 +27,7 @@ use self::prometheus::Exporter;
 pub(super) use self::request::{RequestMetrics, note_endpoint};
 use crate::chat::usage::Usage;
 
-/// The figures of one daemon. Clones share them.
+/// The metrics of one daemon. Clones share them.
 #[derive(Clone)]
 pub(super) struct Metrics(Arc<Inner>);
 
@@ -40,7 +40,7 @@ struct Inner {
     activity: Mutex<Activity>,
 }
 
-/// A request to a model, at its end.
+/// A finished model request.
 #[derive(Debug, Clone)]
 pub(super) struct RequestOutcome {
     pub(super) request_id: String,
@@ -50,12 +50,12 @@ pub(super) struct RequestOutcome {
     /// The model's own name, if there is such a model.
     pub(super) slug: Option<String>,
     pub(super) stream: bool,
-    /// What the client got or would have got.
+    /// The status that was sent, or would have been sent.
     pub(super) status: u16,
     pub(super) outcome: Outcome,
-    /// What programs match on.
+    /// The error code.
     pub(super) error: Option<String>,
-    /// The failure in a few words, of which none are the backend's message.
+    /// A short description, without the backend's message.
     pub(super) reason: Option<String>,
     pub(super) first_token: Option<Duration>,
     pub(super) total: Duration,
@@ -68,7 +68,7 @@ pub(super) struct RequestOutcome {
 pub(super) enum Outcome {
     Answered,
     Failed,
-    /// The client has left.
+    /// The client has disconnected.
     Cancelled,
 }
 
@@ -77,7 +77,7 @@ pub(super) enum Outcome {
 pub(super) enum Continuity {
     Hit,
     Miss,
-    /// None was looked for.
+    /// Turns were not looked up.
     Off,
 }
 
@@ -124,12 +124,12 @@ impl Metrics {
         self.activity().push(ended);
     }
 
-    /// A call to the backend has failed, with this code, and is sent again or not.
+    /// A call to the backend has failed, with this code, and is retried or not.
     pub(super) fn call_failed(&self, code: &str, is_sent_again: bool) {
         self.0.prometheus.call_failed(&self.0.codes.bounded(code), is_sent_again);
     }
 
-    /// The model's name as a label: clients may ask for any, and only those that there are count.
+    /// The model's name as a label: only existing models are used, since clients may send any name.
     fn model<'e>(&self, ended: &'e RequestOutcome) -> Cow<'e, str> {
         match &ended.slug {
             Some(slug) => self.0.models.bounded(slug),

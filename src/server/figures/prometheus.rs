@@ -1,7 +1,7 @@
 //! Counters and histograms, in the text format of Prometheus.
 //!
 //! Names and units follow its conventions: base units, `_total` for what only grows, and labels
-//! with few values, of which there is an end.
+//! with a limited number of values.
 
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ use super::labels::OTHER;
 use crate::credentials::Renewals;
 use crate::limits::Limits;
 
-/// Seconds until the first piece of an answer: from a quick model to one that thinks for minutes.
+/// Buckets in seconds until the first part of an answer: from a quick model to one that thinks for
+/// minutes.
 const FIRST_CHUNK: &[f64] =
     &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-/// Seconds of a request: from those that ask nobody to the longest answers.
+/// Buckets in seconds of a request: from those without a call to the longest answers.
 const DURATION: &[f64] =
     &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-/// What is counted as it happens.
+/// Counters and histograms.
 pub(super) struct Exporter {
     registry: Registry,
     requests: IntCounterVec,
@@ -36,7 +37,7 @@ pub(super) struct Exporter {
     upstream_retries: IntCounter,
 }
 
-/// What is looked up when somebody asks.
+/// Values that are read on a scrape.
 pub(super) struct Gauges {
     pub(super) started: f64,
     pub(super) in_flight: usize,
@@ -108,7 +109,7 @@ impl Exporter {
         self.durations.with_label_values(&[endpoint]).observe(duration.as_secs_f64());
     }
 
-    /// A request was turned away before it came to an endpoint, which takes no time.
+    /// A request was rejected before it reached an endpoint, which takes no time.
     pub(super) fn refused(&self, status: u16) {
         self.count(OTHER, "", status);
     }
@@ -144,7 +145,7 @@ impl Exporter {
         }
     }
 
-    /// All figures as text.
+    /// All metrics as text.
     pub(super) fn text(&self, levels: &Gauges) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(levels.registry().gather());

@@ -1,4 +1,4 @@
-//! Requests to any endpoint, each of which is counted once: when its answer has gone out.
+//! Requests to any endpoint, each counted once: when its answer was sent.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -14,12 +14,11 @@ use super::labels::OTHER;
 use super::{Metrics, RequestOutcome};
 use crate::server::App;
 
-/// The status of a request whose client has left before there was an answer.
+/// The status of a request whose client disconnected before the answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// One request, from its coming to its end. It is counted when the last clone is dropped, however
-/// that comes about. Handlers take it as an argument if they know better than the head of the
-/// answer what became of the request.
+/// One request. It is counted when the last clone is dropped, in every case. Handlers take it as an
+/// argument if they know the outcome better than the head of the answer.
 #[derive(Debug, Clone)]
 pub(in crate::server) struct RequestMetrics(Arc<Inner>);
 
@@ -33,14 +32,14 @@ struct Inner {
     end: OnceLock<End>,
 }
 
-/// What became of the request.
+/// The outcome of the request.
 #[derive(Debug)]
 struct End {
     model: String,
     status: u16,
 }
 
-/// Takes note of the route that was chosen; the layer around all of them.
+/// A layer around all routes that records the matched route.
 pub(in crate::server) fn note_endpoint(request: Request) -> Request {
     let extensions = request.extensions();
     if let (Some(metrics), Some(path)) =
@@ -52,7 +51,7 @@ pub(in crate::server) fn note_endpoint(request: Request) -> Request {
 }
 
 impl Metrics {
-    /// A request comes in.
+    /// A new request.
     pub(in crate::server) fn request_metrics(&self) -> RequestMetrics {
         RequestMetrics(Arc::new(Inner {
             figures: self.clone(),
@@ -63,7 +62,7 @@ impl Metrics {
         }))
     }
 
-    /// Counts a request that was turned away before it came to an endpoint.
+    /// Counts a request that was rejected before it reached an endpoint.
     pub(in crate::server) fn refused(&self, refusal: Response) -> Response {
         self.0.prometheus.refused(refusal.status().as_u16());
         refusal
@@ -71,7 +70,7 @@ impl Metrics {
 }
 
 impl RequestMetrics {
-    /// There is an answer, whose head says this.
+    /// The answer has this status.
     pub(in crate::server) fn answered(&self, status: StatusCode) {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
     }
@@ -81,7 +80,7 @@ impl RequestMetrics {
         self.0.figures.begun();
     }
 
-    /// It has ended.
+    /// It has finished.
     pub(in crate::server) fn ended(&self, ended: &RequestOutcome) {
         let figures = &self.0.figures;
         figures.ended(ended);
@@ -106,12 +105,12 @@ impl FromRequestParts<App> for RequestMetrics {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        // All come through the gate; without it a request would be counted all the same.
+        // The middleware sets it; without it a request is counted, too.
         Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.request_metrics()))
     }
 }
 
-/// An endpoint's path without what clients may put before it.
+/// An endpoint's path without ignored prefixes.
 fn plain(mut path: &str) -> &str {
     while let Some(rest) = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')) {
         path = rest;

@@ -51,34 +51,34 @@ use self::workers::{Assignment, Load};
 pub use self::workers::{Threads, WorkerPool};
 use super::peer_info::PeerInfo;
 
-/// What to wait when no connection can be accepted, for example for want of descriptors.
+/// The pause after a failed accept, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may take to end that was told to make room, before another one is told.
+/// How long a connection may take to close for a new one, before another one is signalled.
 const CLOSE_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much of a client's patience and of the machine connections may take up.
+/// Limits and timeouts of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many connections may be open at once. Further ones wait in the system's queue.
+    /// The limit of open connections. Further ones wait in the system's backlog.
     pub connections: usize,
-    /// How long a client may take for the head of a request, and be silent before it.
+    /// The timeout for the head of a request, and for the idle time before it.
     pub head: Duration,
-    /// How long a client may be silent within the body of a request.
+    /// The idle timeout within the body of a request.
     pub body: Duration,
     /// How long a body may be slower than `body_rate`.
     pub body_grace: Duration,
-    /// How many bytes of a body have to come in a second behind that, on the whole.
+    /// The minimum rate of a body after that, in bytes per second on average.
     pub body_rate: u32,
-    /// How long a body may take in all.
+    /// The timeout of a whole body.
     pub body_total: Duration,
-    /// How long a client may take nothing of its answer.
+    /// The timeout for a client that does not read its answer.
     pub send: Duration,
-    /// How long what a client still sends is taken after its last answer, so that it can read it.
+    /// The timeout of the lingering close after the last answer.
     pub linger: Duration,
-    /// How long answers may go on after the daemon was told to stop.
+    /// The shutdown timeout: how long answers may continue after the stop signal.
     pub drain: Duration,
-    /// How long clients may then take for the last words of those that were cut off.
+    /// How long clients may then take to read the errors of interrupted answers.
     pub farewell: Duration,
 }
 
@@ -110,9 +110,9 @@ impl Limits {
     }
 }
 
-/// Serves `router` until `stop` is ready. Then nothing more is accepted, and what is under way has
-/// until `limits.drain` to come to its end; the rest is told that it is cut off. Dropping the future
-/// drops all connections.
+/// Serves `router` until `stop` is ready. Then nothing more is accepted, and requests in progress
+/// have `limits.drain` to finish; the rest is interrupted with an error. Dropping the future drops
+/// all connections.
 pub async fn serve(
     listener: impl Into<Listener>,
     router: Router,
@@ -123,7 +123,7 @@ pub async fn serve(
     serve_on(&mut workers, listener, router, limits, stop).await;
 }
 
-/// [`serve`] with further threads.
+/// [`serve`] with worker threads.
 pub async fn serve_on(
     workers: &mut WorkerPool,
     listener: impl Into<Listener>,
@@ -155,7 +155,7 @@ pub async fn serve_on(
     }
 }
 
-/// Accepts connections until `stop` is ready, and closes the door then.
+/// Accepts connections until `stop` is ready, then closes the listener.
 async fn accept_until(
     stop: impl Future<Output = ()>,
     listener: Listener,
@@ -167,7 +167,7 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (LogThrottle::default(), LogThrottle::default());
-    // A connection beyond the limit, for which another one has to end.
+    // A connection over the limit: another one must be closed first.
     let mut waiting: Option<Stream> = None;
     loop {
         let is_full = connections.len() >= most;
@@ -188,7 +188,7 @@ async fn accept_until(
             Some(ended) = connections.join_next() => note(ended),
             stream = accept(&listener, &mut refused), if !is_waiting => waiting = Some(stream),
             () = host.idle().close_one(), if is_waiting => {
-                // It ends at once, unless a request has come meanwhile: then another one is closed.
+                // It closes at once, unless it got a request meanwhile: then another one is closed.
                 tokio::select! {
                     () = &mut stop => break,
                     Some(ended) = connections.join_next() => note(ended),
@@ -203,9 +203,9 @@ async fn accept_until(
 fn begin(connections: &mut JoinSet<()>, assignment: Assignment, stream: Stream) {
     match stream {
         Stream::Tcp(stream) => {
-            // Chunks are small and urgent.
+            // No delay: chunks are small and urgent.
             let _ = stream.set_nodelay(true);
-            // Without an address it has ended already.
+            // Without an address it is already closed.
             if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
                 let arrival = PeerInfo::Tcp { local, peer };
                 spawn(
@@ -253,7 +253,7 @@ fn spawn<S, H>(
         });
         return;
     };
-    // Where that fails, the connection has ended already.
+    // If that fails, the connection is already closed.
     if let Ok(handed) = leave(stream) {
         let task = async move {
             let _guard = guard;
@@ -271,14 +271,14 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     }
 }
 
-/// A panic, for example in a streamed body, has ended one connection and nothing else.
+/// A panic, for example in a streamed body, affects only its connection.
 fn note(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection's task panicked; this is a bug in codex-proxy");
     }
 }
 
-/// The next connection. Running out of descriptors is no reason to end.
+/// The next connection. Running out of descriptors is not fatal.
 async fn accept(listener: &Listener, refused: &mut LogThrottle) -> Stream {
     loop {
         match listener.accept().await {
@@ -299,17 +299,17 @@ fn is_the_peers_fault(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A time of trouble, which is worth one line in the log however many connections meet it.
+/// A log throttle: one line per period of trouble, however many connections are affected.
 #[derive(Debug, Default)]
 struct LogThrottle {
     last: Option<Instant>,
 }
 
 impl LogThrottle {
-    /// After so long without trouble the next one is a new spell.
+    /// After so long without trouble a new period begins.
     const QUIET_FOR: Duration = Duration::from_secs(60);
 
-    /// Notes that there is trouble; true if it is the first of its spell.
+    /// Records trouble; true if it is the first of its period.
     fn begins(&mut self) -> bool {
         let last = self.last.replace(Instant::now());
         last.is_none_or(|last| last.elapsed() >= Self::QUIET_FOR)

@@ -1,4 +1,4 @@
-//! What is listened on.
+//! The listening sockets.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,13 +12,13 @@ use super::inherited::{Inherited, InheritedListener};
 use super::unix::Socket;
 use crate::config::Listen;
 
-/// Why there is nothing to listen on.
+/// Why listening failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address cannot be had.
+    /// The address is not available.
     #[error("cannot listen on {address}: {cause}; change `[server] listen` or use --listen")]
     Address {
-        /// The one that was asked for.
+        /// The requested address.
         address: SocketAddr,
         /// What the system says.
         cause: io::Error,
@@ -33,24 +33,24 @@ pub enum BindError {
         /// The socket.
         path: PathBuf,
     },
-    /// There is something that no daemon has left.
+    /// The path exists and is not the socket of a daemon.
     #[error(
         "cannot listen on unix:{}: the path exists and is not a socket; move it, or change \
          `[server] listen`",
         path.display()
     )]
     Occupied {
-        /// The place.
+        /// The path.
         path: PathBuf,
     },
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     #[error(
         "cannot listen on unix:{}: {cause}; its folder must exist and belong to you, and the \
          path must be short (about 100 bytes)",
         path.display()
     )]
     Socket {
-        /// The place.
+        /// The path.
         path: PathBuf,
         /// What the system says.
         cause: io::Error,
@@ -62,10 +62,10 @@ pub enum BindError {
         path.display()
     )]
     Unsupported {
-        /// The place.
+        /// The path.
         path: PathBuf,
     },
-    /// What a service manager has handed over is of no use.
+    /// An inherited socket cannot be used.
     #[error("cannot listen on the inherited socket, descriptor {number} (LISTEN_FDS): {cause}")]
     Handed {
         /// The descriptor.
@@ -73,25 +73,25 @@ pub enum BindError {
         /// What is wrong with it.
         cause: io::Error,
     },
-    /// Other machines can reach what a service manager has handed over.
+    /// Other machines can reach an inherited socket.
     #[error("cannot listen on the inherited socket (LISTEN_FDS): {0}")]
     NeedsKey(String),
 }
 
-/// Takes connections in.
+/// A listener.
 #[derive(Debug)]
 pub enum Listener {
-    /// From an address.
+    /// On a TCP address.
     Tcp(TcpListener),
-    /// From a socket in the file system, which is removed with this.
+    /// On a Unix socket, which is removed on drop.
     #[cfg(unix)]
     Unix(Socket),
-    /// From whatever a service manager has opened.
+    /// On inherited sockets.
     #[cfg(unix)]
     Inherited(Inherited),
 }
 
-/// A connection that was taken in.
+/// An accepted connection.
 pub(super) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -99,7 +99,7 @@ pub(super) enum Stream {
 }
 
 impl Listener {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn bind(listen: &Listen) -> Result<Self, BindError> {
         match listen {
             &Listen::Tcp(address) => match TcpListener::bind(address).await {
@@ -113,13 +113,13 @@ impl Listener {
         }
     }
 
-    /// Listens on what a service manager has opened.
+    /// Listens on inherited sockets.
     #[cfg(unix)]
     pub fn inherit(handed: InheritedListener) -> Result<Self, BindError> {
         Ok(Self::Inherited(Inherited::new(handed)?))
     }
 
-    /// Where, at least in one place: the real port, not 0.
+    /// The addresses, at least one: with the real port, not 0.
     pub fn places(&self) -> io::Result<Vec<Listen>> {
         Ok(match self {
             Self::Tcp(listener) => vec![Listen::Tcp(listener.local_addr()?)],
