@@ -1,4 +1,4 @@
-//! What is noted of one exchange while it goes on: as it is, and in memory only.
+//! The recording of one exchange in progress: unredacted, and in memory only.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::writer::{Finished, Queue};
 /// How much of one exchange is kept.
 const MAX_EXCHANGE: usize = 32 << 20;
 
-/// Notes an exchange. Clones note the same one; the last of them to go hands it to the writer.
+/// The recording of an exchange. Clones share it; dropping the last one hands it to the writer.
 #[derive(Debug, Clone)]
 pub struct Recording(Arc<Inner>);
 
@@ -27,7 +27,7 @@ struct Inner {
     finished: Queue,
 }
 
-/// All that was noted, nothing of which may be written as it is.
+/// The unredacted data, which must not be written as it is.
 #[derive(Debug, Default)]
 struct Noted {
     number: u32,
@@ -108,7 +108,7 @@ impl Recording {
     }
 }
 
-/// Notes one call to the backend.
+/// The recording of one call to the backend.
 #[derive(Debug)]
 pub struct CallRecording {
     inner: Arc<Inner>,
@@ -116,10 +116,10 @@ pub struct CallRecording {
 }
 
 impl CallRecording {
-    /// What is sent; if it is sent again with another login, only the last time counts.
+    /// The request; if it is sent again with another login, only the last one counts.
     pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
         let mut noted = self.inner.lock();
-        // The bytes of the body are shared between the tries of a request.
+        // The bytes of the body are shared between the attempts of a request.
         if noted.take(body.len()) {
             let request = Sent { headers: headers.clone(), body: body.clone() };
             noted.calls[self.index].request = request;
@@ -133,7 +133,7 @@ impl CallRecording {
         self.inner.lock().calls[self.index].response = response;
     }
 
-    /// The body of a refusal.
+    /// The body of an error response.
     pub fn body(&self, body: &[u8]) {
         let mut noted = self.inner.lock();
         if noted.take(body.len())
@@ -147,7 +147,7 @@ impl CallRecording {
     pub fn event(&self, data: &str) {
         let at_ms = self.inner.at();
         let mut noted = self.inner.lock();
-        // As much again for what stands around it.
+        // The same again as overhead.
         if noted.take(data.len() + 64) {
             noted.calls[self.index].events.push(Event { at_ms, data: data.to_owned() });
         }
@@ -165,11 +165,11 @@ impl CallRecording {
 }
 
 impl Noted {
-    /// Whether there is room for so many bytes more.
+    /// Whether so many more bytes may be kept.
     fn take(&mut self, bytes: usize) -> bool {
         let left = self.room.checked_sub(bytes);
         self.is_cut |= left.is_none();
-        // After a gap nothing more is taken: what came later would look as if it came next.
+        // After a gap nothing more is kept: later data would look contiguous.
         self.room = left.unwrap_or(0);
         left.is_some() && !self.is_cut
     }
@@ -263,7 +263,7 @@ impl Drop for Inner {
             room = 0;
         }
         let secrets = std::mem::take(&mut self.secrets);
-        // Redacting takes time, which the writer has.
+        // Redacting takes time: the writer thread does it.
         let finished: Finished = Box::new(move || noted.redacted(&secrets));
         self.finished.send(room, finished);
     }

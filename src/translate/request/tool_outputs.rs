@@ -1,13 +1,12 @@
-//! Calls and their outcomes, bound one to one.
+//! Tool calls and their outputs, matched one to one.
 //!
-//! The backend refuses a call without an outcome and an outcome without a call. Chat clients
-//! send both, after edits, cancelled turns and trimmed contexts. Afterwards every call has
-//! exactly one outcome, right behind the group of calls it belongs to, and ids are unique and at
-//! most 64 characters long.
+//! The backend rejects a call without an output and an output without a call. Chat clients send
+//! both, after edits, cancelled turns and trimmed contexts. After matching, every call has exactly
+//! one output, right after its group of calls, and ids are unique and at most 64 characters long.
 //!
-//! An outcome belongs to the call with its id. Where ids are missing or equal, the name of the tool
-//! decides; some clients put it in the place of an id. Where there is no name either, the order
-//! does. An outcome that names a tool never goes to a call of another one for want of an id.
+//! An output belongs to the call with its id. If ids are missing or equal, the name of the tool
+//! decides; some clients send it instead of an id. Without a name, the order decides. An output
+//! that names a tool is never matched to a call of another tool for lack of an id.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -21,7 +20,7 @@ use crate::steps;
 /// The longest id that the backend takes, in characters.
 const MAX_ID: usize = 64;
 
-/// The outcome of a call that never got one; the Codex CLI writes the same.
+/// The output of a call that never got one; the Codex CLI sends the same.
 const ABORTED: &str = "aborted";
 
 /// Where an item comes from.

@@ -1,4 +1,4 @@
-//! The turn as it may be sent back: its output items, and what the client was told of them.
+//! The turn for replay: its output items, and what the client received of them.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::responses::lenient::LenientStr;
 use crate::responses::request::{Item, Json, Part, Role, Summary};
 use crate::translate::memory::Turn;
 
-/// Gathers a turn.
+/// Collects a turn.
 #[derive(Debug, Default)]
 pub(super) struct Recorder {
     items: Vec<Item<'static>>,
@@ -17,14 +17,14 @@ pub(super) struct Recorder {
     is_partial: bool,
 }
 
-/// What the client was told: its text, and the ids of its calls.
+/// What the client received: the text, and the ids of the tool calls.
 #[derive(Debug, Default)]
 pub(super) struct Emitted {
     text: String,
     calls: Vec<String>,
 }
 
-/// Passes on what the client is told, and notes it.
+/// Forwards deltas to the client, and records them.
 pub(super) struct Recording<'r, S> {
     pub(super) sink: &'r mut S,
     pub(super) told: Emitted,
@@ -51,7 +51,7 @@ impl<S: Sink> Sink for Recording<'_, S> {
 }
 
 impl Recorder {
-    /// Takes out what was told so far, to be put back by [`Recorder::put`].
+    /// Takes out what was emitted so far, to be put back by [`Recorder::put`].
     pub(super) fn take(&mut self) -> Emitted {
         std::mem::take(&mut self.told)
     }
@@ -75,7 +75,7 @@ impl Recorder {
     pub(super) fn item(&mut self, item: &event::Item<'_>) {
         let is_bare = item.encrypted_content.as_deref().is_none_or(str::is_empty);
         if item.kind.as_deref() == Some("reasoning") && is_bare {
-            // Without its sealed form it cannot be sent back, and is not missed.
+            // Without its encrypted form it cannot be replayed, and is not needed.
             return;
         }
         match sendable(item) {
@@ -85,7 +85,7 @@ impl Recorder {
         }
     }
 
-    /// The turn, if it can be sent back and the client knows exactly its calls.
+    /// The turn, if it can be replayed and the client knows exactly its tool calls.
     pub(super) fn turn(&self) -> Option<Turn> {
         let calls = self.items.iter().filter_map(|item| match item {
             Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => {
@@ -101,7 +101,7 @@ impl Recorder {
         turn.is_worth_remembering().then_some(turn)
     }
 
-    /// The sealed reasoning, for clients that carry it.
+    /// The encrypted reasoning, for clients that carry it.
     pub(super) fn details(&self) -> Vec<ReasoningDetail> {
         let sealed = self.items.iter().enumerate().filter_map(|(position, item)| match item {
             Item::Reasoning { encrypted_content, .. } => Some((position, encrypted_content)),
