@@ -1,4 +1,4 @@
-//! How a command reaches the daemon that runs with the same settings.
+//! How a command connects to the daemon with the same settings.
 
 use std::fmt;
 use std::io;
@@ -16,7 +16,7 @@ use super::client_keys::{self, KeyError};
 use super::exit::{Exit, Failure};
 use crate::config::{self, Listen};
 
-/// How long connecting may take: the daemon is on this machine.
+/// The connect timeout: the daemon is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the daemon may take to say that it runs.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +42,7 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
-/// What the daemon says of itself.
+/// The health answer of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Health {
     /// Always `ok`.
@@ -59,17 +59,17 @@ pub(super) struct Details {
     pub(super) version: String,
     /// Whether there is a login to use.
     pub(super) credentials: bool,
-    /// Whether the backend is made up.
+    /// Whether the backend is simulated.
     pub(super) simulated: bool,
-    /// Why the login is of no more use, and what to do.
+    /// Why the login can no longer be used, with a hint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) login_error: Option<String>,
 }
 
-/// Why the daemon has not done what it was asked for.
+/// Why a request to the daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The settings do not tell where it is.
+    /// The settings do not determine its address.
     #[error(
         "the settings let the system choose the daemon's port, so its address is not known; set \
          the port with --listen"
@@ -83,7 +83,7 @@ pub(super) enum Error {
         /// Why.
         cause: String,
     },
-    /// Nobody listens.
+    /// No daemon is running.
     #[error(
         "no daemon answers at {place} ({cause}); start it with `codex-proxy` or `codex-proxy \
          service start`, or set its address with --listen"
@@ -94,7 +94,7 @@ pub(super) enum Error {
         /// What the system says.
         cause: String,
     },
-    /// Somebody listens and keeps silent, or breaks off.
+    /// The server does not answer, or closes the connection.
     #[error(
         "something listens at {place} but does not answer ({cause}); if it is codex-proxy, check \
          its log and restart it"
@@ -116,10 +116,10 @@ pub(super) enum Error {
         /// What came back.
         found: String,
     },
-    /// There is no key to send.
+    /// No API key is configured.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The daemon does not take the key.
+    /// The daemon rejects the key.
     #[error(
         "the daemon at {place} rejects the key of these settings; it was started with other \
          settings: use those, or restart it"
@@ -138,9 +138,9 @@ pub(super) enum Error {
 pub(super) struct Refused {
     /// The status; that of success if the failure came within a stream.
     pub(super) status: u16,
-    /// What programs match on.
+    /// The error code.
     pub(super) code: Option<String>,
-    /// What people read; it names the remedy.
+    /// The message, with a hint.
     pub(super) message: String,
 }
 
@@ -163,7 +163,7 @@ impl Daemon {
         self.key.as_ref().map(Option::as_ref)
     }
 
-    /// What the daemon says of itself. This needs no key, but says less without one.
+    /// The health answer of the daemon. This needs no key, but says less without one.
     pub(super) async fn health(&self) -> Result<Health, Error> {
         let key = self.key.as_ref().ok().and_then(Option::as_ref);
         let request = self.request(Method::GET, "/health", key).timeout(HEALTH_TIMEOUT);

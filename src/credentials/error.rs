@@ -1,4 +1,4 @@
-//! Why there is no usable login, and what to do about it.
+//! Errors of the login, with hints.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::issuer;
 use super::location::ACCESS_TOKEN_VARIABLE;
 
-/// Why there is no usable login. No message holds anything of the file's content.
+/// Why there is no usable login. No message contains anything of the file's content.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// There is no file.
@@ -17,7 +17,7 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// There is no file of this program's own.
+    /// There is no file of the separate login.
     #[error("not signed in: {} does not exist; run `codex-proxy login`", path.display())]
     OwnMissing {
         /// Where it was looked for.
@@ -77,8 +77,8 @@ pub enum Error {
         /// What it holds.
         mode: Mode,
     },
-    /// The login has ended and nothing but signing in again helps. Answered without asking the
-    /// sign-in service again until the file changes.
+    /// The login has expired and a new sign-in is needed. Returned without another request to the
+    /// sign-in service until the file changes.
     #[error(
         "the login in {} has expired: {why}; {}", path.display(),
         ended_remedy(kept_elsewhere.as_deref())
@@ -92,7 +92,7 @@ pub enum Error {
         /// `cli_auth_credentials_store`.
         kept_elsewhere: Option<String>,
     },
-    /// The access token has ended and could not be renewed this time.
+    /// The access token has expired and could not be renewed this time.
     #[error(
         "cannot renew the login in {}: {cause}{}", path.display(),
         next_try(*retry_in)
@@ -102,11 +102,11 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         cause: Arc<issuer::Error>,
-        /// How long the sign-in service is left alone.
+        /// The remaining cooldown.
         retry_in: Duration,
     },
-    /// The sign-in service does not serve the country or region that the network is in. It is not
-    /// asked again until the login changes.
+    /// The sign-in service does not serve the country or region that the network is in. There is no
+    /// further request until the login changes.
     #[error(
         "cannot renew the login in {}: the sign-in service does not serve the country or region \
          of this network; use another network and sign in again with `codex-proxy login`",
@@ -116,7 +116,7 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
-    /// The account of a personal access token could not be asked for this time.
+    /// The account of a personal access token could not be looked up this time.
     #[error(
         "cannot identify the account of the personal access token in {place}: {cause}{}", next_try(*retry_in)
     )]
@@ -125,11 +125,11 @@ pub enum Error {
         place: String,
         /// Why.
         cause: Arc<issuer::Error>,
-        /// How long the sign-in service is left alone.
+        /// The remaining cooldown.
         retry_in: Duration,
     },
-    /// The sign-in service does not accept a personal access token. It is not asked again until
-    /// the token changes.
+    /// The sign-in service does not accept a personal access token. There is no further request
+    /// until the token changes.
     #[error(
         "the personal access token in {place} is not accepted ({why}); create a new one, or sign \
          in with `codex-proxy login`"
@@ -146,7 +146,7 @@ pub enum Error {
          and codex-proxy does not support agent identities; unset it, or set it to such a token"
     )]
     UnsupportedVariable,
-    /// Nothing new can be written, so the token that renews the login was not spent.
+    /// The file is not writable, so the refresh token was not redeemed.
     #[error(
         "the login in {} has to be renewed, but its file cannot be written ({source}), and \
          renewing it without writing it would sign out the Codex CLI; make the file and its \
@@ -159,8 +159,8 @@ pub enum Error {
         /// What the system says.
         source: Arc<std::io::Error>,
     },
-    /// The login was renewed and could not be written. It is kept in memory, and writing it is
-    /// tried again with every request.
+    /// The login was renewed but could not be written. It is kept in memory, and writing is retried
+    /// with every request.
     #[error(
         "the login in {} was renewed, but could not be written ({source}); free disk space \
          before you stop codex-proxy, or you have to sign in again",
@@ -200,12 +200,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may work in a while without anybody doing anything.
+    /// Whether a later attempt may succeed without any action of the user.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::NotRenewed { .. } | Self::UnknownAccount { .. } | Self::Busy { .. })
     }
 
-    /// How long it will fail in any case, where that is known.
+    /// How long it will fail in any case, if known.
     pub fn retry_in(&self) -> Option<Duration> {
         match self {
             Self::NotRenewed { retry_in, .. } | Self::UnknownAccount { retry_in, .. } => {

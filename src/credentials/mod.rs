@@ -1,4 +1,4 @@
-//! The login: read from `auth.json`, renewed before it ends, never lost.
+//! The login: read from `auth.json`, renewed before it expires, never lost.
 //!
 //! | file | holds |
 //! |---|---|
@@ -12,9 +12,9 @@
 //! | `issuer/` | the sign-in service |
 //! | `sign_in/` | getting a new login from it |
 //!
-//! The refresh token can be redeemed once, and whoever loses its successor has signed out the
-//! Codex CLI too. Hence: nothing is redeemed unless its successor can be written, the successor is
-//! on disk before anybody uses it, and renewals go on when those who caused them leave.
+//! The refresh token can be redeemed once, and losing its successor signs out the Codex CLI too.
+//! Hence: no token is redeemed unless its successor can be written, the successor is on disk before
+//! it is used, and renewals continue when their callers are cancelled.
 
 mod api_key;
 mod atomic_replace;

@@ -1,5 +1,5 @@
-//! One renewal. It runs in a task of its own, one at a time in this process and, by a lock, among
-//! all processes of this program.
+//! One renewal. It runs in a separate task, one at a time in this process and, by a lock, among all
+//! processes of this program.
 //!
 //! 1. The refresh token is redeemed under the [`RenewalLock`] only, as the Codex CLI redeems under
 //!    no lock. Both may redeem the same token: then one of the two is told that it was used, and
@@ -30,8 +30,8 @@ use super::session::{Fingerprint, RefreshState, Session};
 use super::store::{Shared, Unsaved};
 use crate::config::CodexConfig;
 
-/// How long to wait for the tokens that another program has got for the same refresh token and is
-/// about to write. The Codex CLI waits up to 5 s for its locks before it writes.
+/// How long to wait for another program to write the tokens that it got for the same refresh token.
+/// The Codex CLI waits up to 5 s for its locks before it writes.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long to wait for them while another program holds the Codex CLI's locks: it is writing, or
@@ -41,14 +41,14 @@ const LOCKED_SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(75);
 /// How often to look for them.
 const SUCCESSOR_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many times the sign-in service was asked for new tokens since the start, by what came of it.
+/// The number of renewal attempts since the start, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Renewals {
-    /// It gave them.
+    /// Succeeded.
     pub renewed: u64,
-    /// It refused to: the login has ended, or another program was first.
+    /// Rejected: the login has expired, or another program was first.
     pub refused: u64,
-    /// It could not be asked, or failed.
+    /// Failed: the service was unreachable, or had an error.
     pub failed: u64,
 }
 
@@ -80,11 +80,11 @@ impl Tally {
     }
 }
 
-/// What came of writing a successor.
+/// The outcome of writing a successor.
 enum Kept {
     /// It is in the file.
     Written(Written),
-    /// Somebody has signed in or out meanwhile, and meant it.
+    /// The user has signed in or out meanwhile, which takes precedence.
     Superseded,
     /// It could not be written.
     Unsaved(io::Error, SecretSlice<u8>),
@@ -123,7 +123,7 @@ impl Shared {
         }
     }
 
-    /// What to do when the service gives no new tokens for `disk`.
+    /// Handles a failed renewal of `disk`.
     async fn not_renewed(
         &self,
         disk: &Arc<Session>,
@@ -147,7 +147,7 @@ impl Shared {
             let retry_in = state.pause.as_ref().map(Pause::left).unwrap_or_default();
             return Err(Error::NotRenewed { path, cause: error, retry_in });
         };
-        // Told once for each login that has ended: requests that fail by it are told one by one.
+        // Logged once per expired login: failing requests are logged one by one.
         tracing::warn!(%error, "the login can no longer be renewed");
         self.state().ended = Some((set, error.clone()));
         Err(error)
@@ -226,7 +226,7 @@ impl Shared {
         error
     }
 
-    /// Writes what could not be written before, unless somebody has signed in meanwhile.
+    /// Writes a login that could not be written before, unless the user has signed in meanwhile.
     async fn write_unsaved(&self, places: &Places) -> Result<(), Error> {
         let Some(unsaved) = self.state().unsaved.take() else { return Ok(()) };
         let (places, location) = (places.clone(), self.reader.location().clone());

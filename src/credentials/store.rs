@@ -1,4 +1,4 @@
-//! The login as requests need it: valid, and renewed when it has to be.
+//! The login for requests: valid, and renewed when needed.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,13 +16,13 @@ use super::session::{Fingerprint, RefreshState, Session};
 use crate::platform::Platform;
 use crate::single_flight::SingleFlight;
 
-/// Where logins come from. Clones share their state.
+/// The source of logins. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What there is to know about a login without asking anybody.
+/// The local status of a login.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The login.
@@ -31,31 +31,31 @@ pub struct Status {
     pub last_refresh: Option<Timestamp>,
     /// Whether it can be renewed.
     pub is_renewable: bool,
-    /// Whether its token has ended, by the clock of the service that issued it.
+    /// Whether its token has expired, by the clock of its issuer.
     pub has_expired: bool,
     /// How far this machine's clock was ahead of the service's when the login was renewed, in
     /// seconds, if it was more than five minutes.
     pub clock_skew: Option<i64>,
 }
 
-/// What all who need the login share.
+/// The shared state.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) reader: LoginFile,
     pub(super) issuer: Issuer,
     pub(super) tally: Tally,
-    /// Renewals, and questions whose personal access token it is.
+    /// Renewals, and lookups of a personal access token's account.
     flights: SingleFlight<Outcome>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// The last set of tokens that can be renewed no more, and how that is told.
+    /// The last set of tokens that can no longer be renewed, and its error.
     pub(super) ended: Option<(Fingerprint, Error)>,
-    /// The last such set whose access token the backend has refused. It is not sent again.
+    /// The last such set whose access token the backend has rejected. It is not sent again.
     refused: Option<Fingerprint>,
-    /// How long the sign-in service is left alone.
+    /// The cooldown for the sign-in service.
     pub(super) pause: Option<Pause>,
     /// A login that was renewed and could not be written.
     pub(super) unsaved: Option<Unsaved>,
@@ -92,16 +92,16 @@ impl Store {
         }
     }
 
-    /// The current login. One that is about to end is renewed first; if that fails, it is used
-    /// while it lives.
+    /// The current login. If it is about to expire, it is renewed first; if that fails, it is used
+    /// until it expires.
     pub async fn login(&self) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         Ok(Arc::clone(&self.usable(session).await?.login))
     }
 
     /// The login for a request that was made for `prepared`: the current one if it is of the same
-    /// account. If another account has signed in meanwhile, `prepared` itself: the request may hold
-    /// what only the first account can read.
+    /// account. If another account has signed in meanwhile, `prepared` itself: the request may
+    /// contain data that only the first account can decrypt.
     pub async fn login_for(&self, prepared: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         if !session.login.is_same_account(prepared) && !session.is_unresolved() {
@@ -111,9 +111,8 @@ impl Store {
         Ok(if login.is_same_account(prepared) { login } else { Arc::clone(prepared) })
     }
 
-    /// What to use instead of a login that the backend has refused: another one of the same
-    /// account that the file holds by now, else a renewed one. The same one again if there is
-    /// nothing better.
+    /// The login to use after the backend has rejected this one: a newer one of the same account
+    /// from the file, else a renewed one, else the same one.
     pub async fn on_unauthorized(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.reload().await?;
         if !session.login.is_same_account(refused) {
@@ -138,7 +137,7 @@ impl Store {
         Ok(Arc::clone(&outcome?.login))
     }
 
-    /// What there is to know about the login; nothing is renewed.
+    /// The local status of the login; nothing is renewed.
     pub async fn status(&self) -> Result<Status, Error> {
         let session = self.shared.reader.session().await?;
         let session = self.shared.state().resolved_for(&session).unwrap_or(session);
@@ -161,7 +160,7 @@ impl Store {
         self.shared.reader.peek().await.map(|session| session.login.platform).unwrap_or_default()
     }
 
-    /// What may be shown of the login. Renews nothing.
+    /// The displayable summary of the login. Renews nothing.
     pub async fn summary(&self) -> Summary {
         let Ok(session) = self.shared.reader.peek().await else { return Summary::default() };
         let state = self.shared.state();
@@ -183,8 +182,8 @@ impl Store {
         self.shared.tally.sum()
     }
 
-    /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off
-    /// can lose the login.
+    /// Waits until no renewal is in progress, before the program exits. An interrupted renewal can
+    /// lose the login.
     pub async fn settle(&self) {
         if let Some(flight) = self.shared.flights.under_way() {
             let _ = flight.await;
@@ -262,7 +261,7 @@ impl Store {
         self.renew(stale).await
     }
 
-    /// A session newer than the set `stale`, from the renewal that is under way or else a new one.
+    /// A session newer than the set `stale`, from the renewal in progress or else a new one.
     async fn renew(&self, stale: Fingerprint) -> Outcome {
         let start = || {
             let shared = Arc::clone(&self.shared);
@@ -282,7 +281,7 @@ impl Store {
         }
     }
 
-    /// A personal access token with its account, which is asked for once.
+    /// A personal access token with its account, which is requested once.
     async fn resolved(&self, session: Arc<Session>) -> Outcome {
         let set = session.fingerprint();
         {

@@ -1,4 +1,4 @@
-//! The daemon that a command is to find: the one that runs, or a new one.
+//! The daemon for a command: the running one, or a new one.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::cli::daemon::{self, Daemon, Health, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Listen};
 
-/// How long a daemon may take to begin.
+/// The timeout for the start of the daemon.
 const START: Duration = Duration::from_secs(20);
-/// How often it is asked meanwhile.
+/// The polling interval during the start.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often another free port is tried where somebody else was faster.
+/// The number of attempts to find a free port.
 const ATTEMPTS: usize = 5;
-/// The flag that has a daemon end with its standard input.
+/// The flag that stops a daemon when its standard input ends.
 pub(in crate::cli) const UNTIL_STDIN_ENDS: &str = "until-stdin-ends";
 
 /// A daemon that answers.
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) key: Option<SecretString>,
-    /// Nothing if it was running before.
+    /// `None` if it was already running.
     pub(super) started: Option<Child>,
 }
 
@@ -58,7 +58,7 @@ pub(super) async fn find(
                     other => return other.map_err(|(failure, _)| failure),
                 }
             }
-            // A made-up backend may be anywhere.
+            // A simulated daemon may listen anywhere.
             Err(_) if simulate => {}
             Err(error) => return Err(error.into()),
         }
@@ -66,8 +66,8 @@ pub(super) async fn find(
     on_free_port(config, file, simulate).await
 }
 
-/// Whether the daemon that runs is the one that is asked for. One with a backend of its own
-/// settings is fine, unless a made-up one is wanted: that one must not spend anything.
+/// Whether the running daemon is suitable. Any backend is fine, unless a simulated one is
+/// requested, which must not use the plan.
 fn suits(health: &Health, simulate: bool) -> bool {
     !simulate || health.details.as_ref().is_some_and(|details| details.simulated)
 }
