@@ -116,7 +116,7 @@ pub struct CallRecording {
 }
 
 impl CallRecording {
-    /// The request; if it is sent again with another login, only the last one counts.
+    /// The request; if it is retried with another login, only the last one counts.
     pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
         let mut noted = self.inner.lock();
         // The bytes of the body are shared between the attempts of a request.

@@ -181,9 +181,9 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// Whether the list of models is fetched ahead of the requests that need it.
     pub prewarm: bool,
-    /// How often a call that failed may be sent again.
+    /// How often a call that failed may be retried.
     pub max_retries: u32,
-    /// How many calls may be under way at once.
+    /// How many calls may be in progress at once.
     pub max_in_flight: usize,
     /// How many requests may wait for one of them to end.
     pub max_queued: usize,
@@ -264,7 +264,7 @@ pub struct Output {
     pub reasoning: Reasoning,
     /// Where the model's preambles before tool calls go.
     pub commentary: Commentary,
-    /// Whether sealed reasoning is given to clients as `reasoning_details`, and taken back.
+    /// Whether encrypted reasoning is given to clients as `reasoning_details`, and taken back.
     pub reasoning_details: bool,
 }
 

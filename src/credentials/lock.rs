@@ -103,7 +103,7 @@ impl Drop for HeldCodexLocks<'_> {
 
 impl CodexLocks {
     /// Opens them, or makes them. What cannot be made is done without: a login that was renewed
-    /// has to be written whether or not there are locks.
+    /// must be written whether or not there are locks.
     pub(super) fn open(paths: &[PathBuf]) -> Self {
         let opened = paths.iter().filter_map(|path| match open(path) {
             Ok(file) => Some((path.clone(), file)),

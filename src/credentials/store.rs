@@ -65,7 +65,7 @@ pub(super) struct State {
     clock_warned: Option<Fingerprint>,
 }
 
-/// A file's content that has to be written where the set `instead_of` is.
+/// A file's content that must be written where the set `instead_of` is.
 pub(super) struct Unsaved {
     pub(super) instead_of: Fingerprint,
     pub(super) content: SecretSlice<u8>,

@@ -172,7 +172,7 @@ fn string(text: &str, secrets: &Secrets) -> String {
     plain(text, secrets)
 }
 
-/// Whether a text is encoded bytes, as pictures and files are.
+/// Whether a text is encoded bytes, as images and files are.
 fn is_blob(text: &str) -> bool {
     text.starts_with("data:")
         || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))

@@ -1,8 +1,8 @@
 //! `codex-proxy run`: runs a command with the daemon's address in its environment.
 //!
-//! A daemon that has to be started is a child of this process in a process group of its own, so
-//! that keys typed at the terminal do not reach it. It ends when its standard input does: however
-//! this process ends, the daemon does not stay behind.
+//! A daemon that must be started is a child of this process in a process group of its own, so that
+//! keys typed at the terminal do not reach it. It ends when its standard input does: however this
+//! process ends, the daemon does not stay behind.
 
 mod signals;
 mod start;

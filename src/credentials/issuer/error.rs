@@ -52,7 +52,7 @@ pub enum Error {
         /// How long the answer asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The answer is not what it has to be.
+    /// The answer is invalid.
     #[error("the sign-in service sent an invalid answer; try again")]
     Malformed,
 }

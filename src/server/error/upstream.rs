@@ -23,7 +23,7 @@ const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
 /// What to wait when too many requests wait here. Some call or other ends all the time.
 const CROWDED_DELAY: Duration = Duration::from_secs(1);
 
-/// What to wait for an attempt to connect that is under way.
+/// What to wait for an attempt to connect that is in progress.
 const CONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest wait that the official SDKs take from `retry-after`; after a longer one they try

@@ -117,7 +117,7 @@ fn nothing_in_the_files_makes_markup_of_texts_or_asks_anybody_else() {
     }
 }
 
-/// A file that is named in another one has to be there.
+/// A file that is named in another one must be there.
 #[test]
 fn all_that_the_files_name_is_there() {
     for file in &FILES {

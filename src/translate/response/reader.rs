@@ -727,8 +727,8 @@ impl Reader {
         is_all.then_some(order)
     }
 
-    /// An item stands before one that the client may have got already. Only texts of messages have
-    /// to be read in their order.
+    /// An item stands before one that the client may have got already. Only texts of messages must
+    /// be read in their order.
     fn between(&mut self, at: usize, item: &event::Item<'_>, sink: &mut impl Sink) {
         if sink.can_take_back() {
             self.is_retold = true;

@@ -114,8 +114,8 @@ impl Recorder {
     }
 }
 
-/// Whether the turn is the same for the model without this item: pictures come back with the
-/// client's message, and what is unknown here is not missed as much as the rest of the turn.
+/// Whether the turn is the same for the model without this item: images come back with the client's
+/// message, and what is unknown here is not missed as much as the rest of the turn.
 fn can_be_left_out(item: &event::Item<'_>) -> bool {
     !matches!(
         item.kind.as_deref(),

@@ -281,7 +281,7 @@ impl Calls {
     }
 
     /// The answer is over. If `is_whole`, it is said to be complete: then the text of every call
-    /// has to be. Otherwise what was cut short stays as it is.
+    /// must be. Otherwise what was cut short stays as it is.
     pub(super) fn finish(
         &mut self,
         is_whole: bool,
