@@ -1,9 +1,9 @@
 //! The threads that serve connections.
 //!
-//! A connection and its calls to the backend stay on one thread: no other processor needs to be
-//! woken up between an event and its chunk. The accepting thread serves the first connections
-//! itself, so that a single user's requests find warm connections to the backend; others are
-//! started when needed.
+//! A connection and its calls to the backend stay on one thread: no other processor has to wake up
+//! up between an event and its chunk. The accepting thread serves the first connections itself, so
+//! that a single user's requests find warm connections to the backend; others are started when
+//! needed.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
