@@ -1,6 +1,6 @@
 //! `codex-proxy`: a local OpenAI API in front of a person's own ChatGPT plan.
 //!
-//! The way of a request through the modules:
+//! The path of a request through the modules:
 //!
 //! ```text
 //!  client ──► server ──► chat ──► translate ──► responses ──► upstream ──► Codex backend
@@ -8,30 +8,37 @@
 //!  client ◄── server ◄── chat ◄── translate ◄── responses ◄──── sse ◄───────────┘
 //! ```
 //!
-//! | module | holds | may use |
+//! | module | holds | uses |
 //! |---|---|---|
-//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | `json` |
-//! | [`responses`] | what the backend speaks: requests, events, models, errors | `json` |
-//! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `chat`, `responses` |
-//! | [`limits`] | what is left of the plan, as the backend tells it | nothing of ours |
-//! | [`effort`], [`dated`], [`platform`], `excerpt` | words that several of the others share | nothing of ours |
-//! | [`single_flight`] | one run of a piece of work for all who want it at the same time | nothing of ours |
-//! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | nothing of ours |
-//! | `plain_file` | opening files that have to be plain ones | nothing of ours |
-//! | `printable` | text made safe for a terminal and a log | nothing of ours |
-//! | `retry_after` | how long the headers of an answer ask to wait | nothing of ours |
-//! | [`sse`] | server-sent events: bytes to events | nothing of ours |
-//! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
-//! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
-//! | [`credentials`] | the login that the Codex CLI keeps | `config`, `single_flight`, `retry_after` |
-//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits`, `capture` |
-//! | [`models`] | which models there are, kept fresh | `responses`, `upstream`, `config` |
-//! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
-//! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
-//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `responses`, `capture` |
-//! | `allocator` | where memory comes from | nothing of ours |
-//! | [`telemetry`] | the log and the start banner | `config`, `credentials`, `printable` |
-//! | [`cli`] | the command line | all of the above |
+//! | [`effort`] | the levels of reasoning effort | |
+//! | [`dated`] | names with a date behind them | |
+//! | [`platform`] | which of the two APIs a login is for | |
+//! | [`excerpt`] | the beginning of a text that others chose | |
+//! | [`steps`] | counting steps in tests of cost | |
+//! | [`retry_after`] | how long the headers of an answer ask to wait | |
+//! | [`plain_file`] | opening files that have to be regular files | |
+//! | [`printable`] | text made safe for a terminal and a log | |
+//! | [`single_flight`] | one run of a piece of work for all who want it at the same time | |
+//! | [`allocator`] | where memory comes from | |
+//! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | |
+//! | [`sse`] | server-sent events: bytes to events | |
+//! | [`limits`] | what is left of the plan, as the backend reports it | |
+//! | [`capture`] | writing exchanges to a file, on demand | `plain_file` |
+//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | `json`, `effort`, `dated`, `steps`, `excerpt` |
+//! | [`responses`] | what the backend speaks: requests, events, models, errors | `json`, `effort` |
+//! | [`conversation`] | turns that can be sent back: their keys, their memory; pure | `responses` |
+//! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
+//! | [`config`] | settings: flags over environment over file over defaults | `plain_file`, `translate`, `platform` |
+//! | [`credentials`] | the login that the Codex CLI keeps | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
+//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after` |
+//! | [`models`] | which models there are, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
+//! | [`metrics`] | counters, histograms, and the last requests | `chat`, `credentials`, `limits` |
+//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `capture` |
+//! | [`telemetry`] | the log and the start banner | `printable`, `config`, `credentials` |
+//! | [`server`] | the daemon: routes, streaming bodies, error objects | all above but `simulator`, `telemetry` |
+//! | [`cli`] | the command line | all above |
+//!
+//! `tests/it/layers.rs` holds the source to this table.
 
 #[cfg(not(target_env = "msvc"))]
 mod allocator;
@@ -39,13 +46,14 @@ pub mod capture;
 pub mod chat;
 pub mod cli;
 pub mod config;
-pub mod continuity;
+pub mod conversation;
 pub mod credentials;
 pub mod dated;
 pub mod effort;
 mod excerpt;
 pub mod json;
 pub mod limits;
+mod metrics;
 pub mod models;
 mod plain_file;
 pub mod platform;

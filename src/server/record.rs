@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::ApiError;
-use super::figures::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use super::listen::Shutdown;
 use crate::chat::usage::Usage;
+use crate::metrics::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use crate::upstream::is_code;
 
 /// What is known of a request; told when it is dropped, however the request ends.
@@ -13,7 +13,7 @@ use crate::upstream::is_code;
 pub(super) struct Record {
     pub(super) request_id: String,
     pub(super) asked: RequestInfo,
-    visit: RequestMetrics,
+    metrics: RequestMetrics,
     at: SystemTime,
     started: Instant,
     first_token: Option<Duration>,
@@ -54,7 +54,7 @@ impl Record {
         Self {
             request_id,
             asked: RequestInfo::default(),
-            visit,
+            metrics: visit,
             at: SystemTime::now(),
             started: Instant::now(),
             first_token: None,
@@ -184,6 +184,6 @@ impl Drop for Record {
             "{}",
             ended.outcome.as_str()
         );
-        self.visit.ended(&ended);
+        self.metrics.ended(&ended);
     }
 }

@@ -14,11 +14,11 @@ use uuid::Uuid;
 
 use crate::capture::Recording;
 use crate::chat::delta::{Kept, Sink};
-use crate::continuity::TurnMemory;
+use crate::conversation::TurnMemory;
+use crate::conversation::{Key, Scope};
 use crate::credentials::Login;
+use crate::metrics::Metrics;
 use crate::server::error::is_printable;
-use crate::server::figures::Metrics;
-use crate::translate::memory::{Key, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::response::{Progress, ReadError, Reader};
 use crate::upstream::{
@@ -31,7 +31,7 @@ pub(super) struct CallSpec {
     pub(super) client: Client,
     /// The login that the request was made for.
     pub(super) login: Arc<Login>,
-    pub(super) figures: Metrics,
+    pub(super) metrics: Metrics,
     /// How large the request is that is sent.
     pub(super) prompt_bytes: usize,
     pub(super) conversation: Uuid,
@@ -271,7 +271,7 @@ impl Choice {
             Err(failure) => {
                 let code = failure.code().into_owned();
                 let outcome = self.fail(failure, shown);
-                self.order.figures.call_failed(&code, outcome.is_ok());
+                self.order.metrics.call_failed(&code, outcome.is_ok());
                 outcome
             }
         })

@@ -30,7 +30,6 @@ use super::App;
 use super::body::BodyBytes;
 use super::capture::CaptureHandle;
 use super::error::{ApiError, UPSTREAM_REQUEST_ID, is_printable};
-use super::figures::RequestMetrics;
 use super::listen::Shutdown;
 use super::models::PrefetchModels;
 use super::record::{Record, RequestInfo};
@@ -39,12 +38,13 @@ use crate::chat;
 use crate::chat::completion::{Completion, CompletionBuilder};
 use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
 use crate::chat::usage::Usage;
+use crate::conversation::{ReplaySource, Scope};
 use crate::effort::Effort;
 use crate::excerpt::excerpt;
 use crate::json::{self, Value};
+use crate::metrics::RequestMetrics;
 use crate::models::Resolved;
 use crate::responses::surrogates::repair_surrogates;
-use crate::translate::memory::{ReplaySource, Scope};
 use crate::translate::plan::Plan;
 use crate::translate::policy::{Policy, Reasoning};
 use crate::translate::request::{self, FieldReport, Translated};
@@ -262,7 +262,7 @@ async fn translate(
     let order = CallSpec {
         client: app.1.clone(),
         login,
-        figures: app.0.figures.clone(),
+        metrics: app.0.metrics.clone(),
         prompt_bytes: body.len(),
         conversation,
         turn_state: recollection.turn_state,

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// What stands for all names that are too many, too long or none.
-pub(super) const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// Far more than anybody has models, or the backend has codes.
 const MAX_LABELS: usize = 64;
@@ -16,11 +16,11 @@ const MAX_LABEL_LENGTH: usize = 64;
 
 /// The names that have been seen.
 #[derive(Debug, Default)]
-pub(super) struct BoundedLabels(Mutex<HashSet<String>>);
+pub(crate) struct BoundedLabels(Mutex<HashSet<String>>);
 
 impl BoundedLabels {
     /// The name itself, as long as there are not too many.
-    pub(super) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
+    pub(crate) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.contains(name) {
             return Cow::Borrowed(name);

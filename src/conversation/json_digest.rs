@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// it stands, and nothing at all as an empty object, which is what clients are told of it.
 ///
 /// The text is hashed as it is read: nothing is built of it.
-pub(super) fn digest(text: &str) -> u64 {
+pub(crate) fn digest(text: &str) -> u64 {
     let text = if text.is_empty() { "{}" } else { text };
     serde_json::from_str::<Digest>(text).map_or_else(|_| xxh3_64(text.as_bytes()), |json| json.0)
 }

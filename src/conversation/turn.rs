@@ -1,4 +1,4 @@
-//! The memory of turns: what the backend said, put back where the client repeats it.
+//! A turn of the model, and how it is found again.
 //!
 //! Chat clients cannot carry the sealed reasoning that comes with an answer. A finished turn is
 //! remembered as the backend gave it, and found again when its outcome turns up in a later
@@ -144,7 +144,7 @@ impl History {
                 for text in ["call", call_id, name] {
                     add(hash, text);
                 }
-                hash.update(&json_digest::digest(arguments).to_le_bytes());
+                hash.update(&json_digest(arguments).to_le_bytes());
             }
             Item::CustomToolCall { call_id, name, input } => {
                 for text in ["custom", call_id, name, input] {
@@ -275,7 +275,7 @@ fn spoken(text: &str) -> &str {
 }
 
 /// What the model says in these items.
-pub(super) fn text_of(items: &[Item<'_>]) -> String {
+pub(crate) fn text_of(items: &[Item<'_>]) -> String {
     let mut texts = String::new();
     for item in items {
         let Item::Message { role: Role::Assistant, content, .. } = item else { continue };
@@ -301,8 +301,7 @@ impl PartialEq for Call<'_> {
     fn eq(&self, other: &Self) -> bool {
         let is_same_text = || {
             self.text == other.text
-                || (self.is_json
-                    && json_digest::digest(self.text) == json_digest::digest(other.text))
+                || (self.is_json && json_digest(self.text) == json_digest(other.text))
         };
         self.id == other.id
             && self.name == other.name
