@@ -33,6 +33,7 @@
 //! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after` |
 //! | [`models`] | which models there are, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
 //! | [`metrics`] | counters, histograms, and the last requests | `chat`, `credentials`, `limits` |
+//! | [`exchange`] | a call and its retries, until its answer has been read | `printable`, `capture`, `conversation`, `credentials`, `metrics`, `translate`, `upstream` |
 //! | [`simulator`] | a stand-in for the backend, as strict as the real one | `capture` |
 //! | [`telemetry`] | the log and the start banner | `printable`, `config`, `credentials` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all above but `simulator`, `telemetry` |
@@ -51,6 +52,7 @@ pub mod credentials;
 pub mod dated;
 pub mod effort;
 mod excerpt;
+mod exchange;
 pub mod json;
 pub mod limits;
 mod metrics;

@@ -42,7 +42,7 @@ pub(super) struct WriteCoalescer {
 impl WriteCoalescer {
     /// Whether what is there waits for another turn; `is_news` tells whether this one has brought
     /// any of it.
-    pub(super) fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+    pub(super) fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         if is_news {
             self.has_gained |= since < now;
@@ -83,7 +83,7 @@ mod tests {
             let mut now = start;
             for &(at, is_news, waits) in *turns {
                 now = start + Duration::from_micros(at);
-                assert_eq!(pace.waits(is_news, now), waits, "{name}, after {at} µs");
+                assert_eq!(pace.should_defer(is_news, now), waits, "{name}, after {at} µs");
             }
             pace.wrote(now);
         }

@@ -101,6 +101,12 @@ impl Reader {
         self.state.work(data)
     }
 
+    /// A reader that has read nothing, for an answer to the same request.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self { state: self.state.fresh(), emitted: Emitted::default() }
+    }
+
     /// A reader that stands in for this one while an event is read elsewhere: it tells the same of
     /// the answer.
     #[must_use]

@@ -131,6 +131,11 @@ impl State {
         self.speech.work(data.len() + retold)
     }
 
+    /// The state of an answer to the same request of which nothing was read.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.plan))
+    }
+
     /// The state of an answer that is as far as this one, for what is told of it meanwhile.
     pub(super) fn stand_in(&self) -> Self {
         let mut state = Self::new(Arc::clone(&self.plan));
