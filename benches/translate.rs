@@ -14,12 +14,12 @@ use bytes::Bytes;
 use codex_proxy::chat::chunk::ChunkWriter;
 use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, ServiceTier, Sink};
 use codex_proxy::chat::request::Request;
-use codex_proxy::continuity::TurnMemory;
+use codex_proxy::conversation::TurnMemory;
+use codex_proxy::conversation::{Key, ReplaySource, Scope, Turn, TurnStore};
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
 use codex_proxy::responses::request::Item;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::{Key, ReplaySource, Scope, Turn, TurnStore};
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
@@ -207,11 +207,7 @@ fn continuity(c: &mut Criterion) {
         let past = ReplaySource { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
         group.bench_function(name, |b| b.iter(|| translate_with(black_box(&past))));
     }
-    let memory = TurnMemory::new(&codex_proxy::config::Continuity {
-        enabled: true,
-        max_bytes: 64 << 20,
-        ttl: std::time::Duration::from_secs(3600),
-    });
+    let memory = TurnMemory::new(64 << 20, std::time::Duration::from_secs(3600));
     let past = ReplaySource { scope: Scope::new("account", "gpt-5.5"), memory: &memory };
     group.bench_function("200 turns, the real memory", |b| {
         b.iter(|| translate_with(black_box(&past)));

@@ -8,30 +8,38 @@
 //!  client ◄── server ◄── chat ◄── translate ◄── responses ◄──── sse ◄───────────┘
 //! ```
 //!
-//! | module | holds | may use |
+//! | module | holds | uses |
 //! |---|---|---|
-//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `json` |
-//! | [`responses`] | the backend protocol: requests, events, models, errors | `json` |
-//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `chat`, `responses` |
-//! | [`limits`] | the limits of the plan, as reported by the backend | nothing of ours |
-//! | [`effort`], [`dated`], [`platform`], `excerpt` | types that several modules share | nothing of ours |
-//! | [`single_flight`] | one shared run of an operation for all concurrent callers | nothing of ours |
-//! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | nothing of ours |
-//! | `plain_file` | opening files that must be regular files | nothing of ours |
-//! | `printable` | text made safe for a terminal and a log | nothing of ours |
-//! | `retry_after` | the delay that response headers ask for | nothing of ours |
-//! | [`sse`] | server-sent events: bytes to events | nothing of ours |
-//! | [`capture`] | writing exchanges to a file, on demand | nothing of ours |
-//! | [`config`] | settings: flags over environment over file over defaults | `translate` (policies) |
-//! | [`credentials`] | the login, shared with the Codex CLI or not | `config`, `single_flight`, `retry_after` |
-//! | [`upstream`] | the Codex backend as a client sees it | `responses`, `sse`, `config`, `credentials`, `limits`, `capture` |
-//! | [`models`] | the list of models, kept fresh | `responses`, `upstream`, `config` |
-//! | [`continuity`] | the memory of turns, which chat clients cannot carry | `translate`, `config` |
-//! | [`server`] | the daemon: routes, streaming bodies, error objects | all of the above |
-//! | [`simulator`] | a simulated backend, as strict as the real one | `responses`, `capture` |
-//! | `allocator` | the memory allocator | nothing of ours |
-//! | [`telemetry`] | the log and the start banner | `config`, `credentials`, `printable` |
-//! | [`cli`] | the command line | all of the above |
+//! | [`effort`] | the levels of reasoning effort | |
+//! | [`dated`] | names with a date suffix | |
+//! | [`platform`] | which of the two APIs a login is for | |
+//! | [`excerpt`] | the beginning of a text that others chose | |
+//! | [`steps`] | counting steps in tests of cost | |
+//! | [`retry_after`] | the delay that response headers ask for | |
+//! | [`plain_file`] | opening files that must be regular files | |
+//! | [`printable`] | text made safe for a terminal and a log | |
+//! | [`single_flight`] | one shared run of an operation for all concurrent callers | |
+//! | [`allocator`] | the memory allocator | |
+//! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | |
+//! | [`sse`] | server-sent events: bytes to events | |
+//! | [`limits`] | the limits of the plan, as reported by the backend | |
+//! | [`capture`] | writing exchanges to a file, on demand | `plain_file` |
+//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `json`, `effort`, `dated`, `steps`, `excerpt` |
+//! | [`responses`] | the backend protocol: requests, events, models, errors | `json`, `effort` |
+//! | [`conversation`] | turns that can be sent back: their keys, their memory; pure | `responses` |
+//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
+//! | [`config`] | settings: flags over environment over file over defaults | `plain_file`, `translate`, `platform` |
+//! | [`credentials`] | the login, shared with the Codex CLI or not | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
+//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after` |
+//! | [`models`] | the list of models, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
+//! | [`metrics`] | counters, histograms, and the last requests | `chat`, `credentials`, `limits` |
+//! | [`exchange`] | a call and its retries, until its answer has been read | `printable`, `capture`, `conversation`, `credentials`, `metrics`, `translate`, `upstream` |
+//! | [`simulator`] | a simulated backend, as strict as the real one | `capture` |
+//! | [`telemetry`] | the log and the start banner | `printable`, `config`, `credentials` |
+//! | [`server`] | the daemon: routes, streaming bodies, error objects | all above but `simulator`, `telemetry` |
+//! | [`cli`] | the command line | all above |
+//!
+//! `tests/it/layers.rs` holds the source to this table.
 
 #[cfg(not(target_env = "msvc"))]
 mod allocator;
@@ -39,13 +47,15 @@ pub mod capture;
 pub mod chat;
 pub mod cli;
 pub mod config;
-pub mod continuity;
+pub mod conversation;
 pub mod credentials;
 pub mod dated;
 pub mod effort;
 mod excerpt;
+mod exchange;
 pub mod json;
 pub mod limits;
+mod metrics;
 pub mod models;
 mod plain_file;
 pub mod platform;

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use codex_proxy::chat::request::Request;
 use codex_proxy::platform::Platform;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::ReplaySource;
+use codex_proxy::conversation::ReplaySource;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};

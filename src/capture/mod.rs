@@ -219,7 +219,7 @@ impl Capture {
         let session = slot.as_mut()?;
         session.left -= 1;
         session.begun += 1;
-        let tape = Recording::new(session.begun, secrets, session.finished.clone());
+        let recording = Recording::new(session.begun, secrets, session.finished.clone());
         if session.left == 0 {
             tracing::warn!(
                 file = %session.file.display(),
@@ -227,7 +227,7 @@ impl Capture {
             );
             self.0.close(&mut slot);
         }
-        Some(tape)
+        Some(recording)
     }
 }
 

@@ -16,8 +16,6 @@ use crate::chat::invalid_request::InvalidRequest;
 use crate::excerpt::excerpt_of;
 use crate::models::UnknownModel;
 
-pub(super) use self::upstream::is_printable;
-
 /// The backend's id of a request, on answers and on errors.
 pub(super) const UPSTREAM_REQUEST_ID: HeaderName =
     HeaderName::from_static("x-codex-proxy-upstream-request-id");

@@ -1,4 +1,4 @@
-//! The middleware of every request: access control, routing and metrics.
+//! The middleware of every request: access control, routing, and metrics.
 //!
 //! It is one function rather than a layer for each step: each layer costs memory per request, and a
 //! call per event of an answer.
@@ -16,10 +16,10 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use tower::{Layer as _, Service, ServiceExt as _};
 
-use super::figures::Metrics;
-use super::guard::{Guard, refuse};
+use super::guard::{Guard, GuardError, refuse};
 use super::not_found;
 use super::paths::{self, Target};
+use crate::metrics::Metrics;
 
 /// The service in front of the routes. Clones are cheap.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(super) struct Middleware(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     guard: Arc<Guard>,
-    figures: Metrics,
+    metrics: Metrics,
     /// Whether answers are marked as simulated.
     is_simulated: bool,
     routes: Router,
@@ -37,18 +37,18 @@ struct Shared {
 impl Middleware {
     pub(super) fn new(
         guard: Arc<Guard>,
-        figures: Metrics,
+        metrics: Metrics,
         is_simulated: bool,
         routes: Router,
     ) -> Self {
-        Self(Arc::new(Shared { guard, figures, is_simulated, routes }))
+        Self(Arc::new(Shared { guard, metrics, is_simulated, routes }))
     }
 
     async fn answer(self, request: Request) -> Response {
-        let Shared { guard, figures, .. } = &*self.0;
+        let guard = &self.0.guard;
         let (parts, body) = request.into_parts();
         if let Err(refusal) = guard.check_source(&parts) {
-            return figures.refused(refuse(refusal));
+            return self.refuse(refusal);
         }
         // The CORS layer answers preflights, which browsers send without keys, and lets allowed
         // pages read why a request was rejected.
@@ -65,15 +65,22 @@ impl Middleware {
         }
     }
 
+    /// Turns a request away before it comes to an endpoint.
+    fn refuse(&self, error: GuardError) -> Response {
+        let response = refuse(error);
+        self.0.metrics.refused(response.status());
+        response
+    }
+
     async fn admit(self, request: Request) -> Response {
-        let Shared { guard, figures, is_simulated, routes } = &*self.0;
+        let Shared { guard, metrics, is_simulated, routes } = &*self.0;
         let (mut parts, body) = request.into_parts();
         match guard.check_caller(&parts) {
             Ok(caller) => parts.extensions.insert(caller),
-            Err(refusal) => return figures.refused(refuse(refusal)),
+            Err(refusal) => return self.refuse(refusal),
         };
-        let metrics = figures.request_metrics();
-        parts.extensions.insert(metrics.clone());
+        let request_metrics = metrics.request();
+        parts.extensions.insert(request_metrics.clone());
         let path = match paths::target(parts.uri.path()) {
             Target::Path(Cow::Borrowed(_)) => Some(None),
             Target::Path(Cow::Owned(path)) => Some(Some(path)),
@@ -88,7 +95,7 @@ impl Middleware {
         } else {
             not_found(parts.method, parts.uri, parts.headers).await.into_response()
         };
-        metrics.answered(response.status());
+        request_metrics.answered(response.status());
         if *is_simulated {
             let yes = HeaderValue::from_static("true");
             response.headers_mut().insert("x-codex-proxy-simulated", yes);

@@ -15,7 +15,7 @@
 //! | `listen/` | connections, from accept to shutdown |
 //! | `peer_info.rs` | what is known of a request's connection |
 //! | `record.rs` | what is logged and counted of a model request when it ends |
-//! | `figures/` | activity and metrics |
+//! | `metrics.rs` | the endpoints for activity and metrics |
 //! | `usage.rs` | the limits of the plan |
 
 mod body;
@@ -23,10 +23,10 @@ mod budget;
 mod capture;
 mod chat;
 pub mod error;
-mod figures;
 mod guard;
 mod health;
 mod listen;
+mod metrics;
 mod middleware;
 mod models;
 mod page;
@@ -48,15 +48,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::capture::{Capture, Secrets};
 use crate::config::Config;
-use crate::continuity::TurnMemory;
+use crate::conversation::TurnMemory;
 use crate::credentials::{Renewals, Summary};
 use crate::excerpt::excerpt;
+use crate::metrics::Metrics;
 use crate::models::Catalogue;
 use crate::platform::Platform;
 use crate::upstream;
 use budget::Budget;
 use error::ApiError;
-use figures::Metrics;
 use guard::Guard;
 use middleware::Middleware;
 use paths::Target;
@@ -83,13 +83,13 @@ struct Shared {
     account: Account,
     /// `None` if turns are not remembered.
     memory: Option<TurnMemory>,
-    figures: Metrics,
+    metrics: Metrics,
     inquiry: UsageRefresher,
     capture: Capture,
     budget: Budget,
 }
 
-/// The account that is used.
+/// Whose plan answers.
 #[derive(Clone)]
 pub enum Account {
     /// None: the backend is simulated.
@@ -182,7 +182,10 @@ impl App {
             // It is only logged.
             async move { upstream.models().await.map_err(|failure| failure.log_reason()) }
         });
-        let memory = config.continuity.enabled.then(|| TurnMemory::new(&config.continuity));
+        let memory = {
+            let crate::config::Continuity { enabled, max_bytes, ttl } = config.continuity;
+            enabled.then(|| TurnMemory::new(max_bytes, ttl))
+        };
         let budget = Budget::new(config.server.max_body_total_bytes);
         let (figures, inquiry) = (Metrics::new(), UsageRefresher::default());
         let calls = upstream.clone();
@@ -193,7 +196,7 @@ impl App {
             catalogue,
             account,
             memory,
-            figures,
+            metrics: figures,
             inquiry,
             capture: Capture::default(),
             budget,
@@ -227,14 +230,14 @@ impl App {
             .route("/models", get(models::list))
             .route("/models/{*id}", get(models::retrieve))
             .route("/usage", get(usage::usage))
-            .route("/activity", get(figures::routes::activity));
-        let (guard, figures) = (Arc::clone(&self.0.guard), self.0.figures.clone());
+            .route("/activity", get(metrics::activity));
+        let (guard, figures) = (Arc::clone(&self.0.guard), self.0.metrics.clone());
         let is_simulated = self.0.account.is_simulated();
         let routes = Router::new()
             .nest("/v1", api)
             .route("/health", get(health::health))
             .route("/v1/capture", get(capture::status).post(capture::switch))
-            .route("/metrics", get(figures::routes::metrics))
+            .route("/metrics", get(metrics::metrics))
             .merge(page::routes())
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
@@ -242,7 +245,7 @@ impl App {
             // A panic fails only its request.
             .layer(CatchPanicLayer::custom(panicked))
             // A layer of the router runs after routing.
-            .layer(MapRequestLayer::new(figures::note_endpoint));
+            .layer(MapRequestLayer::new(metrics::note_endpoint));
         Router::new().fallback_service(Middleware::new(guard, figures, is_simulated, routes))
     }
 }

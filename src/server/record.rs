@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::ApiError;
-use super::figures::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use super::listen::Shutdown;
 use crate::chat::usage::Usage;
+use crate::metrics::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use crate::upstream::is_code;
 
 /// What is known of a request. It is logged and counted on drop, however the request ends.

@@ -4,8 +4,6 @@
 //! what the answer has to look like. [`response`] reads the events of the answer by that plan and
 //! gives [deltas](crate::chat::delta), whether the client streams or not.
 
-mod json_digest;
-pub mod memory;
 pub mod plan;
 pub mod policy;
 pub mod request;

@@ -4,7 +4,8 @@
 # venv, and Node 20 or newer with npm.
 #
 #   tests/clients/run.sh             all of them
-#   tests/clients/run.sh llm aider   only these (what they said stands in target/clients/*.log)
+#   tests/clients/run.sh llm aider   only these (their output is in target/clients/*.log)
+#   tests/clients/run.sh --install   installs all of them and runs none
 #
 # `requirements` says which clients there are, and their versions. Each is installed below
 # target/clients, apart from the others, and again when that file changes.
@@ -25,7 +26,7 @@ mkdir -p "$clients"
 
 export UV_CACHE_DIR=$clients/uv-cache UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1
 
-case ${1:-} in -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$0"; exit ;; esac
+case ${1:-} in -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit ;; esac
 command -v python3 >/dev/null || { echo "Python 3 is needed" >&2; exit 69; }
 command -v npm >/dev/null || { echo "Node with npm is needed" >&2; exit 69; }
 
@@ -97,6 +98,16 @@ play() {
 case ${1:-} in
     --play)
         play "$(basename "$(dirname "$(echo "$requirements"/*/"$2.txt")")")" "$2"
+        exit
+        ;;
+    --install-one)
+        "install_$(basename "$(dirname "$(echo "$requirements"/*/"$2.txt")")")" "$2"
+        exit
+        ;;
+    --install)
+        install_uv
+        for file in "$requirements"/*/*.txt; do basename "$file" .txt; done |
+            xargs -P 2 -n 1 "$script" --install-one
         exit
         ;;
     --limited) shift ;;

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use codex_proxy::chat::request::Request;
+use codex_proxy::conversation::ReplaySource;
 use codex_proxy::sse;
-use codex_proxy::translate::memory::ReplaySource;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use codex_proxy::chat::invalid_request::InvalidRequest;
 use codex_proxy::chat::request::Request;
+use codex_proxy::conversation::ReplaySource;
 use codex_proxy::effort::Effort;
 use codex_proxy::platform::Platform;
 use codex_proxy::simulator::{Simulator, default_models};
-use codex_proxy::translate::memory::ReplaySource;
 use codex_proxy::translate::policy::Policy;
 use codex_proxy::translate::request::{Model, translate};
 use proptest::collection::vec;

@@ -1,14 +1,25 @@
-//! An answer that is not streamed.
+//! A buffered answer: one JSON object, sent when it is complete.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::choice::{CallSpec, Choice, RetryableBody, Shown, Step};
-use crate::chat::completion::CompletionBuilder;
-use crate::chat::delta::{Delta, Sink};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+
+use super::answer::{Identity, describe, insert, reasoning_field, total_usage};
+use super::prepare::Call;
+use super::reader::Choice;
+use crate::chat::completion::{Completion, CompletionBuilder};
+use crate::chat::delta::{Delta, ServiceTier, Sink};
+use crate::exchange::{Delivery, Step};
+use crate::server::App;
 use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
-use crate::upstream::{CallError, Permits};
+use crate::server::error::ApiError;
+use crate::server::record::Record;
+use crate::translate::response::Reader;
+use crate::upstream::CallError;
 
 /// How much of an answer is held without being counted in the budget: nearly all answers are
 /// smaller.
@@ -17,16 +28,53 @@ const MIN_COUNTED: usize = 256 << 10;
 /// How often a text is in memory before it goes out: as read, as collected, and as JSON.
 const COPIES: usize = 3;
 
+/// Answers with one JSON object.
+pub(super) async fn respond(
+    app: &App,
+    call: &Call,
+    identity: &Identity,
+    mut record: Record,
+) -> Result<Response, ApiError> {
+    let answer = collect(call, &app.0.budget).await.map_err(|ended| {
+        let error = match ended {
+            Ended::Failed(failure) => ApiError::of_call(failure, &call.plan.paths),
+            Ended::Exhausted(exhausted) => exhausted.into(),
+        };
+        record.failed(&error);
+        error
+    })?;
+    let Gathered { choices, size, reservation } = answer;
+    let (choices, gathered): (Vec<Choice>, Vec<CompletionBuilder>) = choices.into_iter().unzip();
+    let usage = total_usage(choices.iter().map(Choice::reader), call.spec.prompt_bytes);
+    let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
+    let heading = identity.heading(tier);
+    let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&call.plan));
+    // For most texts this is enough.
+    let mut json = Vec::with_capacity(size + size / 16 + 1024);
+    serde_json::to_writer(&mut json, &completion).map_err(ApiError::internal)?;
+    json.push(b'\n');
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    insert(&mut headers, "openai-processing-ms", &record.elapsed().as_millis().to_string());
+    describe(app, choices.first(), &mut headers);
+    let head = choices.first().map(Choice::head);
+    record.upstream_request_id(head.and_then(|head| head.request_id.as_deref()));
+    record.first_token();
+    record.answered(usage);
+    drop(gathered);
+    Ok((headers, reservation.hold_fitting(json)).into_response())
+}
+
 /// The collected answer and its reserved memory.
-pub(super) struct Gathered {
-    pub(super) choices: Vec<(Choice, CompletionBuilder)>,
+struct Gathered {
+    choices: Vec<(Choice, CompletionBuilder)>,
     /// How many bytes of text it has.
-    pub(super) size: usize,
-    pub(super) reservation: Reservation,
+    size: usize,
+    reservation: Reservation,
 }
 
 /// Why there is no whole answer.
-pub(super) enum Ended {
+enum Ended {
     Failed(CallError),
     /// There is no memory for it.
     Exhausted(Exhausted),
@@ -84,16 +132,15 @@ enum Progress {
 }
 
 /// Reads all choices to their ends, concurrently. Dropping the future cancels the calls.
-pub(super) async fn collect(
-    spec: &Arc<CallSpec>,
-    retryable: &RetryableBody,
-    permits: &Arc<Permits>,
+async fn collect(
+    Call { spec, plan, body, permits }: &Call,
     budget: &Budget,
 ) -> Result<Gathered, Ended> {
-    let count = spec.plan.choices;
-    let part =
-        |_| Part { choice: Choice::new(spec, retryable, permits), gathered: Counted::default() };
-    let mut parts: Vec<_> = (0..count).map(part).collect();
+    let part = |_| {
+        let reader = Reader::new(Arc::clone(plan));
+        Part { choice: Choice::new(spec, body, permits, reader), gathered: Counted::default() }
+    };
+    let mut parts: Vec<_> = (0..plan.choices).map(part).collect();
     let mut reservation = budget.nothing();
     loop {
         let room = MIN_COUNTED.max(reservation.bytes() / COPIES);
@@ -128,9 +175,9 @@ fn poll_parts(
                 return Poll::Ready(Ok(Progress::Full));
             }
             let before = gathered.size;
-            match choice.poll_step(cx, Shown::AtTheEnd, gathered) {
+            match choice.poll_step(cx, Delivery::Buffered, gathered) {
                 Poll::Ready(Ok(Step::Read(_))) => total = total - before + gathered.size,
-                Poll::Ready(Ok(Step::Restarted)) => {
+                Poll::Ready(Ok(Step::Retrying)) => {
                     *gathered = Counted::default();
                     total -= before;
                 }

@@ -41,7 +41,7 @@ pub(super) struct WriteCoalescer {
 
 impl WriteCoalescer {
     /// Whether to defer the write for another poll; `is_news`: whether this poll made progress.
-    pub(super) fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+    pub(super) fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         if is_news {
             self.has_gained |= since < now;
@@ -56,7 +56,7 @@ impl WriteCoalescer {
         is_worth_it && self.idle < MAX_EMPTY_POLLS && now - since < MAX_DELAY
     }
 
-    /// A write happens.
+    /// Something goes out.
     pub(super) fn wrote(&mut self, now: Instant) {
         *self = Self { wrote_at: Some(now), is_burst: self.has_gained, ..Self::default() };
     }
@@ -82,7 +82,7 @@ mod tests {
             let mut now = start;
             for &(at, is_news, waits) in *turns {
                 now = start + Duration::from_micros(at);
-                assert_eq!(pace.waits(is_news, now), waits, "{name}, after {at} µs");
+                assert_eq!(pace.should_defer(is_news, now), waits, "{name}, after {at} µs");
             }
             pace.wrote(now);
         }

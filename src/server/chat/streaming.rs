@@ -1,31 +1,40 @@
-//! An answer as a stream of chunks.
+//! A streamed answer: chunks as they come.
 //!
 //! The calls are polled by the client's connection: there is no task and no channel in between, a
 //! slow client slows its calls, and a disconnect cancels them.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, Stream};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::choice::{CallSpec, Choice, RetryableBody, Shown};
+use super::answer::{Identity, describe, reasoning_field, total_usage};
 use super::coalesce::WriteCoalescer;
-use super::{Identity, reasoning_field, total_usage};
+use super::prepare::Call;
+use super::reader::Choice;
 use crate::chat::chunk::ChunkWriter;
 use crate::chat::delta::{Delta, Sink};
+use crate::exchange::{CallSpec, Delivery};
+use crate::server::App;
 use crate::server::error::ApiError;
 use crate::server::listen::Shutdown;
 use crate::server::record::Record;
 use crate::sse::encode::{DONE, KEEPALIVE};
+use crate::translate::plan::Plan;
 use crate::translate::request::ClientPaths;
-use crate::translate::response::Progress;
-use crate::upstream::{CallError, Permits};
+use crate::translate::response::{Progress, Reader};
+use crate::upstream::CallError;
 
 /// The keepalive interval: after so long without data the client gets a comment.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -33,15 +42,47 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// The size of one write; more waits until the client has read it.
 const MAX_WRITE: usize = 16 << 10;
 
+/// How long the status of a streamed answer waits for the answer to begin. Until then a failure
+/// has a status of its own.
+const COMMIT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Answers with a stream.
+pub(super) async fn respond(
+    app: &App,
+    call: Call,
+    identity: Identity,
+    record: Record,
+    shutdown: &Shutdown,
+) -> Result<Response, ApiError> {
+    let mut answer = ChatStream::new(call, identity, record, shutdown);
+    let begun = poll_fn(|cx| answer.poll_ready_to_commit(cx));
+    // After the deadline the answer is sent as it is, with comments as keepalive.
+    if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
+        let error = ApiError::of_call(failure, answer.paths());
+        answer.record().failed(&error);
+        return Err(error);
+    }
+    let upstream_request_id =
+        answer.choices().first().and_then(|choice| choice.head().request_id.clone());
+    answer.record().upstream_request_id(upstream_request_id.as_deref());
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    describe(app, answer.choices().first(), &mut headers);
+    Ok((headers, Body::from_stream(answer)).into_response())
+}
+
 /// The body of a streamed answer.
 pub(super) struct ChatStream {
     spec: Arc<CallSpec>,
+    plan: Arc<Plan>,
     choices: Vec<Choice>,
     out: Output,
     /// The keepalive timer.
     keepalive: Pin<Box<Sleep>>,
     /// When to write.
-    pace: WriteCoalescer,
+    coalescer: WriteCoalescer,
     /// A failure right after the beginning.
     failure: Option<CallError>,
     record: Record,
@@ -86,30 +127,38 @@ impl Sink for Chunks<'_> {
 
 impl ChatStream {
     pub(super) fn new(
-        spec: Arc<CallSpec>,
-        retryable: &RetryableBody,
-        permits: &Arc<Permits>,
+        Call { spec, plan, body, permits }: Call,
         identity: Identity,
         record: Record,
-        closing: &Shutdown,
+        shutdown: &Shutdown,
     ) -> Self {
-        let plan = &spec.plan;
-        let choices: Vec<_> =
-            (0..plan.choices).map(|_| Choice::new(&spec, retryable, permits)).collect();
+        let choice = |_| Choice::new(&spec, &body, &permits, Reader::new(Arc::clone(&plan)));
+        let choices: Vec<_> = (0..plan.choices).map(choice).collect();
         let out = Output {
             identity,
             include_usage: plan.include_usage,
             choices: choices.len(),
-            reasoning_field: reasoning_field(plan),
+            reasoning_field: reasoning_field(&plan),
             writer: None,
             buffer: Vec::new(),
             size: 0,
         };
         let keepalive = Box::pin(sleep(KEEPALIVE_INTERVAL));
-        let cut = closing.cut().boxed();
-        let pace = WriteCoalescer::default();
+        let cut = shutdown.cut().boxed();
+        let coalescer = WriteCoalescer::default();
         let failure = None;
-        Self { spec, choices, out, keepalive, pace, failure, record, cut, is_over: false }
+        Self {
+            spec,
+            plan,
+            choices,
+            out,
+            keepalive,
+            coalescer,
+            failure,
+            record,
+            cut,
+            is_over: false,
+        }
     }
 
     /// Waits until every choice in progress has begun. Until then nothing was sent, and a failure
@@ -117,21 +166,24 @@ impl ChatStream {
     ///
     /// Deltas that arrive with the beginning are sent with the head; on a busy thread they are
     /// waited for, see [`WriteCoalescer`].
-    pub(super) fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+    pub(super) fn poll_ready_to_commit(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), CallError>> {
         let outcome = self.poll_choices(cx);
         let is_beginning = self.choices.iter().any(Choice::is_beginning);
-        let is_news = match outcome {
+        let made_progress = match outcome {
             Err(failure) if is_beginning => return Poll::Ready(Err(failure)),
             Err(failure) => {
                 self.failure = Some(failure);
                 return Poll::Ready(Ok(()));
             }
             Ok(_) if is_beginning => return Poll::Pending,
-            Ok(is_news) => is_news,
+            Ok(made_progress) => made_progress,
         };
         let is_whole = self.choices.iter().all(Choice::has_ended);
         let has_room = self.out.buffer.len() < MAX_WRITE;
-        if !is_whole && has_room && self.pace.waits(is_news, Instant::now()) {
+        if !is_whole && has_room && self.coalescer.should_defer(made_progress, Instant::now()) {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -145,7 +197,7 @@ impl ChatStream {
 
     /// The client's names for the fields of its request.
     pub(super) fn paths(&self) -> &ClientPaths {
-        &self.spec.plan.paths
+        &self.plan.paths
     }
 
     pub(super) fn record(&mut self) -> &mut Record {
@@ -160,22 +212,24 @@ impl ChatStream {
         let choice = &mut self.choices[index];
         let tier = choice.reader().service_tier();
         let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
-        choice.poll_step(cx, Shown::AsItComes, &mut chunks).map_ok(|_| choice.reader().progress())
+        choice
+            .poll_step(cx, Delivery::Streaming, &mut chunks)
+            .map_ok(|_| choice.reader().progress())
     }
 
     /// Reads the available events of all choices; false if there are none.
     fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, CallError> {
-        let mut is_news = false;
+        let mut made_progress = false;
         for index in 0..self.choices.len() {
             while !self.choices[index].has_ended() && self.out.buffer.len() < MAX_WRITE {
                 match self.poll_choice(index, cx) {
-                    Poll::Ready(Ok(_)) => is_news = true,
+                    Poll::Ready(Ok(_)) => made_progress = true,
                     Poll::Ready(Err(failure)) => return Err(failure),
                     Poll::Pending => break,
                 }
             }
         }
-        Ok(is_news)
+        Ok(made_progress)
     }
 
     /// Ends the stream with usage and `[DONE]`.
@@ -192,7 +246,7 @@ impl ChatStream {
     }
 
     /// Ends the stream with an error: nothing else tells a client that the answer is incomplete.
-    fn fail(&mut self, error: &ApiError) {
+    fn finish_with_error(&mut self, error: &ApiError) {
         for index in 0..self.choices.len() {
             let tier = self.choices[index].reader().service_tier();
             let mut chunks = Chunks { out: &mut self.out, choice: index, tier };
@@ -209,10 +263,10 @@ impl ChatStream {
 
     /// Whether to defer the write, since more is likely to follow at once. The first write was
     /// deferred before the head, if needed.
-    fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
-        let is_first = self.pace.wrote_at().is_none();
+    fn should_defer(&mut self, made_progress: bool, now: Instant) -> bool {
+        let is_first = self.coalescer.wrote_at().is_none();
         let has_room = self.out.buffer.len() < MAX_WRITE;
-        !self.is_over && !is_first && has_room && self.pace.waits(is_news, now)
+        !self.is_over && !is_first && has_room && self.coalescer.should_defer(made_progress, now)
     }
 
     /// If the backend's head arrives after ours was sent, its id is only logged.
@@ -233,7 +287,7 @@ impl Stream for ChatStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let mut is_news = false;
+        let mut made_progress = false;
         if !this.is_over {
             let failure = this.failure.take();
             match failure.map_or_else(|| this.poll_choices(cx), Err) {
@@ -248,23 +302,23 @@ impl Stream for ChatStream {
                         "the answer was interrupted"
                     );
                     let error = ApiError::of_call(failure, this.paths());
-                    this.fail(&error);
+                    this.finish_with_error(&error);
                 }
                 Ok(_) if this.choices.iter().all(Choice::has_ended) => this.finish(),
                 // Checked when there is nothing to write, which is so after every write.
                 Ok(_) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
-                    this.fail(&ApiError::stopping());
+                    this.finish_with_error(&ApiError::stopping());
                 }
-                Ok(news) => is_news = news,
+                Ok(news) => made_progress = news,
             }
         }
         if !this.out.buffer.is_empty() {
             let now = Instant::now();
-            if this.should_defer(is_news, now) {
+            if this.should_defer(made_progress, now) {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            this.pace.wrote(now);
+            this.coalescer.wrote(now);
             // Without a writer only an error can be sent.
             if this.out.writer.is_some() {
                 this.record.first_token();
@@ -280,12 +334,12 @@ impl Stream for ChatStream {
         // The timer is reset when it fires, and not with every write.
         while this.keepalive.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
-            let due = this.pace.wrote_at().map_or(now, |at| at + KEEPALIVE_INTERVAL);
+            let due = this.coalescer.wrote_at().map_or(now, |at| at + KEEPALIVE_INTERVAL);
             if now < due {
                 this.keepalive.as_mut().reset(due);
                 continue;
             }
-            this.pace.wrote(now);
+            this.coalescer.wrote(now);
             this.keepalive.as_mut().reset(now + KEEPALIVE_INTERVAL);
             return Poll::Ready(Some(Ok(Bytes::from_static(KEEPALIVE.as_bytes()))));
         }

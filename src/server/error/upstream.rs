@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use crate::credentials;
 use crate::limits::Credits;
 use crate::limits::reached::Reason;
+use crate::printable::is_plain_name;
 use crate::responses::error::{BackendError, Class};
 use crate::upstream::{AdmissionError, CallError, ErrorResponse, UpstreamError};
 
@@ -42,7 +43,7 @@ impl From<UpstreamError> for ApiError {
         let rate_limits = error.cause.map(|cause| cause.rate_limits).unwrap_or_default();
         let cause = Cause {
             reason: failure.log_reason(),
-            upstream_request_id: upstream_request_id.filter(|id| is_printable(id)),
+            upstream_request_id: upstream_request_id.filter(|id| is_plain_name(id)),
             rate_limits,
         };
         Self { cause: Some(Box::new(cause)), ..error }
@@ -58,7 +59,7 @@ impl From<CallError> for ApiError {
         );
         let mut error = Self::from(failure);
         if let Some(cause) = &mut error.cause {
-            cause.upstream_request_id = upstream_request_id.filter(|id| is_printable(id));
+            cause.upstream_request_id = upstream_request_id.filter(|id| is_plain_name(id));
         }
         if is_ours && attempts > 1 {
             let message = sentence(&error.error.message);
@@ -344,14 +345,6 @@ fn clients_name(field: &str) -> &str {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     });
     known.map_or(field, |(_, name)| name)
-}
-
-/// The longest name or id of the backend's that is told, in bytes.
-const MAX_NAME: usize = 256;
-
-/// Whether a name or an id of the backend's may be told in a header and in the log.
-pub(in crate::server) fn is_printable(text: &str) -> bool {
-    text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The text with the full stop that another sentence needs in front of it.

@@ -10,9 +10,9 @@ use crate::chat::request::{
     Assistant, CallKind, File, FileSource, Image, LegacyCall, Message, Part as ChatPart,
     ReasoningDetail, Said, ToolContent, ToolResult,
 };
+use crate::conversation::json_digest;
+use crate::conversation::{History, Key, ReplaySource, Turn, text_of};
 use crate::responses::request::{Item, Output, Part, Role};
-use crate::translate::json_digest;
-use crate::translate::memory::{History, Key, ReplaySource, Turn, text_of};
 
 /// A conversation as input items, its leading system messages apart.
 pub(super) struct Converted<'v> {
@@ -24,11 +24,11 @@ pub(super) struct Converted<'v> {
     pub(super) has_names: bool,
     /// For every one of `leading` and then of `items`, the index of the message it comes from.
     pub(super) sources: Vec<Option<usize>>,
-    /// What was found in the memory of turns.
+    /// The turns found in the memory.
     pub(super) recollection: ReplayReport,
 }
 
-/// What was found in the memory of turns.
+/// The turns found in the memory.
 #[derive(Debug, Default)]
 pub struct ReplayReport {
     /// The conversation as the client has it, by which the next turn will be found.
@@ -282,8 +282,7 @@ impl<'v> Converter<'_, 'v> {
 fn repeats(legacy: &LegacyCall<'_>, assistant: &Assistant<'_>) -> bool {
     assistant.calls.iter().any(|call| match &call.kind {
         CallKind::Function { name, arguments } => {
-            *name == legacy.name
-                && json_digest::digest(arguments) == json_digest::digest(&legacy.arguments)
+            *name == legacy.name && json_digest(arguments) == json_digest(&legacy.arguments)
         }
         CallKind::Custom { .. } => false,
     })

@@ -21,12 +21,12 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use self::messages::Converted;
-use super::memory::ReplaySource;
 use super::plan::Plan;
 use super::policy::{MaxTokens, Policy, Reasoning};
 use crate::chat;
 use crate::chat::invalid_request::{Code, InvalidRequest};
 use crate::chat::request::{EffortRequest, Summary};
+use crate::conversation::ReplaySource;
 use crate::effort::Effort;
 use crate::platform::Platform;
 use crate::responses::request as wire;

@@ -11,7 +11,7 @@ mod items;
 mod last;
 mod reader;
 mod reasoning;
-mod recorder;
+mod state;
 mod steps;
 mod stop;
 mod text;

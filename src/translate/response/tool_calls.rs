@@ -269,7 +269,7 @@ impl Calls {
                     }
                 }
                 Form::ParallelWrapper if call.is_complete => {
-                    call.unwrap_parallel(plan, &mut self.opened, sink)
+                    call.unwrap_parallel(plan, &mut self.opened, sink);
                 }
                 Form::ParallelWrapper | Form::Suppressed => {}
             }

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 /// The label for further, overlong or empty names.
-pub(super) const OTHER: &str = "other";
+pub(crate) const OTHER: &str = "other";
 
 /// Far more than there are models or codes.
 const MAX_LABELS: usize = 64;
@@ -16,11 +16,11 @@ const MAX_LABEL_LENGTH: usize = 64;
 
 /// The known names.
 #[derive(Debug, Default)]
-pub(super) struct BoundedLabels(Mutex<HashSet<String>>);
+pub(crate) struct BoundedLabels(Mutex<HashSet<String>>);
 
 impl BoundedLabels {
     /// The name itself, unless there are too many.
-    pub(super) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
+    pub(crate) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.contains(name) {
             return Cow::Borrowed(name);

@@ -1,78 +1,43 @@
-//! The turn for replay: its output items, and what the client received of them.
+//! The turn of an answer as it may be sent back: its output items, and what the client got of them.
 
 use std::borrow::Cow;
 
-use crate::chat::delta::{Delta, ReasoningDetail, Sink};
+use super::turn::Turn;
 use crate::responses::event;
 use crate::responses::lenient::LenientStr;
 use crate::responses::request::{Item, Json, Part, Role, Summary};
-use crate::translate::memory::Turn;
 
-/// Collects a turn.
+/// Gathers the output items of an answer.
 #[derive(Debug, Default)]
-pub(super) struct Recorder {
+pub struct TurnRecorder {
     items: Vec<Item<'static>>,
-    told: Emitted,
     /// Whether there was something that cannot be sent back: the rest may not stand without it.
     is_partial: bool,
 }
 
-/// What the client received: the text, and the ids of the tool calls.
+/// What the client got: its text, and the ids of its calls.
 #[derive(Debug, Default)]
-pub(super) struct Emitted {
-    text: String,
-    calls: Vec<String>,
+pub struct Emitted {
+    /// All of the content.
+    pub text: String,
+    /// The id of each call, in order.
+    pub calls: Vec<String>,
 }
 
-/// Forwards deltas to the client, and records them.
-pub(super) struct Recording<'r, S> {
-    pub(super) sink: &'r mut S,
-    pub(super) told: Emitted,
-}
-
-impl<S: Sink> Sink for Recording<'_, S> {
-    fn delta(&mut self, delta: Delta<'_>) {
-        match &delta {
-            Delta::Content(text) => self.told.text.push_str(text),
-            Delta::Call { id, .. } => self.told.calls.push((*id).to_owned()),
-            _ => {}
-        }
-        self.sink.delta(delta);
-    }
-
-    fn can_take_back(&self) -> bool {
-        self.sink.can_take_back()
-    }
-
-    fn take_back(&mut self) {
-        self.told = Emitted::default();
-        self.sink.take_back();
-    }
-}
-
-impl Recorder {
-    /// Takes out what was emitted so far, to be put back by [`Recorder::put`].
-    pub(super) fn take(&mut self) -> Emitted {
-        std::mem::take(&mut self.told)
-    }
-
-    pub(super) fn put(&mut self, told: Emitted) {
-        self.told = told;
-    }
-
+impl TurnRecorder {
     /// Forgets the items: the last event tells all of them.
-    pub(super) fn restart(&mut self) {
+    pub fn restart(&mut self) {
         self.items.clear();
         self.is_partial = false;
     }
 
     /// The items are not all there are, or not in their order.
-    pub(super) fn forget(&mut self) {
+    pub fn forget(&mut self) {
         self.is_partial = true;
     }
 
     /// One more item that is done.
-    pub(super) fn item(&mut self, item: &event::Item<'_>) {
+    pub fn item(&mut self, item: &event::Item<'_>) {
         let is_bare = item.encrypted_content.as_deref().is_none_or(str::is_empty);
         if item.kind.as_deref() == Some("reasoning") && is_bare {
             // Without its encrypted form it cannot be replayed, and is not needed.
@@ -86,36 +51,31 @@ impl Recorder {
     }
 
     /// The turn, if it can be replayed and the client knows exactly its tool calls.
-    pub(super) fn turn(&self) -> Option<Turn> {
+    pub fn turn(&self, emitted: &Emitted) -> Option<Turn> {
         let calls = self.items.iter().filter_map(|item| match item {
             Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => {
                 Some(&**call_id)
             }
             _ => None,
         });
-        if self.is_partial || !calls.eq(self.told.calls.iter().map(String::as_str)) {
+        if self.is_partial || !calls.eq(emitted.calls.iter().map(String::as_str)) {
             return None;
         }
-        let turn =
-            Turn { items: self.items.clone(), text: self.told.text.clone(), turn_state: None };
+        let turn = Turn { items: self.items.clone(), text: emitted.text.clone(), turn_state: None };
         turn.is_worth_remembering().then_some(turn)
     }
 
-    /// The encrypted reasoning, for clients that carry it.
-    pub(super) fn details(&self) -> Vec<ReasoningDetail> {
-        let sealed = self.items.iter().enumerate().filter_map(|(position, item)| match item {
-            Item::Reasoning { encrypted_content, .. } => Some((position, encrypted_content)),
+    /// The sealed reasoning, each with its position among the items.
+    pub fn sealed_reasoning(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.items.iter().enumerate().filter_map(|(position, item)| match item {
+            Item::Reasoning { encrypted_content, .. } => Some((position, &**encrypted_content)),
             _ => None,
-        });
-        sealed
-            .enumerate()
-            .map(|(index, (position, data))| ReasoningDetail::new(index, position, data))
-            .collect()
+        })
     }
 }
 
-/// Whether the turn is the same for the model without this item: images come back with the client's
-/// message, and what is unknown here is not missed as much as the rest of the turn.
+/// Whether the turn is the same for the model without this item: pictures come back with the
+/// client's message, and what is unknown here is not missed as much as the rest of the turn.
 fn can_be_left_out(item: &event::Item<'_>) -> bool {
     !matches!(
         item.kind.as_deref(),

@@ -26,7 +26,7 @@ const DURATION: &[f64] =
     &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
 /// Counters and histograms.
-pub(super) struct Exporter {
+pub(crate) struct Exporter {
     registry: Registry,
     requests: IntCounterVec,
     durations: HistogramVec,
@@ -38,16 +38,16 @@ pub(super) struct Exporter {
 }
 
 /// Values that are read on a scrape.
-pub(super) struct Gauges {
-    pub(super) started: f64,
-    pub(super) in_flight: usize,
-    pub(super) waiting: usize,
-    pub(super) renewals: Renewals,
-    pub(super) limits: Limits,
+pub(crate) struct Gauges {
+    pub(crate) started: f64,
+    pub(crate) in_flight: usize,
+    pub(crate) waiting: usize,
+    pub(crate) renewals: Renewals,
+    pub(crate) limits: Limits,
 }
 
 impl Exporter {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let registry = Registry::new();
         let counters = |name, help, labels| {
             registered(&registry, IntCounterVec::new(Opts::new(name, help), labels))
@@ -104,13 +104,13 @@ impl Exporter {
     }
 
     /// A request to any endpoint has ended.
-    pub(super) fn request(&self, endpoint: &str, model: &str, status: u16, duration: Duration) {
+    pub(crate) fn request(&self, endpoint: &str, model: &str, status: u16, duration: Duration) {
         self.count(endpoint, model, status);
         self.durations.with_label_values(&[endpoint]).observe(duration.as_secs_f64());
     }
 
     /// A request was rejected before it reached an endpoint, which takes no time.
-    pub(super) fn refused(&self, status: u16) {
+    pub(crate) fn refused(&self, status: u16) {
         self.count(OTHER, "", status);
     }
 
@@ -119,7 +119,7 @@ impl Exporter {
     }
 
     /// A request to a model has ended.
-    pub(super) fn ended(&self, ended: &RequestOutcome, model: &str) {
+    pub(crate) fn ended(&self, ended: &RequestOutcome, model: &str) {
         if let Some(first_chunk) = ended.first_token.filter(|_| ended.stream) {
             self.first_chunks.with_label_values(&[model]).observe(first_chunk.as_secs_f64());
         }
@@ -138,15 +138,15 @@ impl Exporter {
     }
 
     /// A call to the backend has failed.
-    pub(super) fn call_failed(&self, code: &str, is_sent_again: bool) {
+    pub(crate) fn call_failed(&self, code: &str, is_sent_again: bool) {
         self.upstream_errors.with_label_values(&[code]).inc();
         if is_sent_again {
             self.upstream_retries.inc();
         }
     }
 
-    /// All metrics as text.
-    pub(super) fn text(&self, levels: &Gauges) -> prometheus::Result<String> {
+    /// All figures as text.
+    pub(crate) fn text(&self, levels: &Gauges) -> prometheus::Result<String> {
         let mut families = self.registry.gather();
         families.extend(levels.registry().gather());
         families.sort_by(|one, other| one.name().cmp(other.name()));

@@ -1,18 +1,14 @@
 //! Requests to any endpoint, each counted once: when its answer was sent.
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::extract::{FromRequestParts, MatchedPath, Request};
+use axum::extract::MatchedPath;
 use axum::http::StatusCode;
-use axum::http::request::Parts;
-use axum::response::Response;
 
 use super::labels::OTHER;
 use super::{Metrics, RequestOutcome};
-use crate::server::App;
 
 /// The status of a request whose client disconnected before the answer.
 const CLIENT_LEFT: u16 = 499;
@@ -20,11 +16,11 @@ const CLIENT_LEFT: u16 = 499;
 /// One request. It is counted when the last clone is dropped, in every case. Handlers take it as an
 /// argument if they know the outcome better than the head of the answer.
 #[derive(Debug, Clone)]
-pub(in crate::server) struct RequestMetrics(Arc<Inner>);
+pub(crate) struct RequestMetrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    figures: Metrics,
+    metrics: Metrics,
     endpoint: OnceLock<MatchedPath>,
     began: Instant,
     /// 0 until there is an answer.
@@ -39,22 +35,11 @@ struct End {
     status: u16,
 }
 
-/// A layer around all routes that records the matched route.
-pub(in crate::server) fn note_endpoint(request: Request) -> Request {
-    let extensions = request.extensions();
-    if let (Some(metrics), Some(path)) =
-        (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
-    {
-        let _ = metrics.0.endpoint.set(path.clone());
-    }
-    request
-}
-
 impl Metrics {
-    /// A new request.
-    pub(in crate::server) fn request_metrics(&self) -> RequestMetrics {
+    /// A request comes in.
+    pub(crate) fn request(&self) -> RequestMetrics {
         RequestMetrics(Arc::new(Inner {
-            figures: self.clone(),
+            metrics: self.clone(),
             endpoint: OnceLock::new(),
             began: Instant::now(),
             status: AtomicU16::new(0),
@@ -63,28 +48,32 @@ impl Metrics {
     }
 
     /// Counts a request that was rejected before it reached an endpoint.
-    pub(in crate::server) fn refused(&self, refusal: Response) -> Response {
-        self.0.prometheus.refused(refusal.status().as_u16());
-        refusal
+    pub(crate) fn refused(&self, status: StatusCode) {
+        self.0.prometheus.refused(status.as_u16());
     }
 }
 
 impl RequestMetrics {
+    /// This route was chosen.
+    pub(crate) fn routed(&self, path: &MatchedPath) {
+        let _ = self.0.endpoint.set(path.clone());
+    }
+
     /// The answer has this status.
-    pub(in crate::server) fn answered(&self, status: StatusCode) {
+    pub(crate) fn answered(&self, status: StatusCode) {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
     }
 
     /// A request to a model begins.
-    pub(in crate::server) fn begun(&self) {
-        self.0.figures.begun();
+    pub(crate) fn begun(&self) {
+        self.0.metrics.begun();
     }
 
-    /// It has finished.
-    pub(in crate::server) fn ended(&self, ended: &RequestOutcome) {
-        let figures = &self.0.figures;
-        figures.ended(ended);
-        let (model, status) = (figures.model(ended).into_owned(), ended.status);
+    /// It has ended.
+    pub(crate) fn ended(&self, ended: &RequestOutcome) {
+        let metrics = &self.0.metrics;
+        metrics.ended(ended);
+        let (model, status) = (metrics.model(ended).into_owned(), ended.status);
         let _ = self.0.end.set(End { model, status });
     }
 }
@@ -97,16 +86,7 @@ impl Drop for Inner {
             (None, 0) => ("", CLIENT_LEFT),
             (None, status) => ("", status),
         };
-        self.figures.0.prometheus.request(endpoint, model, status, self.began.elapsed());
-    }
-}
-
-impl FromRequestParts<App> for RequestMetrics {
-    type Rejection = Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        // The middleware sets it; without it a request is counted, too.
-        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.figures.request_metrics()))
+        self.metrics.0.prometheus.request(endpoint, model, status, self.began.elapsed());
     }
 }
 

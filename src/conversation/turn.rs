@@ -1,4 +1,4 @@
-//! The memory of turns: output items of the backend, replayed where the client repeats the turn.
+//! A turn of the model, and how it is found again.
 //!
 //! Chat clients cannot carry the encrypted reasoning of an answer. A finished turn is remembered as
 //! the backend sent it, and found again when a later request repeats it: by the id of its first
@@ -48,9 +48,9 @@ impl TurnStore for Nothing {
 /// The memory as used for a conversation.
 #[derive(Clone)]
 pub struct ReplaySource<'m> {
-    /// The scope of the turns.
+    /// Whose turns count.
     pub scope: Scope,
-    /// The store.
+    /// Where they are kept.
     pub memory: &'m dyn TurnStore,
 }
 
@@ -144,7 +144,7 @@ impl History {
                 for text in ["call", call_id, name] {
                     add(hash, text);
                 }
-                hash.update(&json_digest::digest(arguments).to_le_bytes());
+                hash.update(&json_digest(arguments).to_le_bytes());
             }
             Item::CustomToolCall { call_id, name, input } => {
                 for text in ["custom", call_id, name, input] {
@@ -274,7 +274,7 @@ fn spoken(text: &str) -> &str {
 }
 
 /// The model's text in these items.
-pub(super) fn text_of(items: &[Item<'_>]) -> String {
+pub(crate) fn text_of(items: &[Item<'_>]) -> String {
     let mut texts = String::new();
     for item in items {
         let Item::Message { role: Role::Assistant, content, .. } = item else { continue };
@@ -300,8 +300,7 @@ impl PartialEq for Call<'_> {
     fn eq(&self, other: &Self) -> bool {
         let is_same_text = || {
             self.text == other.text
-                || (self.is_json
-                    && json_digest::digest(self.text) == json_digest::digest(other.text))
+                || (self.is_json && json_digest(self.text) == json_digest(other.text))
         };
         self.id == other.id
             && self.name == other.name

@@ -10,8 +10,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 /// A digest that is independent of the formatting of a JSON text; text that is not JSON is hashed
 /// as it is, and an empty text as an empty object, which is what clients get for it.
 ///
-/// The text is hashed while it is parsed: no tree is built.
-pub(super) fn digest(text: &str) -> u64 {
+/// The text is hashed while it is parsed: nothing is allocated.
+pub(crate) fn digest(text: &str) -> u64 {
     let text = if text.is_empty() { "{}" } else { text };
     serde_json::from_str::<Digest>(text).map_or_else(|_| xxh3_64(text.as_bytes()), |json| json.0)
 }

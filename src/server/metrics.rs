@@ -1,27 +1,29 @@
 //! `GET /v1/activity` and `GET /metrics`.
 
+use std::convert::Infallible;
 use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, MatchedPath, Query, Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::response::IntoResponse;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::activity::{Bucket, Entry};
-use super::prometheus::Gauges;
-use super::unix;
-use crate::server::App;
-use crate::server::error::ApiError;
+use super::App;
+use super::error::ApiError;
+use crate::metrics::activity::{Bucket, Entry};
+use crate::metrics::prometheus::Gauges;
+use crate::metrics::{RequestMetrics, unix};
 
 /// The media type of the text format.
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// What is asked for.
 #[derive(Deserialize)]
-pub(in crate::server) struct Since {
+pub(super) struct Since {
     /// The number of the last request that is known already.
     #[serde(default)]
     after: u64,
@@ -39,7 +41,7 @@ struct Shown {
 }
 
 /// The last requests to models, and the tokens of the last hours.
-pub(in crate::server) async fn activity(
+pub(super) async fn activity(
     State(app): State<App>,
     since: Result<Query<Since>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
@@ -47,17 +49,17 @@ pub(in crate::server) async fn activity(
         let message = "The parameter 'after' must be the 'seq' of a request: an integer.";
         return Err(ApiError::invalid_request(message).param("after").code("invalid_value"));
     };
-    let figures = &app.0.figures;
+    let metrics = &app.0.metrics;
     let now = SystemTime::now();
     let (requests, tokens) = {
-        let activity = figures.activity();
+        let activity = metrics.activity();
         (activity.requests(after), activity.tokens(now))
     };
     let shown = Shown {
         object: "activity",
         now: unix(now),
-        started_at: unix(figures.0.started),
-        in_flight: figures.in_flight(),
+        started_at: metrics.started(),
+        in_flight: metrics.in_flight(),
         requests,
         tokens,
     };
@@ -65,17 +67,35 @@ pub(in crate::server) async fn activity(
 }
 
 /// All figures for Prometheus.
-pub(in crate::server) async fn metrics(
-    State(app): State<App>,
-) -> Result<impl IntoResponse, ApiError> {
-    let figures = &app.0.figures;
+pub(super) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, ApiError> {
+    let metrics = &app.0.metrics;
     let levels = Gauges {
-        started: unix(figures.0.started),
-        in_flight: figures.in_flight(),
+        started: metrics.started(),
+        in_flight: metrics.in_flight(),
         waiting: app.0.upstream.waiting(),
         renewals: app.0.account.renewals(),
         limits: app.0.upstream.limits().current(Timestamp::now().as_second()),
     };
-    let text = figures.0.prometheus.text(&levels).map_err(ApiError::internal)?;
+    let text = metrics.text(&levels).map_err(ApiError::internal)?;
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text))
+}
+
+/// Notes the route that was chosen for the request; the layer around all of them.
+pub(super) fn note_endpoint(request: Request) -> Request {
+    let extensions = request.extensions();
+    if let (Some(metrics), Some(path)) =
+        (extensions.get::<RequestMetrics>(), extensions.get::<MatchedPath>())
+    {
+        metrics.routed(path);
+    }
+    request
+}
+
+impl FromRequestParts<App> for RequestMetrics {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
+        // The middleware puts it there; without it a request would be counted all the same.
+        Ok(parts.extensions.get().cloned().unwrap_or_else(|| app.0.metrics.request()))
+    }
 }

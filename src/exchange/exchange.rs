@@ -1,107 +1,38 @@
-//! One choice of an answer: a call to the backend, read as it arrives, and retried if it fails
-//! before anything was delivered.
+//! The state machine of a call.
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::task::{JoinHandle, spawn_blocking};
-use uuid::Uuid;
 
-use crate::capture::Recording;
-use crate::chat::delta::{Kept, Sink};
-use crate::continuity::TurnMemory;
-use crate::credentials::Login;
-use crate::server::error::is_printable;
-use crate::server::figures::Metrics;
-use crate::translate::memory::{Key, Scope};
-use crate::translate::plan::Plan;
-use crate::translate::response::{Progress, ReadError, Reader};
+use super::reader::{AnswerReader, ReadInto};
+use super::spec::{CallSpec, RetryableBody, WithoutReplay};
+use crate::printable::is_plain_name;
+use crate::translate::response::Progress;
 use crate::upstream::{
-    CallError, CallPermit, Client, Events, Head, Permits, RequestBody, RetryState, UpstreamError,
+    CallError, CallPermit, Events, Head, Permits, RequestBody, RetryState, UpstreamError,
 };
 
-/// How to send the call, and how to read its answer.
-#[derive(Debug)]
-pub(super) struct CallSpec {
-    pub(super) client: Client,
-    /// The login that the request was made for.
-    pub(super) login: Arc<Login>,
-    pub(super) figures: Metrics,
-    /// The size of the request that is sent.
-    pub(super) prompt_bytes: usize,
-    pub(super) conversation: Uuid,
-    /// The token that pins a tool loop to a machine of the backend.
-    pub(super) turn_state: Option<String>,
-    pub(super) plan: Arc<Plan>,
-    /// How the answer is remembered; `None` if it is not.
-    pub(super) continuation: Option<ReplayContext>,
-    /// `None` unless exchanges are captured.
-    pub(super) recording: Option<Recording>,
-}
-
-impl CallSpec {
-    /// Makes the call with this body, after a pause.
-    fn send(
-        self: &Arc<Self>,
-        body: RequestBody,
-        pause: Duration,
-    ) -> BoxFuture<'static, Result<Events, UpstreamError>> {
-        let spec = Arc::clone(self);
-        async move {
-            if !pause.is_zero() {
-                tokio::time::sleep(pause).await;
-            }
-            let (turn_state, recording) = (spec.turn_state.as_deref(), spec.recording.as_ref());
-            let CallSpec { client, login, conversation, .. } = &*spec;
-            client.respond_recorded(login, &body, *conversation, turn_state, recording).await
-        }
-        .boxed()
-    }
-}
-
-/// The request body, kept for as long as it may be retried.
-#[derive(Clone)]
-pub(super) struct RetryableBody {
-    pub(super) body: RequestBody,
-    /// Rebuilds it without remembered turns; `None` if it has none.
-    pub(super) plainly: Option<WithoutReplay>,
-}
-
-/// Builds a request without remembered turns, if possible. Long work is done on another thread.
-pub(super) type WithoutReplay = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
-
-/// How an answer is remembered.
-#[derive(Debug)]
-pub(super) struct ReplayContext {
-    pub(super) memory: TurnMemory,
-    pub(super) scope: Scope,
-    /// The conversation that the answer continues.
-    pub(super) history: u128,
-    /// The remembered turns in the request.
-    pub(super) recalled: Vec<Key>,
-}
-
-/// One choice in progress.
-pub(super) struct Choice {
+/// One call under way, whatever its answer is read into. See the [module](super) for its states.
+pub(crate) struct Exchange<R: AnswerReader> {
     spec: Arc<CallSpec>,
     /// `None` once the call can no longer be retried.
-    retryable: Option<RetryableBody>,
-    call: CallState,
-    reader: Reader,
-    retry: RetryState,
+    body: Option<RetryableBody>,
+    call: CallState<R>,
+    reader: R,
+    retries: RetryState,
     head: Head,
     /// The permit for the call; `None` before it begins and after it has ended.
-    turn: Option<CallPermit>,
+    permit: Option<CallPermit>,
     /// How much work was done since the last yield to the scheduler.
     work: usize,
 }
 
-enum CallState {
+enum CallState<R: AnswerReader> {
     /// Waiting for a permit: other choices of the same request must end first.
     Waiting(BoxFuture<'static, CallPermit>),
     Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
@@ -109,95 +40,103 @@ enum CallState {
     /// The request is being rebuilt without remembered turns, after this failure.
     Remaking(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
     /// An event is being read on another thread, since that takes long.
-    Reading(JoinHandle<Read>, Box<Events>),
+    Reading(JoinHandle<Read<R>>, Box<Events>),
     Closed,
 }
 
 /// An event that was read on another thread: the reader for the next one, its deltas, and the
 /// outcome.
-type Read = (Reader, Kept, Result<Progress, ReadError>);
+type Read<R> = (R, <R as AnswerReader>::Buffer, Result<Progress, UpstreamError>);
 
 /// How much work, as counted by [`Reader::work`], is done at a time. It takes a few milliseconds
 /// and blocks the thread.
 const YIELD_AFTER: usize = 1 << 20;
 
-/// The result of one step.
+/// What one step brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The progress of the answer.
     Read(Progress),
     /// The call failed and is retried: the answer so far is discarded.
-    Restarted,
+    Retrying,
 }
 
 /// Whether the answer so far can still be discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Shown {
+pub(crate) enum Delivery {
     /// It is sent as it arrives.
-    AsItComes,
+    Streaming,
     /// Nothing is sent before the end.
-    AtTheEnd,
+    Buffered,
 }
 
-impl Choice {
-    pub(super) fn new(
+impl<R: AnswerReader> Exchange<R> {
+    /// Begins the call, or waits for a permit to.
+    pub(crate) fn new(
         spec: &Arc<CallSpec>,
-        retryable: &RetryableBody,
+        body: &RetryableBody,
         permits: &Arc<Permits>,
+        reader: R,
     ) -> Self {
-        let turn = permits.try_acquire();
-        let call = match turn {
-            Some(_) => CallState::Opening(spec.send(retryable.body.clone(), Duration::ZERO)),
+        let permit = permits.try_acquire();
+        let call = match permit {
+            Some(_) => CallState::Opening(spec.send(body.body.clone(), Duration::ZERO)),
             None => CallState::Waiting(Arc::clone(permits).acquire().boxed()),
         };
         Self {
-            retryable: Some(retryable.clone()),
+            body: Some(body.clone()),
             call,
-            reader: Reader::new(Arc::clone(&spec.plan)),
-            retry: spec.client.retry_state(),
+            reader,
+            retries: spec.client.retry_state(),
             head: Head::default(),
             work: 0,
-            turn,
+            permit,
             spec: Arc::clone(spec),
         }
     }
 
     /// Whether the call is in progress without any part of the answer so far.
-    pub(super) fn is_beginning(&self) -> bool {
+    pub(crate) fn is_beginning(&self) -> bool {
         !matches!(self.call, CallState::Waiting(_)) && !self.reader.has_begun()
     }
 
-    /// The reader of the answer.
-    pub(super) fn reader(&self) -> &Reader {
+    /// The header of the answer from its first event.
+    pub(crate) fn reader(&self) -> &R {
         &self.reader
     }
 
     /// The headers of the backend's answer; empty until they arrive.
-    pub(super) fn head(&self) -> &Head {
+    pub(crate) fn head(&self) -> &Head {
         &self.head
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.reader.progress() == Progress::Ended
     }
 
     /// Delivers held-back text before an error ends the answer.
-    pub(super) fn abandon(&mut self, sink: &mut impl Sink) {
+    pub(crate) fn abandon<O>(&mut self, out: &mut O)
+    where
+        R: ReadInto<O>,
+    {
         self.end();
-        self.reader.abandon(sink);
+        self.reader.abandon(out);
     }
 
     /// Reads the next event.
-    pub(super) fn poll_step(
+    pub(crate) fn poll_step<O>(
         &mut self,
         cx: &mut Context<'_>,
-        shown: Shown,
-        sink: &mut impl Sink,
-    ) -> Poll<Result<Step, CallError>> {
+        delivery: Delivery,
+        out: &mut O,
+    ) -> Poll<Result<Step, CallError>>
+    where
+        R: ReadInto<O>,
+    {
         let outcome = match &mut self.call {
             CallState::Waiting(waiting) => {
-                self.turn = Some(ready!(waiting.poll_unpin(cx)));
-                self.retry = self.spec.client.retry_state();
+                self.permit = Some(ready!(waiting.poll_unpin(cx)));
+                self.retries = self.spec.client.retry_state();
                 self.call = self.opening(Duration::ZERO);
                 Ok(self.reader.progress())
             }
@@ -224,10 +163,10 @@ impl Choice {
                         let work = self.reader.work(data);
                         if work > YIELD_AFTER {
                             let data = data.to_owned();
-                            return self.read_elsewhere(data, cx, shown, sink);
+                            return self.read_elsewhere(data, cx, delivery, out);
                         }
                         self.work += work;
-                        self.reader.event(data, sink).map_err(of_fault)
+                        self.reader.event(data, out)
                     }
                     Some(Err(failure)) => Err(failure),
                     // A complete answer ends with its last event.
@@ -247,10 +186,10 @@ impl Choice {
                 };
                 self.call = CallState::Open(events);
                 match read {
-                    Ok((reader, kept, outcome)) => {
+                    Ok((reader, buffer, outcome)) => {
                         self.reader = reader;
-                        kept.give(sink);
-                        outcome.map_err(of_fault)
+                        R::give(buffer, out);
+                        outcome
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
                     // The runtime is shutting down.
@@ -263,8 +202,8 @@ impl Choice {
         };
         Poll::Ready(match outcome {
             Ok(progress) => {
-                if progress != Progress::Waiting && shown == Shown::AsItComes {
-                    self.retryable = None;
+                if progress != Progress::Waiting && delivery == Delivery::Streaming {
+                    self.body = None;
                 }
                 if progress == Progress::Ended && !matches!(self.call, CallState::Closed) {
                     self.remember();
@@ -274,65 +213,68 @@ impl Choice {
             }
             Err(failure) => {
                 let code = failure.code().into_owned();
-                let outcome = self.fail(failure, shown);
-                self.spec.figures.call_failed(&code, outcome.is_ok());
+                let outcome = self.fail(failure, delivery);
+                self.spec.metrics.call_failed(&code, outcome.is_ok());
                 outcome
             }
         })
     }
 
     /// Reads an event that takes long on a blocking thread.
-    fn read_elsewhere(
+    fn read_elsewhere<O>(
         &mut self,
         data: String,
         cx: &mut Context<'_>,
-        shown: Shown,
-        sink: &mut impl Sink,
-    ) -> Poll<Result<Step, CallError>> {
+        delivery: Delivery,
+        out: &mut O,
+    ) -> Poll<Result<Step, CallError>>
+    where
+        R: ReadInto<O>,
+    {
         let stand_in = self.reader.stand_in();
         let mut reader = std::mem::replace(&mut self.reader, stand_in);
-        let mut kept = Kept::new(sink.can_take_back());
+        let mut buffer = R::buffer(out);
         let reading = spawn_blocking(move || {
-            let outcome = reader.event(&data, &mut kept);
-            (reader, kept, outcome)
+            let outcome = reader.buffered_event(&data, &mut buffer);
+            (reader, buffer, outcome)
         });
         self.call = match std::mem::replace(&mut self.call, CallState::Closed) {
             CallState::Open(events) => CallState::Reading(reading, events),
             call => call,
         };
-        self.poll_step(cx, shown, sink)
+        self.poll_step(cx, delivery, out)
     }
 
     /// Retries the call if that may help and is still possible.
-    fn fail(&mut self, failure: UpstreamError, shown: Shown) -> Result<Step, CallError> {
-        let is_untouched = match shown {
-            Shown::AtTheEnd => true,
+    fn fail(&mut self, failure: UpstreamError, delivery: Delivery) -> Result<Step, CallError> {
+        let can_retry = match delivery {
+            Delivery::Buffered => true,
             // A reader that has begun, or was abandoned, has delivered something.
-            Shown::AsItComes => !self.reader.has_begun(),
+            Delivery::Streaming => !self.reader.has_begun(),
         };
-        if !is_untouched {
+        if !can_retry {
             self.end();
             // What was sent belongs to the last attempt.
             return Err(self.failed(failure, 1));
         }
-        if let Some(plainly) = self.take_plainly(&failure) {
-            let remaking = async move { (plainly().await.map(RequestBody::from), failure) };
+        if let Some(without_replay) = self.take_without_replay(&failure) {
+            let remaking = async move { (without_replay().await.map(RequestBody::from), failure) };
             // The previous call is dropped here.
             self.call = CallState::Remaking(remaking.boxed());
-            self.reader = Reader::new(Arc::clone(&self.spec.plan));
-            return Ok(Step::Restarted);
+            self.reader = self.reader.fresh();
+            return Ok(Step::Retrying);
         }
         self.send_again(failure)
     }
 
     /// If the backend rejects replayed items, forgets them and continues without. That happens at
     /// most once: the new request has none.
-    fn take_plainly(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
-        let continuation = self.spec.continuation.as_ref()?;
-        let retryable = self.retryable.as_mut()?;
-        let plainly = retryable.plainly.take_if(|_| failure.rejects_replayed_items())?;
-        continuation.memory.forget(&continuation.recalled);
-        Some(plainly)
+    fn take_without_replay(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
+        let replay = self.spec.replay.as_ref()?;
+        let body = self.body.as_mut()?;
+        let without_replay = body.without_replay.take_if(|_| failure.rejects_replayed_items())?;
+        replay.memory.forget(&replay.recalled);
+        Some(without_replay)
     }
 
     /// Sends the rebuilt request, if it differs from the failed one.
@@ -341,32 +283,31 @@ impl Choice {
         body: Option<RequestBody>,
         failure: UpstreamError,
     ) -> Result<Step, CallError> {
-        let retryable = self.retryable.as_mut();
-        match (body, retryable) {
-            (Some(body), Some(retryable)) if body != retryable.body => retryable.body = body,
+        match (body, self.body.as_mut()) {
+            (Some(body), Some(sent)) if body != sent.body => sent.body = body,
             _ => return self.send_again(failure),
         }
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(reason, upstream_request_id, "retrying without remembered turns");
         self.head = Head::default();
         self.call = self.opening(Duration::ZERO);
-        Ok(Step::Restarted)
+        Ok(Step::Retrying)
     }
 
     /// Retries the call after a pause, if that may help.
     fn send_again(&mut self, failure: UpstreamError) -> Result<Step, CallError> {
-        let Some(pause) = self.retry.next(&failure) else {
+        let Some(pause) = self.retries.next(&failure) else {
             self.end();
-            return Err(self.failed(failure, self.retry.attempts()));
+            return Err(self.failed(failure, self.retries.attempts()));
         };
-        let (attempt, pause_ms) = (self.retry.attempts(), pause.as_secs_f64() * 1000.0);
+        let (attempt, pause_ms) = (self.retries.attempts(), pause.as_secs_f64() * 1000.0);
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
         tracing::info!(attempt, pause_ms, reason, upstream_request_id, "the call failed; retrying");
         // The previous call is dropped here, and not after the pause.
         self.head = Head::default();
         self.call = self.opening(pause);
-        self.reader = Reader::new(Arc::clone(&self.spec.plan));
-        Ok(Step::Restarted)
+        self.reader = self.reader.fresh();
+        Ok(Step::Retrying)
     }
 
     /// The end of the call.
@@ -379,29 +320,29 @@ impl Choice {
     /// reported the failure. Invalid ids are dropped, since this is logged.
     fn request_id_of<'f>(&'f self, failure: &'f UpstreamError) -> Option<&'f str> {
         let id = failure.request_id().or(self.head.request_id.as_deref());
-        id.filter(|id| is_printable(id))
+        id.filter(|id| is_plain_name(id))
     }
 
     /// The call, after a pause. A call that the client has seen parts of is not repeated.
-    fn opening(&self, pause: Duration) -> CallState {
-        match &self.retryable {
-            Some(retryable) => CallState::Opening(self.spec.send(retryable.body.clone(), pause)),
+    fn opening(&self, pause: Duration) -> CallState<R> {
+        match &self.body {
+            Some(body) => CallState::Opening(self.spec.send(body.body.clone(), pause)),
             None => CallState::Closed,
         }
     }
 
     /// Remembers the answer, if it is complete.
     fn remember(&self) {
-        if let Some(continuation) = &self.spec.continuation
+        if let Some(replay) = &self.spec.replay
             && let Some(mut turn) = self.reader.turn()
         {
             turn.turn_state.clone_from(&self.head.turn_state);
-            let scope = &continuation.scope;
+            let scope = &replay.scope;
             let key = match turn.first_call() {
                 Some(id) => scope.key_of_call(id),
-                None => scope.key_of_text(continuation.history, &turn.text),
+                None => scope.key_of_text(replay.history, &turn.text),
             };
-            continuation.memory.remember(key, turn);
+            replay.memory.remember(key, turn);
         }
     }
 
@@ -415,23 +356,8 @@ impl Choice {
     }
 
     /// Releases the permit.
-    fn end(&mut self) -> CallState {
-        self.turn = None;
+    fn end(&mut self) -> CallState<R> {
+        self.permit = None;
         std::mem::replace(&mut self.call, CallState::Closed)
-    }
-}
-
-/// The error of the call for an error of the reader.
-fn of_fault(fault: ReadError) -> UpstreamError {
-    match fault {
-        ReadError::Reported(report) => UpstreamError::Reported(report),
-        ReadError::InvalidEvent => UpstreamError::Damaged("an event is not valid JSON"),
-        ReadError::UnfinishedCall => {
-            UpstreamError::Damaged("the arguments of a tool call are incomplete")
-        }
-        ReadError::Contradicted => {
-            UpstreamError::Malformed("it contradicts earlier events".to_owned())
-        }
-        ReadError::TooManyItems => UpstreamError::Malformed("too many output items".to_owned()),
     }
 }

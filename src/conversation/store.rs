@@ -1,12 +1,12 @@
 //! The memory of turns, in this process only: limited in bytes and age, never on disk.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::config;
-use crate::translate::memory::{Key, Turn, TurnStore};
+use super::turn::{Key, Turn, TurnStore};
 
 /// What the cache itself needs for an entry, in bytes.
 const OVERHEAD: usize = 160;
@@ -26,22 +26,22 @@ pub struct TurnMemory {
 }
 
 impl TurnMemory {
-    /// A memory within these bounds.
-    pub fn new(settings: &config::Continuity) -> Self {
-        let for_missed = settings.max_bytes / MISSED_SHARE;
+    /// A memory of at most so many bytes, each turn for at most so long.
+    pub fn new(max_bytes: u64, ttl: Duration) -> Self {
+        let for_missed = max_bytes / MISSED_SHARE;
         let turns = Cache::builder()
-            .max_capacity(settings.max_bytes - for_missed)
+            .max_capacity(max_bytes - for_missed)
             .weigher(|_, turn: &Arc<Turn>| weight(turn.size()))
-            .time_to_live(settings.ttl)
+            .time_to_live(ttl)
             .eviction_policy(EvictionPolicy::lru())
             .build();
         let missed = Cache::builder()
             .max_capacity(for_missed)
             .weigher(|_, ()| weight(0))
-            .time_to_live(settings.ttl)
+            .time_to_live(ttl)
             .eviction_policy(EvictionPolicy::lru())
             .build();
-        Self { turns, missed, max_bytes: settings.max_bytes - for_missed }
+        Self { turns, missed, max_bytes: max_bytes - for_missed }
     }
 
     /// Remembers a turn, unless it was missed before.
@@ -96,11 +96,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::translate::memory::Scope;
+    use crate::conversation::Scope;
 
     fn memory(max_bytes: u64) -> TurnMemory {
         let ttl = Duration::from_secs(3600);
-        TurnMemory::new(&config::Continuity { enabled: true, max_bytes, ttl })
+        TurnMemory::new(max_bytes, ttl)
     }
 
     fn key(number: usize) -> Key {

@@ -1,20 +1,20 @@
-//! Activity and metrics of the daemon: counts, times, model names and error codes, but no content.
-//! They are kept in memory and updated once per request, when it ends.
+//! Metrics of the daemon: counts, times, model names and error codes, but no content. They are kept
+//! in memory and updated once per request, when it ends.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | the data that the figures are made of |
+//! | `mod.rs` | the data that the metrics are made of |
 //! | `request.rs` | requests to any endpoint |
 //! | `labels.rs` | label values chosen by others, limited in number |
 //! | `activity.rs` | the last requests, and the tokens of the last hours |
 //! | `prometheus.rs` | counters and histograms in the text format of Prometheus |
-//! | `routes.rs` | `GET /v1/activity` and `GET /metrics` |
+//!
+//! `server/metrics.rs` serves them.
 
-mod activity;
+pub(crate) mod activity;
 mod labels;
-mod prometheus;
+pub(crate) mod prometheus;
 mod request;
-pub(super) mod routes;
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,13 +23,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use self::activity::Activity;
 use self::labels::BoundedLabels;
-use self::prometheus::Exporter;
-pub(super) use self::request::{RequestMetrics, note_endpoint};
+use self::prometheus::{Exporter, Gauges};
+pub(crate) use self::request::RequestMetrics;
 use crate::chat::usage::Usage;
 
 /// The metrics of one daemon. Clones share them.
 #[derive(Clone)]
-pub(super) struct Metrics(Arc<Inner>);
+pub(crate) struct Metrics(Arc<Inner>);
 
 struct Inner {
     started: SystemTime,
@@ -42,47 +42,47 @@ struct Inner {
 
 /// A finished model request.
 #[derive(Debug, Clone)]
-pub(super) struct RequestOutcome {
-    pub(super) request_id: String,
-    pub(super) at: SystemTime,
+pub(crate) struct RequestOutcome {
+    pub(crate) request_id: String,
+    pub(crate) at: SystemTime,
     /// The model as the client called it; empty if the request could not be read.
-    pub(super) asked: String,
+    pub(crate) asked: String,
     /// The model's own name, if there is such a model.
-    pub(super) slug: Option<String>,
-    pub(super) stream: bool,
+    pub(crate) slug: Option<String>,
+    pub(crate) stream: bool,
     /// The status that was sent, or would have been sent.
-    pub(super) status: u16,
-    pub(super) outcome: Outcome,
-    /// The error code.
-    pub(super) error: Option<String>,
+    pub(crate) status: u16,
+    pub(crate) outcome: Outcome,
+    /// What programs match on.
+    pub(crate) error: Option<String>,
     /// A short description, without the backend's message.
-    pub(super) reason: Option<String>,
-    pub(super) first_token: Option<Duration>,
-    pub(super) total: Duration,
-    pub(super) usage: Usage,
-    pub(super) continuity: Continuity,
+    pub(crate) reason: Option<String>,
+    pub(crate) first_token: Option<Duration>,
+    pub(crate) total: Duration,
+    pub(crate) usage: Usage,
+    pub(crate) continuity: Continuity,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Answered,
     Failed,
-    /// The client has disconnected.
+    /// The client has left.
     Cancelled,
 }
 
 /// Whether a turn of the conversation was remembered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Continuity {
+pub(crate) enum Continuity {
     Hit,
     Miss,
-    /// Turns were not looked up.
+    /// None was looked for.
     Off,
 }
 
 impl Outcome {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Failed => "failed",
@@ -92,7 +92,7 @@ impl Outcome {
 }
 
 impl Continuity {
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
@@ -102,7 +102,7 @@ impl Continuity {
 }
 
 impl Metrics {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
             started: SystemTime::now(),
             in_flight: AtomicUsize::new(0),
@@ -113,8 +113,8 @@ impl Metrics {
         }))
     }
 
-    /// A request to a model begins. For each there is one [`Figures::ended`].
-    pub(super) fn begun(&self) {
+    /// A request to a model begins. For each there is one [`Metrics::ended`].
+    pub(crate) fn begun(&self) {
         self.0.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -125,7 +125,7 @@ impl Metrics {
     }
 
     /// A call to the backend has failed, with this code, and is retried or not.
-    pub(super) fn call_failed(&self, code: &str, is_sent_again: bool) {
+    pub(crate) fn call_failed(&self, code: &str, is_sent_again: bool) {
         self.0.prometheus.call_failed(&self.0.codes.bounded(code), is_sent_again);
     }
 
@@ -138,27 +138,41 @@ impl Metrics {
         }
     }
 
-    fn in_flight(&self) -> usize {
+    /// How many requests to models are under way.
+    pub(crate) fn in_flight(&self) -> usize {
         self.0.in_flight.load(Ordering::Relaxed)
     }
 
-    fn activity(&self) -> MutexGuard<'_, Activity> {
+    /// The last requests, and the tokens of the last hours.
+    pub(crate) fn activity(&self) -> MutexGuard<'_, Activity> {
         self.0.activity.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Metrics {
+    /// When the daemon started, in unix seconds.
+    pub(crate) fn started(&self) -> f64 {
+        unix(self.0.started)
+    }
+
+    /// Everything in the text format of Prometheus, together with these gauges.
+    pub(crate) fn text(&self, gauges: &Gauges) -> ::prometheus::Result<String> {
+        self.0.prometheus.text(gauges)
     }
 }
 
 impl std::fmt::Debug for Metrics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Figures").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+        f.debug_struct("Metrics").field("in_flight", &self.in_flight()).finish_non_exhaustive()
     }
 }
 
 /// A time in unix seconds.
-fn unix(time: SystemTime) -> f64 {
+pub(crate) fn unix(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 /// Whole milliseconds.
-pub(super) fn millis(duration: Duration) -> u64 {
+pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -21,7 +21,7 @@ const MAX_NAME: usize = 64;
 
 /// The last requests and the tokens of the last hours.
 #[derive(Debug, Default)]
-pub(super) struct Activity {
+pub(crate) struct Activity {
     last: u64,
     requests: VecDeque<Entry>,
     tokens: VecDeque<Bucket>,
@@ -29,7 +29,7 @@ pub(super) struct Activity {
 
 /// A finished request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     seq: u64,
     id: String,
     at: f64,
@@ -49,7 +49,7 @@ pub(super) struct Entry {
 
 /// The usage in a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// Its beginning, in unix seconds.
     at: u64,
     input: u64,
@@ -60,7 +60,7 @@ pub(super) struct Bucket {
 
 impl Activity {
     /// Adds a request.
-    pub(super) fn push(&mut self, ended: &RequestOutcome) {
+    pub(crate) fn push(&mut self, ended: &RequestOutcome) {
         self.last += 1;
         if self.requests.len() == MAX_REQUESTS {
             self.requests.pop_front();
@@ -81,12 +81,12 @@ impl Activity {
     }
 
     /// The requests after the one with this number, the newest last.
-    pub(super) fn requests(&self, after: u64) -> Vec<Entry> {
+    pub(crate) fn requests(&self, after: u64) -> Vec<Entry> {
         self.requests.iter().filter(|entry| entry.seq > after).cloned().collect()
     }
 
     /// The tokens of the last six hours, with zeros where there were none, the newest last.
-    pub(super) fn tokens(&self, now: SystemTime) -> Vec<Bucket> {
+    pub(crate) fn tokens(&self, now: SystemTime) -> Vec<Bucket> {
         let first = oldest(bucket_at(now));
         (0..BUCKETS)
             .map(|number| {
