@@ -28,7 +28,7 @@ use secrecy::SecretString;
 
 pub(crate) use self::checks::api_key;
 #[cfg(unix)]
-pub(crate) use self::checks::only_this_machine;
+pub(crate) use self::checks::{is_loopback, only_this_machine};
 pub use self::client_version::{ClientVersion, Named};
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;

@@ -1,5 +1,9 @@
 //! Why somebody does not get in.
 
+use axum::http::StatusCode;
+
+use crate::server::error::ApiError;
+
 /// Why a request is refused before its body is read. The messages go to strangers: they repeat
 /// nothing of what was sent and tell nothing of the account, of files or of the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,4 +40,19 @@ pub enum GuardError {
          curl: -H 'content-type: application/json'."
     )]
     FormContentType,
+}
+
+impl From<GuardError> for ApiError {
+    fn from(refusal: GuardError) -> Self {
+        let (status, code) = match refusal {
+            GuardError::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
+            GuardError::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            GuardError::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            GuardError::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            GuardError::FormContentType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
+            }
+        };
+        ApiError::new(status, "invalid_request_error", refusal.to_string()).code(code)
+    }
 }
