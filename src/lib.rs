@@ -14,6 +14,7 @@
 //! | [`dated`] | names with a date suffix | |
 //! | [`platform`] | which of the two APIs a login is for | |
 //! | [`excerpt`] | the beginning of a text that others chose | |
+//! | [`error_chain`] | an error with its causes | |
 //! | [`steps`] | counting steps in tests of cost | |
 //! | [`retry_after`] | the delay that response headers ask for | |
 //! | [`plain_file`] | opening files that must be regular files | |
@@ -30,7 +31,7 @@
 //! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
 //! | [`config`] | settings: flags over environment over file over defaults | `plain_file`, `translate`, `platform` |
 //! | [`credentials`] | the login, shared with the Codex CLI or not | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
-//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after` |
+//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after`, `error_chain` |
 //! | [`models`] | the list of models, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
 //! | [`metrics`] | counters, histograms, and the last requests | `chat`, `credentials`, `limits` |
 //! | [`exchange`] | a call and its retries, until its answer has been read | `printable`, `capture`, `conversation`, `credentials`, `metrics`, `translate`, `upstream` |
@@ -51,6 +52,7 @@ pub mod conversation;
 pub mod credentials;
 pub mod dated;
 pub mod effort;
+mod error_chain;
 mod excerpt;
 mod exchange;
 pub mod json;

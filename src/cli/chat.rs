@@ -10,6 +10,7 @@ use std::time::Duration;
 use anstyle::Style;
 use bytes::Bytes;
 use clap::Args;
+use eventsource_stream::{EventStreamError, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -20,7 +21,6 @@ use super::exit::{Exit, Failure};
 use super::serve::runtime;
 use crate::config::Config;
 use crate::printable::{printable, printable_line};
-use crate::sse;
 
 /// How long the daemon may be silent. It sends comments while the model thinks, and lets requests
 /// wait for a minute at most.
@@ -107,15 +107,15 @@ fn question(texts: &[String]) -> Result<String, Failure> {
 }
 
 async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<(), Failure> {
-    let limits = sse::Limits { event: MAX_INPUT, body: usize::MAX };
-    let mut events = pin!(sse::events(Box::pin(pieces(answer)), limits));
+    let mut events = pin!(pieces(answer).eventsource());
     let cut = |cause: String| Error::Silent { place: daemon.place().clone(), cause };
     loop {
         let Some(event) = events.next().await else {
             screen.end();
             return Err(cut("the answer ended before it was complete".to_owned()).into());
         };
-        let read = event.map_err(|error| Failure::from(cut(error.to_string()))).and_then(|data| {
+        let read = event.map_err(|error| Failure::from(cut(described(error)))).and_then(|event| {
+            let data = event.data;
             if data == "[DONE]" {
                 return Ok(None);
             }
@@ -139,6 +139,16 @@ async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<
                 screen.end();
                 return Err(failure);
             }
+        }
+    }
+}
+
+/// Why the events end early.
+fn described(error: EventStreamError<String>) -> String {
+    match error {
+        EventStreamError::Transport(cause) => cause,
+        EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
+            "the answer is not a stream of events".to_owned()
         }
     }
 }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::client_keys::{self, KeyError};
 use super::exit::{Exit, Failure};
 use crate::config::{self, Listen};
+use crate::error_chain::root_cause;
 
 /// The connect timeout: the daemon is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -359,15 +360,6 @@ fn is_not_http(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// What lies at the bottom of an error: what the system says.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
 }
 
 /// A silence in a few words, without the address, which the message names already.

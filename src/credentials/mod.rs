@@ -33,7 +33,9 @@ mod resolve;
 mod save;
 mod session;
 pub mod sign_in;
+mod state;
 mod store;
+mod tally;
 
 pub use self::api_key::{NoKey, api_key};
 pub use self::claims::Claims;
@@ -42,6 +44,6 @@ pub use self::issuer::Issuer;
 pub use self::location::Location;
 pub use self::lock::LONGEST_RENEWAL;
 pub use self::login::{Login, Summary};
-pub use self::refresh::Renewals;
 pub use self::save::{NewDocument, NewLogin};
 pub use self::store::{Status, Store};
+pub use self::tally::Renewals;

@@ -10,7 +10,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -27,7 +26,7 @@ use super::location::{Location, Places};
 use super::lock::{CodexLocks, HeldCodexLocks, NoLock, RenewalLock};
 use super::login_file::{HALF_WRITTEN_DELAYS, Outcome, look_once};
 use super::session::{Fingerprint, RefreshState, Session};
-use super::store::{Shared, Unsaved};
+use super::state::{Shared, Unsaved};
 use crate::config::CodexConfig;
 
 /// How long to wait for another program to write the tokens that it got for the same refresh token.
@@ -40,45 +39,6 @@ const LOCKED_SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How often to look for them.
 const SUCCESSOR_POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The number of renewal attempts since the start, by outcome.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Renewals {
-    /// Succeeded.
-    pub renewed: u64,
-    /// Rejected: the login has expired, or another program was first.
-    pub refused: u64,
-    /// Failed: the service was unreachable, or had an error.
-    pub failed: u64,
-}
-
-/// Counts them.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    renewed: AtomicU64,
-    refused: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl Tally {
-    fn count<T>(&self, answer: &Result<T, issuer::Error>) {
-        let counter = match answer {
-            Ok(_) => &self.renewed,
-            Err(error) if error.ended().is_some() => &self.refused,
-            Err(_) => &self.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn sum(&self) -> Renewals {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Renewals {
-            renewed: read(&self.renewed),
-            refused: read(&self.refused),
-            failed: read(&self.failed),
-        }
-    }
-}
 
 /// The outcome of writing a successor.
 enum Kept {
@@ -198,7 +158,7 @@ impl Shared {
                 self.tell(written);
             }
             Kept::Superseded => {
-                tracing::warn!("another program changed the login during the renewal");
+                tracing::warn!("the login was changed during the renewal");
             }
             Kept::Unsaved(error, content) => {
                 let unsaved = Unsaved { instead_of: old.fingerprint(), content };

@@ -11,7 +11,7 @@ use super::issuer::{self, Whoami};
 use super::login::Login;
 use super::login_file::Outcome;
 use super::session::Session;
-use super::store::Shared;
+use super::state::Shared;
 
 impl Shared {
     /// The session of a personal access token with its account.

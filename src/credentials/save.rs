@@ -15,9 +15,10 @@ use super::lock::CodexLocks;
 use super::login::Login;
 use super::login_file::LIMIT;
 use super::refresh::{blocking, look_locked, with_tokens};
-use super::session::Session;
+use super::session::{Kind, Session};
 use super::store::Store;
 use crate::plain_file;
+use crate::platform::Platform;
 
 /// The result of a sign-in.
 #[derive(Debug, Clone)]
@@ -49,6 +50,12 @@ impl NewDocument {
     /// Whose login it is.
     pub fn login(&self) -> &Login {
         &self.0.login
+    }
+
+    /// Whether the login is made of tokens that a renewal replaces: it is neither a key nor a
+    /// personal access token.
+    pub fn has_tokens(&self) -> bool {
+        self.0.kind == Kind::Token && self.0.login.platform == Platform::Codex
     }
 
     /// The text of the document after a renewal at `now` that gave `tokens`.

@@ -1,9 +1,8 @@
 //! The login for requests: valid, and renewed when needed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use secrecy::SecretSlice;
 
 use super::cooldown::Pause;
 use super::error::Error;
@@ -11,8 +10,9 @@ use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
 use super::login_file::{LoginFile, Outcome};
-use super::refresh::{Renewals, Tally};
 use super::session::{Fingerprint, RefreshState, Session};
+use super::state::Shared;
+use super::tally::{Renewals, Tally};
 use crate::platform::Platform;
 use crate::single_flight::SingleFlight;
 
@@ -36,45 +36,6 @@ pub struct Status {
     /// How far this machine's clock was ahead of the service's when the login was renewed, in
     /// seconds, if it was more than five minutes.
     pub clock_skew: Option<i64>,
-}
-
-/// The shared state.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) reader: LoginFile,
-    pub(super) issuer: Issuer,
-    pub(super) tally: Tally,
-    /// Renewals, and lookups of a personal access token's account.
-    flights: SingleFlight<Outcome>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    /// The last set of tokens that can no longer be renewed, and its error.
-    pub(super) ended: Option<(Fingerprint, Error)>,
-    /// The last such set whose access token the backend has rejected. It is not sent again.
-    refused: Option<Fingerprint>,
-    /// The cooldown for the sign-in service.
-    pub(super) pause: Option<Pause>,
-    /// A login that was renewed and could not be written.
-    pub(super) unsaved: Option<Unsaved>,
-    /// The last personal access token whose account was asked for, with its account.
-    pub(super) resolved: Option<(Fingerprint, Arc<Session>)>,
-    /// The last set of tokens for which the log says that the clock is wrong.
-    clock_warned: Option<Fingerprint>,
-}
-
-/// A file's content that must be written where the set `instead_of` is.
-pub(super) struct Unsaved {
-    pub(super) instead_of: Fingerprint,
-    pub(super) content: SecretSlice<u8>,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("ended", &self.ended).finish_non_exhaustive()
-    }
 }
 
 impl Store {
@@ -303,70 +264,5 @@ impl Store {
     fn aborted(&self, error: crate::single_flight::Aborted) -> Error {
         let source = Arc::new(std::io::Error::other(error));
         Error::Unreadable { path: self.location().path.clone(), source }
-    }
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// How it is told that this set of tokens can be renewed no more, if that is so.
-    fn ended_for(&self, set: Fingerprint) -> Option<Error> {
-        self.ended.as_ref().filter(|(ended, _)| *ended == set).map(|(_, error)| error.clone())
-    }
-
-    /// Why this session is of no more use, if that is known.
-    fn unusable(&self, session: &Session) -> Option<Error> {
-        let set = session.fingerprint();
-        let ended = self.ended_for(set)?;
-        let is_dead = self.refused == Some(set)
-            || session.refresh_token.is_none()
-            || session.due(Timestamp::now()) == RefreshState::Ended;
-        is_dead.then_some(ended)
-    }
-
-    /// Whether the sign-in service may be asked for a successor of this set now.
-    pub(super) fn may_renew(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
-        if let Some(error) = self.ended_for(set) {
-            return Err(error);
-        }
-        match self.pause_for(set) {
-            None => Ok(()),
-            Some(pause) => Err(Error::NotRenewed {
-                path: location.path.clone(),
-                cause: Arc::clone(&pause.cause),
-                retry_in: pause.left(),
-            }),
-        }
-    }
-
-    /// Whether the sign-in service may be asked whose personal access token this is.
-    fn may_resolve(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
-        if let Some(error) = self.ended_for(set) {
-            return Err(error);
-        }
-        match self.pause_for(set) {
-            None => Ok(()),
-            Some(pause) => Err(Error::UnknownAccount {
-                place: location.place(),
-                cause: Arc::clone(&pause.cause),
-                retry_in: pause.left(),
-            }),
-        }
-    }
-
-    fn pause_for(&self, set: Fingerprint) -> Option<&Pause> {
-        self.pause.as_ref().filter(|pause| pause.set == set && !pause.left().is_zero())
-    }
-
-    fn resolved_for(&self, session: &Session) -> Option<Arc<Session>> {
-        if !session.is_unresolved() {
-            return None;
-        }
-        let (set, resolved) = self.resolved.as_ref()?;
-        (*set == session.fingerprint()).then(|| Arc::clone(resolved))
     }
 }

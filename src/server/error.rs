@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::budget::Exhausted;
-use super::guard::GuardError;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::invalid_request::InvalidRequest;
 use crate::excerpt::excerpt_of;
@@ -197,21 +196,6 @@ impl From<UnknownModel> for ApiError {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", unknown.to_string())
             .param("model")
             .code("model_not_found")
-    }
-}
-
-impl From<GuardError> for ApiError {
-    fn from(refusal: GuardError) -> Self {
-        let (status, code) = match refusal {
-            GuardError::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
-            GuardError::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
-            GuardError::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
-            GuardError::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
-            GuardError::FormContentType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
-            }
-        };
-        Self::new(status, "invalid_request_error", refusal.to_string()).code(code)
     }
 }
 

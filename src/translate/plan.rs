@@ -1,9 +1,20 @@
 //! The required form of an answer, determined while the request is translated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::policy::{Commentary, Reasoning};
-use super::request::{AliasMap, ClientPaths};
+use super::request::paths::ClientPaths;
+
+/// Which client name stands behind an alias.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AliasMap(pub(super) BTreeMap<String, String>);
+
+impl AliasMap {
+    /// The client's name of what the backend calls `name`.
+    pub fn of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.0.get(name).map_or(name, String::as_str)
+    }
+}
 
 /// The required form of an answer.
 #[derive(Debug, Clone)]

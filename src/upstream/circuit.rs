@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::error_chain::error_chain;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
@@ -149,7 +150,7 @@ impl Permit {
         match &outcome {
             Ok(_) => self.breaker.circuit().connected(),
             Err(error) => {
-                let cause = causes(error);
+                let cause = error_chain(&**error);
                 self.breaker.circuit().failed(self.kind, cause, Instant::now());
             }
         }
@@ -163,16 +164,6 @@ impl Drop for Permit {
             self.breaker.circuit().abandoned(self.kind, Instant::now());
         }
     }
-}
-
-fn causes(error: &BoxError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }
 
 impl<S> Layer<S> for CircuitBreakerLayer {

@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use crate::credentials;
+use crate::error_chain::error_chain;
 use crate::limits::reached::Reached;
 use crate::responses::error::{BackendError, Class, is_of_sealed_content};
 
@@ -349,17 +349,9 @@ fn is_protocol_error(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The texts of an error and of what caused it. Without the URL, which may contain a password.
+/// The error and its causes, without the address, which is the user's own and may hold a password.
 fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a `String` does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
+    error_chain(&error.without_url())
 }
 
 fn describe(report: &BackendError) -> &str {

@@ -1,5 +1,9 @@
 //! Errors of rejected requests.
 
+use axum::http::StatusCode;
+
+use crate::server::error::ApiError;
+
 /// Why a request is rejected before its body is read. The messages go to unauthenticated callers:
 /// they repeat nothing of the request and reveal nothing of the account, files or the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,4 +40,19 @@ pub enum GuardError {
          -H 'content-type: application/json'."
     )]
     FormContentType,
+}
+
+impl From<GuardError> for ApiError {
+    fn from(refusal: GuardError) -> Self {
+        let (status, code) = match refusal {
+            GuardError::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
+            GuardError::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
+            GuardError::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
+            GuardError::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
+            GuardError::FormContentType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
+            }
+        };
+        ApiError::new(status, "invalid_request_error", refusal.to_string()).code(code)
+    }
 }

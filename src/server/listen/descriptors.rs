@@ -14,8 +14,12 @@ pub fn raise(connections: usize) {
     let allowed = maximum.map_or(needed, |maximum| maximum.min(needed));
     let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(allowed), maximum });
     if let Err(error) = raised {
-        tracing::warn!(%error, ?current, needed, 
-            "cannot raise the limit of open file descriptors");
+        tracing::warn!(
+            %error,
+            ?current,
+            needed,
+            "cannot raise the limit of open file descriptors"
+        );
     } else if allowed < needed {
         tracing::warn!(
             allowed,

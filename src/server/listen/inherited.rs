@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::socket::{BindError, Stream};
+use super::stream::{BindError, Stream};
 use crate::config::{Listen, only_this_machine};
 
 /// The first descriptor, the same in every process.

@@ -8,7 +8,7 @@
 //! | `wire.rs` | its bytes, and the timeout for clients that do not read |
 //! | `paced.rs` | the timeout for slow request bodies |
 //! | `idle.rs` | which idle connection is closed for a new one |
-//! | `socket.rs`, `unix.rs`, `inherited.rs` | the listening sockets |
+//! | `socket.rs`, `stream.rs`, `unix.rs`, `inherited.rs` | the listening sockets |
 //! | `shutdown.rs` | the shutdown signal for requests |
 //! | `descriptors.rs` | the limit of open file descriptors |
 
@@ -20,6 +20,7 @@ mod inherited;
 mod paced;
 mod shutdown;
 mod socket;
+mod stream;
 #[cfg(unix)]
 mod unix;
 mod wire;
@@ -45,8 +46,9 @@ use self::paced::Pace;
 pub(super) use self::paced::TooSlow;
 pub(super) use self::shutdown::Shutdown;
 use self::shutdown::{ShutdownStages, Stage};
-use self::socket::Stream;
-pub use self::socket::{BindError, Listener};
+pub use self::socket::Listener;
+pub use self::stream::BindError;
+use self::stream::Stream;
 use self::workers::{Assignment, Load};
 pub use self::workers::{Threads, WorkerPool};
 use super::peer_info::PeerInfo;

@@ -91,7 +91,7 @@ impl WorkerPool {
                 Err(error) => {
                     tracing::warn!(
                         %error,
-                        "cannot start a thread; continuing with fewer threads"
+                        "cannot start a thread; continuing with the existing ones"
                     );
                     self.most = self.started.len();
                     chosen = choose(&counts, false);

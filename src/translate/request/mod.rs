@@ -9,7 +9,7 @@ mod cache_key;
 mod field_report;
 mod format;
 mod messages;
-mod paths;
+pub(super) mod paths;
 mod platform;
 mod schema;
 mod tool_outputs;
@@ -31,7 +31,6 @@ use crate::effort::Effort;
 use crate::platform::Platform;
 use crate::responses::request as wire;
 
-pub use aliases::AliasMap;
 pub use field_report::FieldReport;
 pub use messages::ReplayReport;
 pub use paths::ClientPaths;

@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::super::facts::{Answer, Network, NoAnswer, Proxy, Roots, Route, State};
-use crate::cli::daemon::root_cause;
 use crate::config::{self, Config};
+use crate::error_chain::root_cause;
 use crate::upstream::{BuildError, http_client};
 
 /// How long each step may take: who looks on is a person.
