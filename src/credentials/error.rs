@@ -118,7 +118,8 @@ pub enum Error {
     },
     /// The account of a personal access token could not be looked up this time.
     #[error(
-        "cannot identify the account of the personal access token in {place}: {cause}{}", next_try(*retry_in)
+        "cannot identify the account of the personal access token in {place}: {cause}{}",
+        next_try(*retry_in)
     )]
     UnknownAccount {
         /// Where the token is: a file or a variable.
@@ -192,7 +193,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// The login is of the right kind, but has no access token.
-    #[error("{} contains no access token; run `codex-proxy login` or `codex login`", path.display())]
+    #[error(
+        "{} contains no access token; run `codex-proxy login` or `codex login`",
+        path.display()
+    )]
     NoToken {
         /// The file.
         path: PathBuf,

@@ -309,7 +309,8 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "The model 'gpt-3' does not exist. Available models: gpt-9, gpt-8-max, gpt-8, openai/gpt-oss."
+            "The model 'gpt-3' does not exist. Available models: gpt-9, gpt-8-max, gpt-8, \
+             openai/gpt-oss."
         );
     }
 

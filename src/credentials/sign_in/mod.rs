@@ -59,7 +59,10 @@ pub enum Error {
     #[error("another sign-in on this machine cancelled this one")]
     Cancelled,
     /// Nobody finished it.
-    #[error("the sign-in was not finished within {} minutes; run it again", after.as_secs().div_ceil(60))]
+    #[error(
+        "the sign-in was not finished within {} minutes; run it again",
+        after.as_secs().div_ceil(60)
+    )]
     TimedOut {
         /// How long was waited.
         after: Duration,
