@@ -86,7 +86,7 @@ async fn on(
         let path = path.display();
         unwritable(format!("cannot make {path}: {error}; a capture needs a new file (--file)"))
     })?;
-    let order = json!({ "turn": "on", "file": path, "secret": secret, "requests": requests,
+    let order = json!({ "action": "on", "file": path, "secret": secret, "requests": requests,
         "minutes": minutes });
     match turn(daemon, &order).await {
         Ok(status) => Ok(format!(
@@ -107,14 +107,15 @@ async fn on(
 
 /// Ends it, with a file that shows whose order it is.
 async fn off(daemon: &Daemon) -> Result<Status, Failure> {
-    daemon.health().await?;
     let unwritable = |message: String| Failure::new(Exit::Unwritable, message);
-    let path = capture::fresh_file(Timestamp::now())
-        .ok_or_else(|| unwritable("there is no folder for the state of programs".to_owned()))?;
-    let path = path.with_extension("off");
+    // Beside the capture, where the daemon certainly sees it: a service may see no other folder.
+    let Status::On { file, .. } = status(daemon.get("/v1/capture").await?)? else {
+        return Ok(Status::Off);
+    };
+    let path = file.with_extension("off");
     let secret = capture::create(&path)
         .map_err(|error| unwritable(format!("cannot make {}: {error}", path.display())))?;
-    let order = json!({ "turn": "off", "file": path, "secret": secret });
+    let order = json!({ "action": "off", "file": path, "secret": secret });
     let status = turn(daemon, &order).await;
     // It has served its purpose.
     let _ = std::fs::remove_file(&path);

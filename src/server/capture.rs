@@ -50,7 +50,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 
 /// What to do.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "turn", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case")]
 enum Order {
     On(StartOptions),
     Off(Proof),
