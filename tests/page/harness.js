@@ -58,6 +58,7 @@ export async function serve({ settings = "", port = 0 } = {}) {
   return {
     url: `http://${address}`,
     port: Number(address.split(":").at(-1)),
+    home,
     async stop() {
       const gone = once(child, "exit");
       // Nothing here is about stopping in order, for which open answers would be waited for.

@@ -1,13 +1,16 @@
 // The page opens, is protected, and asks nobody else.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { promisify } from "node:util";
 
 import { BINARY, eachClient, fixture } from "./harness.js";
 
 const made = fixture();
+const run = promisify(execFile);
 
 /** Another site, with this page on it. */
 async function site(html, visit) {
@@ -225,16 +228,17 @@ test("what to put into clients can be chosen by keys and copied", () =>
   ));
 
 test("the page and the command have the same settings", async () => {
-  const { promisify } = await import("node:util");
-  const { execFile } = await import("node:child_process");
-  const run = promisify(execFile);
-  const listen = ["--listen", `127.0.0.1:${made.daemon.port}`];
+  const { home: HOME, port } = made.daemon;
+  const printed = async (name, model) => {
+    const options = ["--listen", `127.0.0.1:${port}`, "--model", model];
+    const { stdout } = await run(BINARY, ["snippet", name, ...options], { env: { HOME } });
+    return stdout;
+  };
   await made.visit(async (page) => {
     await page.locator("#model option").first().waitFor({ state: "attached" });
-    const [model] = await page.locator("#model option").evaluateAll((all) => all.map(({ value }) => value));
+    const model = await page.locator("#model option").first().getAttribute("value");
     await eachClient(page, async (name, text) => {
-      const { stdout } = await run(BINARY, [...listen, "snippet", name, "--model", model], { env: {} });
-      assert.equal(text, stdout, name);
+      assert.equal(text, await printed(name, model), name);
     });
   });
 });
@@ -258,13 +262,11 @@ test("without the clipboard's own way it is copied by selecting", () =>
   ));
 
 test("what is in the snippets works", async () => {
-  const { execFile } = await import("node:child_process");
-  const { promisify } = await import("node:util");
   await made.visit(async (page) => {
     await page.locator("#model option").first().waitFor({ state: "attached" });
     await page.getByLabel("Client", { exact: true }).selectOption("curl");
     const command = await page.locator("#snippet").textContent();
-    const { stdout } = await promisify(execFile)("sh", ["-c", command]);
+    const { stdout } = await run("sh", ["-c", command]);
     const answer = JSON.parse(stdout);
     assert.match(answer.choices[0].message.content, /simulated answer to: Hello!/);
   });
