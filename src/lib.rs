@@ -20,6 +20,7 @@
 //! | [`plain_file`] | opening files that have to be regular files | |
 //! | [`printable`] | text made safe for a terminal and a log | |
 //! | [`single_flight`] | one run of a piece of work for all who want it at the same time | |
+//! | [`clients`] | the clients that there are settings for, and these settings; pure | |
 //! | [`allocator`] | where memory comes from | |
 //! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | |
 //! | [`sse`] | server-sent events: bytes to events | |
@@ -47,6 +48,7 @@ mod allocator;
 pub mod capture;
 pub mod chat;
 pub mod cli;
+mod clients;
 pub mod config;
 pub mod conversation;
 pub mod credentials;
