@@ -20,6 +20,7 @@
 //! | [`plain_file`] | opening files that must be regular files | |
 //! | [`printable`] | text made safe for a terminal and a log | |
 //! | [`single_flight`] | one shared run of an operation for all concurrent callers | |
+//! | [`clients`] | the supported clients and their settings; pure | |
 //! | [`allocator`] | the memory allocator | |
 //! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | |
 //! | [`sse`] | server-sent events: bytes to events | |
@@ -47,6 +48,7 @@ mod allocator;
 pub mod capture;
 pub mod chat;
 pub mod cli;
+mod clients;
 pub mod config;
 pub mod conversation;
 pub mod credentials;

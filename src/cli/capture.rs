@@ -84,9 +84,9 @@ async fn on(
         let path = path.display();
         unwritable(format!("cannot create {path}: {error}; a capture needs a new file (--file)"))
     })?;
-    let order = json!({ "turn": "on", "file": path, "secret": secret, "requests": requests,
+    let request = json!({ "action": "on", "file": path, "secret": secret, "requests": requests,
         "minutes": minutes });
-    match turn(daemon, &order).await {
+    match turn(daemon, &request).await {
         Ok(status) => Ok(format!(
             "{}\n\n\
              This includes prompts, answers, tools and their results. Tokens, keys, account ids \
@@ -104,24 +104,25 @@ async fn on(
     }
 }
 
-/// Ends it, with a file that shows whose order it is.
+/// Ends it, with a file that proves who sends the request.
 async fn off(daemon: &Daemon) -> Result<Status, Failure> {
-    daemon.health().await?;
     let unwritable = |message: String| Failure::new(Exit::Unwritable, message);
-    let path = capture::fresh_file(Timestamp::now())
-        .ok_or_else(|| unwritable("this system has no state folder".to_owned()))?;
-    let path = path.with_extension("off");
+    // Beside the capture, where the daemon certainly sees it: a service may see no other folder.
+    let Status::On { file, .. } = status(daemon.get("/v1/capture").await?)? else {
+        return Ok(Status::Off);
+    };
+    let path = file.with_extension("off");
     let secret = capture::create(&path)
         .map_err(|error| unwritable(format!("cannot create {}: {error}", path.display())))?;
-    let order = json!({ "turn": "off", "file": path, "secret": secret });
-    let status = turn(daemon, &order).await;
+    let request = json!({ "action": "off", "file": path, "secret": secret });
+    let status = turn(daemon, &request).await;
     // It has served its purpose.
     let _ = std::fs::remove_file(&path);
     status
 }
 
-async fn turn(daemon: &Daemon, order: &Value) -> Result<Status, Failure> {
-    let response = daemon.post("/v1/capture", order).await?;
+async fn turn(daemon: &Daemon, request: &Value) -> Result<Status, Failure> {
+    let response = daemon.post("/v1/capture", request).await?;
     let body = response.bytes().await.map_err(|error| daemon.silent(&error))?;
     status(serde_json::from_slice(&body).unwrap_or_default())
 }

@@ -50,7 +50,7 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
 
 /// The body of a `POST`.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "turn", rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case")]
 enum CaptureRequest {
     On(StartOptions),
     Off(Proof),

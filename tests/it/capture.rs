@@ -236,7 +236,7 @@ async fn only_programs_of_this_machine_and_user_turn_it_on() {
     std::fs::write(home.join("mine"), "something").unwrap();
     let http = reqwest::Client::new();
     let order = |file: &str| {
-        json!({"turn": "on", "file": home.join(file), "secret": "0".repeat(64), "requests": 1,
+        json!({"action": "on", "file": home.join(file), "secret": "0".repeat(64), "requests": 1,
             "minutes": 1})
         .to_string()
     };

@@ -236,9 +236,9 @@ test("the keyboard is enough", () =>
     assert.deepEqual(seen.slice(0, 11), [
       "copy-base",
       "Hourly table",
-      "tab-python",
-      "Python: what to copy",
-      "Copy: Python",
+      "client",
+      "snippet",
+      "copy-snippet",
       "chat-clear",
       "talk",
       "model",

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { AXE, KEY, PICTURES, activity, day, fixture, request, serve, usage } from "./harness.js";
+import { AXE, KEY, PICTURES, activity, day, eachClient, fixture, request, serve, usage } from "./harness.js";
 
 const made = fixture();
 
@@ -69,10 +69,7 @@ test("on a narrow screen nothing is cut off or to be scrolled to the side", () =
       await filled(page);
       await fits(page, "filled");
       await page.getByText("Hourly table").click();
-      for (const name of ["Node", "curl", "Variables", "Python"]) {
-        await page.getByRole("tab", { name }).click();
-        await fits(page, name);
-      }
+      await eachClient(page, (name) => fits(page, name));
       for (const width of [320, 480, 700, 900, 1280, 1920]) {
         await page.setViewportSize({ width, height: 800 });
         await page.waitForFunction(() => {
@@ -131,8 +128,8 @@ for (const colorScheme of ["light", "dark"]) {
           await page.getByText("Hourly table").click();
           await page.locator(".turn details summary").first().click();
           await audit(page, "filled");
-          await page.getByRole("tab", { name: "Variables" }).click();
-          await audit(page, "another tab");
+          await page.getByLabel("Client", { exact: true }).selectOption("cursor");
+          await audit(page, "another client");
         },
         { figures: figures(), said, colorScheme, reducedMotion: "reduce", ...size },
       ));

@@ -128,7 +128,7 @@ fn blocked(target: &str, answer: &Answer) -> Finding {
 fn answers(route: &Route, milliseconds: u128) -> Finding {
     let Route { target, is_encrypted, .. } = route;
     let encrypted = if *is_encrypted { ", encrypted," } else { "" };
-    let text = format!("{target} answers{encrypted} and is {milliseconds} ms away");
+    let text = format!("{target} answers{encrypted}; connecting took {milliseconds} ms");
     Finding::good(TOPIC, "network.answers", text)
 }
 

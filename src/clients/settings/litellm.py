@@ -1,9 +1,9 @@
 import litellm
 
 answer = litellm.completion(
-    model="openai/the-model",
-    api_base="http://127.0.0.1:10455/v1",
-    api_key="the-key",
+    model="openai/<MODEL>",
+    api_base="<BASE>",
+    api_key="<KEY>",
     messages=[{"role": "user", "content": "Hello!"}],
 )
 print(answer.choices[0].message.content)

@@ -2,6 +2,6 @@ from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
 from pydantic_ai.providers.openai import OpenAIProvider
 
-provider = OpenAIProvider(base_url="http://127.0.0.1:10455/v1", api_key="the-key")
-agent = Agent(OpenAIChatModel("the-model", provider=provider))
+provider = OpenAIProvider(base_url="<BASE>", api_key="<KEY>")
+agent = Agent(OpenAIChatModel("<MODEL>", provider=provider))
 print(agent.run_sync("Hello!").output)

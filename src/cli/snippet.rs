@@ -1,7 +1,5 @@
 //! `codex-proxy snippet`: what to tell a client.
 
-mod table;
-
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
@@ -9,16 +7,11 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use self::table::{CLIENTS, Client};
 use super::daemon::Place;
 use super::exit::{Exit, Failure};
 use super::output;
+use crate::clients::{self, ANY, Client, PLACEHOLDER};
 use crate::config::Config;
-
-/// What stands for a key that is not shown.
-const PLACEHOLDER: &str = "YOUR-KEY";
-/// What is sent where no key is asked for: most clients insist on one.
-const ANY: &str = "any";
 
 /// For whom.
 #[derive(Debug, Args)]
@@ -36,7 +29,7 @@ pub(super) struct Arguments {
 
 /// Prints the settings for a client, or which clients there are.
 pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure> {
-    let Some(client) = arguments.client.as_deref().and_then(find) else {
+    let Some(client) = arguments.client.as_deref().and_then(clients::find) else {
         return output::print(&list());
     };
     let place = Place::of(&config.server.listen).ok_or_else(|| {
@@ -50,7 +43,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     }
     let key = key(config, arguments.show_key)?;
     let text = render(client, &place, key.expose_secret(), model)?;
-    output::print(&format!("{text}\n"))?;
+    output::print(&text)?;
     let mut notes = client.note.to_owned();
     if key.expose_secret() == PLACEHOLDER && client.text.contains("<KEY>") {
         let _ = write!(notes, "\n{PLACEHOLDER} is one of the daemon's API keys (--show-key).");
@@ -63,16 +56,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
 
 /// Those that there is something for: the shell completes them, too.
 fn names() -> PossibleValuesParser {
-    CLIENTS.iter().map(|client| client.name).into()
-}
-
-fn find(name: &str) -> Option<&'static Client> {
-    CLIENTS.iter().find(|client| client.name == name)
+    clients::all().map(|client| client.name).collect::<Vec<_>>().into()
 }
 
 fn list() -> String {
-    let width = CLIENTS.iter().map(|client| client.name.len()).max().unwrap_or_default();
-    CLIENTS.iter().fold(String::new(), |mut text, client| {
+    let width = clients::all().map(|client| client.name.len()).max().unwrap_or_default();
+    clients::all().fold(String::new(), |mut text, client| {
         // Writing to a `String` does not fail.
         let _ = writeln!(text, "{:<width$}  {}", client.name, client.title);
         text
@@ -113,10 +102,7 @@ fn render(client: &Client, place: &Place, key: &str, model: &str) -> Result<Stri
         },
         (Place::Unix(_), None) => return Err(no_socket(client)),
     };
-    Ok(template
-        .replace("<BASE>", &format!("{}/v1", place.base_url()))
-        .replace("<MODEL>", model)
-        .replace("<KEY>", key))
+    Ok(clients::fill(&template, &place.base_url(), key, model))
 }
 
 fn no_socket(client: &Client) -> Failure {
@@ -132,83 +118,38 @@ fn no_socket(client: &Client) -> Failure {
 mod tests {
     use super::*;
 
-    fn place() -> Place {
-        Place::Tcp(([127, 0, 0, 1], 10455).into())
-    }
-
-    fn rendered(name: &str) -> String {
-        render(find(name).unwrap(), &place(), "the-key", "the-model").unwrap()
-    }
-
-    /// What a client gets is a contract: `tests/cli/snippets` has it, one file for each.
     #[test]
-    fn every_snippet_is_what_its_file_says() {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cli/snippets");
-        for client in CLIENTS {
-            let file = folder.join(format!("{}.txt", client.name));
-            let text = rendered(client.name) + "\n";
-            if std::env::var_os("CODEX_PROXY_TEST_BLESS").is_some() {
-                std::fs::write(&file, &text).unwrap();
-            }
-            let expected = std::fs::read_to_string(&file).unwrap_or_default();
-            assert_eq!(text, expected, "{}", client.name);
-        }
-        let files = std::fs::read_dir(folder).unwrap().count();
-        assert_eq!(files, CLIENTS.len(), "a file without a client");
-    }
-
-    #[test]
-    fn names_are_plain_and_differ() {
-        let mut names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), CLIENTS.len());
-        for client in CLIENTS {
-            assert!(client.name.bytes().all(|b| b.is_ascii_lowercase() || b"-8".contains(&b)));
-            assert!(!client.title.is_empty());
-        }
-    }
-
-    #[test]
-    fn what_is_json_or_yaml_can_be_read_as_such() {
-        for name in ["opencode", "zed"] {
-            serde_json::from_str::<serde_json::Value>(&rendered(name)).unwrap();
-        }
-        for name in ["continue", "hermes-agent", "librechat", "llm"] {
-            assert!(!rendered(name).contains('\t'), "{name}");
-        }
-    }
-
-    #[test]
-    fn every_snippet_has_what_it_needs_and_no_placeholder_of_ours() {
-        for client in CLIENTS {
-            let text = rendered(client.name);
-            assert!(!text.contains('<') && !text.contains('>'), "{}: {text}", client.name);
-            // The key of llm and Zed is kept elsewhere, and Cursor needs another address.
-            if !["llm", "zed"].contains(&client.name) {
-                assert!(text.contains("the-key"), "{}", client.name);
-            }
-            if client.name != "cursor" {
-                assert!(text.contains("http://127.0.0.1:10455/v1"), "{}", client.name);
-            }
-            if !["env", "n8n", "open-webui"].contains(&client.name) {
-                assert!(text.contains("the-model"), "{}", client.name);
-            }
-        }
+    fn what_is_in_force_is_put_in() {
+        let place = Place::Tcp(([127, 0, 0, 1], 10455).into());
+        let text = |name| render(clients::find(name).unwrap(), &place, "the-key", "it").unwrap();
+        let expected = "\
+curl http://127.0.0.1:10455/v1/chat/completions \\
+  -H 'authorization: Bearer the-key' -H 'content-type: application/json' \\
+  -d '{\"model\": \"it\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello!\"}]}'
+";
+        assert_eq!(text("curl"), expected);
+        let expected = "\
+export GOOSE_PROVIDER=openai
+export GOOSE_MODEL='it'
+export OPENAI_HOST='http://127.0.0.1:10455'
+export OPENAI_BASE_PATH=chat/completions
+export OPENAI_API_KEY='the-key'
+";
+        assert_eq!(text("goose"), expected);
     }
 
     #[test]
     fn a_socket_is_for_those_who_can_use_one() {
         let socket = Place::Unix("/run/api.sock".into());
-        for client in CLIENTS {
+        for client in clients::all() {
             match render(client, &socket, "k", "m") {
                 Ok(text) => assert!(text.contains("/run/api.sock"), "{text}"),
                 Err(failure) => assert_eq!(failure.exit, Exit::Usage, "{}", client.name),
             }
         }
-        assert!(render(find("curl").unwrap(), &socket, "k", "m").is_ok());
+        assert!(render(clients::find("curl").unwrap(), &socket, "k", "m").is_ok());
         let odd = Place::Unix("/run/a'b".into());
-        assert!(render(find("curl").unwrap(), &odd, "k", "m").is_err());
+        assert!(render(clients::find("curl").unwrap(), &odd, "k", "m").is_err());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 import OpenAI from "openai";
 
-const client = new OpenAI({ baseURL: "http://127.0.0.1:10455/v1", apiKey: "the-key" });
+const client = new OpenAI({ baseURL: "<BASE>", apiKey: "<KEY>" });
 const answer = await client.chat.completions.create({
-  model: "the-model",
+  model: "<MODEL>",
   messages: [{ role: "user", content: "Hello!" }],
 });
 console.log(answer.choices[0].message.content);

@@ -1,8 +1,8 @@
 from openai import OpenAI
 
-client = OpenAI(base_url="http://127.0.0.1:10455/v1", api_key="the-key")
+client = OpenAI(base_url="<BASE>", api_key="<KEY>")
 answer = client.chat.completions.create(
-    model="the-model",
+    model="<MODEL>",
     messages=[{"role": "user", "content": "Hello!"}],
 )
 print(answer.choices[0].message.content)
