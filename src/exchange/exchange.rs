@@ -48,7 +48,7 @@ enum CallState<R: AnswerReader> {
 /// outcome.
 type Read<R> = (R, <R as AnswerReader>::Buffer, Result<Progress, UpstreamError>);
 
-/// How much work, as counted by [`Reader::work`], is done at a time. It takes a few milliseconds
+/// How much work, as counted by [`AnswerReader::work`], is done at a time. It takes a few milliseconds
 /// and blocks the thread.
 const YIELD_AFTER: usize = 1 << 20;
 

@@ -127,7 +127,7 @@ fn blocked(target: &str, answer: &Answer) -> Finding {
 
 fn answers(route: &Route, milliseconds: u128) -> Finding {
     let Route { target, is_encrypted, .. } = route;
-    let encrypted = if *is_encrypted { ", encrypted," } else { "" };
+    let encrypted = if *is_encrypted { " over TLS" } else { "" };
     let text = format!("{target} answers{encrypted}; connecting took {milliseconds} ms");
     Finding::good(TOPIC, "network.answers", text)
 }
