@@ -31,19 +31,19 @@ const MAX_INPUT: usize = 64 << 20;
 /// What to ask.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The question; `-` is standard input, which is also read where there is no question
+    /// The question; `-` is standard input, which is also read if there is no question
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// The model
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     model: String,
-    /// How much it thinks, such as low or high
+    /// The reasoning effort, such as low or high
     #[arg(long, short, value_name = "EFFORT")]
     effort: Option<String>,
-    /// What it is told before the question
+    /// The system message
     #[arg(long, short, value_name = "TEXT")]
     system: Option<String>,
-    /// Show what it thinks, on standard error, if that is a terminal
+    /// Show the reasoning on standard error, if that is a terminal
     #[arg(long, short)]
     reasoning: bool,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let shows_reasoning = arguments.reasoning && io::stderr().is_terminal();
     runtime()?.block_on(async {
         let silent = |_| {
-            let cause = format!("nothing has come for {} s", ANSWER_TIMEOUT.as_secs());
+            let cause = format!("no data for {} s", ANSWER_TIMEOUT.as_secs());
             Error::Silent { place: daemon.place().clone(), cause }
         };
         let answer = timeout(ANSWER_TIMEOUT, daemon.post("/v1/chat/completions", &request));
@@ -82,7 +82,7 @@ fn question(texts: &[String]) -> Result<String, Failure> {
     let stdin = || {
         let stdin = io::stdin();
         if stdin.is_terminal() && texts.is_empty() {
-            let message = "there is no question; try: codex-proxy chat \"Hello!\"";
+            let message = "no question given; try: codex-proxy chat \"Hello!\"";
             return Err(Failure::new(Exit::Usage, message));
         }
         let mut text = String::new();
@@ -160,8 +160,8 @@ fn pieces(answer: Response) -> impl Stream<Item = Result<Bytes, String>> {
         match timeout(ANSWER_TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(piece))) => Some((Ok(piece), Some(answer))),
             Ok(Ok(None)) => None,
-            Ok(Err(_)) => Some((Err("the connection broke".to_owned()), None)),
-            Err(_) => Some((Err(format!("nothing came for {} s", ANSWER_TIMEOUT.as_secs())), None)),
+            Ok(Err(_)) => Some((Err("the connection was lost".to_owned()), None)),
+            Err(_) => Some((Err(format!("no data for {} s", ANSWER_TIMEOUT.as_secs())), None)),
         }
     })
 }
@@ -178,7 +178,7 @@ struct Chunk {
 /// Reads the data of an event.
 fn read(data: &str) -> Result<Chunk, Failure> {
     let chunk: Value = serde_json::from_str(data)
-        .map_err(|_| Failure::new(Exit::Unavailable, "the daemon sent something unreadable"))?;
+        .map_err(|_| Failure::new(Exit::Unavailable, "the daemon sent invalid data"))?;
     if let Some(refused) = Refused::read(200, &chunk) {
         return Err(Error::Refused(refused).into());
     }

@@ -16,13 +16,13 @@ use crate::config::Config;
 /// For whom.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The client; without one, all are listed
+    /// The client; without it, all clients are listed
     #[arg(value_parser = names(), hide_possible_values = true)]
     client: Option<String>,
-    /// The model that it is to use [default: `default`, which the daemon understands]
+    /// The model to use [default: `default`, the daemon's default model]
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// Print a key of the settings where one is needed, instead of a placeholder
+    /// Print a key from the settings instead of a placeholder
     #[arg(long)]
     show_key: bool,
 }
@@ -33,13 +33,12 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
         return output::print(&list());
     };
     let place = Place::of(&config.server.listen).ok_or_else(|| {
-        let message =
-            "the settings have the system choose the daemon's port; name it with --listen";
+        let message = "the settings let the system choose the daemon's port; set it with --listen";
         Failure::new(Exit::Usage, message)
     })?;
     let model = arguments.model.as_deref().unwrap_or("default");
     if !is_plain(model) {
-        let message = "the model's name holds characters that no model's name has";
+        let message = "the model name contains invalid characters";
         return Err(Failure::new(Exit::Usage, message));
     }
     let key = key(config, arguments.show_key)?;
@@ -81,8 +80,8 @@ fn key(config: &Config, show: bool) -> Result<SecretString, Failure> {
     let key = daemon.key().map_err(|error| Failure::new(Exit::Config, error))?;
     let key = key.cloned().unwrap_or_else(|| ANY.into());
     if !is_plain(key.expose_secret()) {
-        let message = "the key holds characters that would have to be quoted; copy it from the \
-                       settings, or make another one with `codex-proxy key new`";
+        let message = "the key contains characters that need quoting; copy it from the settings, \
+                       or create another one with `codex-proxy key new`";
         return Err(Failure::new(Exit::Usage, message));
     }
     Ok(key)
@@ -108,7 +107,7 @@ fn render(client: &Client, place: &Place, key: &str, model: &str) -> Result<Stri
 
 fn no_socket(client: &Client) -> Failure {
     let message = format!(
-        "{} cannot use the socket that `[server] listen` names; have the daemon listen on an \
+        "{} cannot use the Unix socket of `[server] listen`; let the daemon listen on a TCP \
          address",
         client.title
     );

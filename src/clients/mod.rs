@@ -77,13 +77,13 @@ const LIBRARIES: &[Client] = &[
     Client::new(
         "langchain",
         "LangChain",
-        "Python. With a base URL of one's own LangChain asks for usage only if told to.",
+        "Python. With a custom base URL, LangChain requests usage only if told to.",
         include_str!("settings/langchain.py"),
     ),
     Client::new(
         "litellm",
         "LiteLLM",
-        "Python. `openai/` tells LiteLLM which API it is, and is not a part of the name.",
+        "Python. `openai/` tells LiteLLM which API to use and is not part of the name.",
         include_str!("settings/litellm.py"),
     ),
     Client::new("node", "OpenAI SDK for Node", "", include_str!("settings/node.mjs")),
@@ -96,7 +96,7 @@ const APPLICATIONS: &[Client] = &[
     Client::new(
         "aider",
         "Aider",
-        "In a shell. `openai/` tells LiteLLM, which Aider uses, which API it is.",
+        "In a shell. `openai/` tells LiteLLM, which Aider uses, which API to use.",
         include_str!("settings/aider.sh"),
     ),
     Client::new(
@@ -108,8 +108,8 @@ const APPLICATIONS: &[Client] = &[
     Client::new(
         "continue",
         "Continue",
-        "In `~/.continue/config.yaml`. Completion while typing needs another model: the backend \
-         has no text completions.",
+        "In `~/.continue/config.yaml`. Autocomplete needs another model: the backend has no text \
+         completions.",
         include_str!("settings/continue.yaml"),
     ),
     Client::new(
@@ -138,15 +138,15 @@ const APPLICATIONS: &[Client] = &[
         "home-assistant",
         "Home Assistant (Extended OpenAI Conversation)",
         "In Settings > Devices & services. The integration that comes with Home Assistant has no \
-         base URL. From another machine or a container, the daemon has to listen on an address \
-         that Home Assistant reaches, with a key.",
+         base URL. From another machine or a container, the daemon must listen on an address \
+         that Home Assistant can reach, with a key.",
         include_str!("settings/home-assistant.txt"),
     ),
     Client::new(
         "librechat",
         "LibreChat",
-        "In `librechat.yaml`. From a container, the daemon is at `host.docker.internal`, has to \
-         listen on an address that the container reaches, with a key, and that name belongs into \
+        "In `librechat.yaml`. From a container, the daemon is at `host.docker.internal`, must \
+         listen on an address that the container can reach, with a key, and that name must be in \
          `[server] allowed_hosts`.",
         include_str!("settings/librechat.yaml"),
     ),
@@ -167,7 +167,7 @@ const APPLICATIONS: &[Client] = &[
     Client::new(
         "obsidian",
         "Obsidian (Copilot)",
-        "In Settings > Copilot > Model > Add Model. The daemon has to allow Obsidian's pages: \
+        "In Settings > Copilot > Model > Add Model. The daemon must allow Obsidian's origin: \
          `[server] allowed_origins = [\"app://obsidian.md\"]`.",
         include_str!("settings/obsidian.txt"),
     ),
@@ -195,7 +195,7 @@ const APPLICATIONS: &[Client] = &[
     Client::new(
         "zed",
         "Zed",
-        "In `settings.json`. The key goes into the settings of the provider, or into the variable \
+        "In `settings.json`. Put the key in the settings of the provider, or in the variable \
          `CODEX_PROXY_API_KEY`. `codex-proxy models` has the model's real context size.",
         include_str!("settings/zed.json"),
     ),

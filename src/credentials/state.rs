@@ -14,24 +14,24 @@ use super::session::{Fingerprint, RefreshState, Session};
 use super::tally::Tally;
 use crate::single_flight::SingleFlight;
 
-/// What all who need the login share.
+/// The shared state.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) reader: LoginFile,
     pub(super) issuer: Issuer,
     pub(super) tally: Tally,
-    /// Renewals, and questions whose personal access token it is.
+    /// Renewals, and lookups of a personal access token's account.
     pub(super) flights: SingleFlight<Outcome>,
     pub(super) state: Mutex<State>,
 }
 
 #[derive(Default)]
 pub(super) struct State {
-    /// The last set of tokens that can be renewed no more, and how that is told.
+    /// The last set of tokens that can no longer be renewed, and its error.
     pub(super) ended: Option<(Fingerprint, Error)>,
-    /// The last such set whose access token the backend has refused. It is not sent again.
+    /// The last such set whose access token the backend has rejected. It is not sent again.
     pub(super) refused: Option<Fingerprint>,
-    /// How long the sign-in service is left alone.
+    /// The cooldown for the sign-in service.
     pub(super) pause: Option<Pause>,
     /// A login that was renewed and could not be written.
     pub(super) unsaved: Option<Unsaved>,

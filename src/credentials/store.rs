@@ -1,4 +1,4 @@
-//! The login as requests need it: valid, and renewed when it has to be.
+//! The login for requests: valid, and renewed when needed.
 
 use std::sync::{Arc, Mutex};
 
@@ -16,13 +16,13 @@ use super::tally::{Renewals, Tally};
 use crate::platform::Platform;
 use crate::single_flight::SingleFlight;
 
-/// Where logins come from. Clones share their state.
+/// The source of logins. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What there is to know about a login without asking anybody.
+/// The local status of a login.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The login.
@@ -31,7 +31,7 @@ pub struct Status {
     pub last_refresh: Option<Timestamp>,
     /// Whether it can be renewed.
     pub is_renewable: bool,
-    /// Whether its token has ended, by the clock of the service that issued it.
+    /// Whether its token has expired, by the clock of its issuer.
     pub has_expired: bool,
     /// How far this machine's clock was ahead of the service's when the login was renewed, in
     /// seconds, if it was more than five minutes.
@@ -53,16 +53,16 @@ impl Store {
         }
     }
 
-    /// The current login. One that is about to end is renewed first; if that fails, it is used
-    /// while it lives.
+    /// The current login. If it is about to expire, it is renewed first; if that fails, it is used
+    /// until it expires.
     pub async fn login(&self) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         Ok(Arc::clone(&self.usable(session).await?.login))
     }
 
     /// The login for a request that was made for `prepared`: the current one if it is of the same
-    /// account. If another account has signed in meanwhile, `prepared` itself: the request may hold
-    /// what only the first account can read.
+    /// account. If another account has signed in meanwhile, `prepared` itself: the request may
+    /// contain data that only the first account can decrypt.
     pub async fn login_for(&self, prepared: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         if !session.login.is_same_account(prepared) && !session.is_unresolved() {
@@ -72,9 +72,8 @@ impl Store {
         Ok(if login.is_same_account(prepared) { login } else { Arc::clone(prepared) })
     }
 
-    /// What to use instead of a login that the backend has refused: another one of the same
-    /// account that the file holds by now, else a renewed one. The same one again if there is
-    /// nothing better.
+    /// The login to use after the backend has rejected this one: a newer one of the same account
+    /// from the file, else a renewed one, else the same one.
     pub async fn on_unauthorized(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.reload().await?;
         if !session.login.is_same_account(refused) {
@@ -99,7 +98,7 @@ impl Store {
         Ok(Arc::clone(&outcome?.login))
     }
 
-    /// What there is to know about the login; nothing is renewed.
+    /// The local status of the login; nothing is renewed.
     pub async fn status(&self) -> Result<Status, Error> {
         let session = self.shared.reader.session().await?;
         let session = self.shared.state().resolved_for(&session).unwrap_or(session);
@@ -122,7 +121,7 @@ impl Store {
         self.shared.reader.peek().await.map(|session| session.login.platform).unwrap_or_default()
     }
 
-    /// What may be shown of the login. Renews nothing.
+    /// The displayable summary of the login. Renews nothing.
     pub async fn summary(&self) -> Summary {
         let Ok(session) = self.shared.reader.peek().await else { return Summary::default() };
         let state = self.shared.state();
@@ -144,8 +143,8 @@ impl Store {
         self.shared.tally.sum()
     }
 
-    /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off
-    /// can lose the login.
+    /// Waits until no renewal is in progress, before the program exits. An interrupted renewal can
+    /// lose the login.
     pub async fn settle(&self) {
         if let Some(flight) = self.shared.flights.under_way() {
             let _ = flight.await;
@@ -176,7 +175,10 @@ impl Store {
             RefreshState::Soon => match self.renewed(&session).await {
                 Ok(renewed) => Ok(renewed),
                 Err(error) => {
-                    tracing::warn!(%error, "the login could not be renewed and is used as it is");
+                    tracing::warn!(
+                        %error,
+                        "the login could not be renewed; using the current one"
+                    );
                     Ok(session)
                 }
             },
@@ -194,8 +196,8 @@ impl Store {
         if self.shared.state().clock_warned.replace(set) != Some(set) {
             tracing::warn!(
                 ahead_secs,
-                "the clock of this machine is wrong: by it, the login had ended when it came; set \
-                 the clock"
+                "this machine's clock is wrong: by this clock, the new login has already \
+                 expired; set the clock"
             );
         }
     }
@@ -220,7 +222,7 @@ impl Store {
         self.renew(stale).await
     }
 
-    /// A session newer than the set `stale`, from the renewal that is under way or else a new one.
+    /// A session newer than the set `stale`, from the renewal in progress or else a new one.
     async fn renew(&self, stale: Fingerprint) -> Outcome {
         let start = || {
             let shared = Arc::clone(&self.shared);
@@ -240,7 +242,7 @@ impl Store {
         }
     }
 
-    /// A personal access token with its account, which is asked for once.
+    /// A personal access token with its account, which is requested once.
     async fn resolved(&self, session: Arc<Session>) -> Outcome {
         let set = session.fingerprint();
         {

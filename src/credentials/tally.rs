@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::issuer;
 
-/// How many times the sign-in service was asked for new tokens since the start, by what came of it.
+/// The number of renewal attempts since the start, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Renewals {
     /// It gave them.
     pub renewed: u64,
-    /// It refused to: the login has ended, or another program was first.
+    /// Rejected: the login has expired, or another program was first.
     pub refused: u64,
-    /// It could not be asked, or failed.
+    /// Failed: the service was unreachable, or had an error.
     pub failed: u64,
 }
 

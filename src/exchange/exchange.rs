@@ -20,52 +20,53 @@ use crate::upstream::{
 /// One call under way, whatever its answer is read into. See the [module](super) for its states.
 pub(crate) struct Exchange<R: AnswerReader> {
     spec: Arc<CallSpec>,
-    /// Nothing once the call cannot be sent again.
+    /// `None` once the call can no longer be retried.
     body: Option<RetryableBody>,
     call: CallState<R>,
     reader: R,
     retries: RetryState,
     head: Head,
-    /// The right to make the call; nothing before it begins and after it is over.
+    /// The permit for the call; `None` before it begins and after it has ended.
     permit: Option<CallPermit>,
-    /// How much work was done since others had their turn.
+    /// How much work was done since the last yield to the scheduler.
     work: usize,
 }
 
 enum CallState<R: AnswerReader> {
-    /// Other choices of the same request are to end first.
+    /// Waiting for a permit: other choices of the same request must end first.
     Waiting(BoxFuture<'static, CallPermit>),
     Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
     Open(Box<Events>),
-    /// The request is made anew without remembered turns, after this failure.
+    /// The request is being rebuilt without remembered turns, after this failure.
     Remaking(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
-    /// An event is read elsewhere, since that takes long.
+    /// An event is being read on another thread, since that takes long.
     Reading(JoinHandle<Read<R>>, Box<Events>),
     Closed,
 }
 
-/// An event that was read elsewhere: what reads the next one, what came of it, and how it went.
+/// An event that was read on another thread: the reader for the next one, its deltas, and the
+/// outcome.
 type Read<R> = (R, <R as AnswerReader>::Buffer, Result<Progress, UpstreamError>);
 
-/// How much work, as [`Reader::work`] has it, is done at a time. It takes a few milliseconds, in
-/// which everything else on the thread waits.
+/// How much work, as counted by [`AnswerReader::work`], is done at a time. It takes a few milliseconds
+/// and blocks the thread.
 const YIELD_AFTER: usize = 1 << 20;
 
 /// What one step brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// The answer is as far as this.
+    /// The progress of the answer.
     Read(Progress),
-    /// The call failed and is sent again: what came of the answer so far does not count.
+    /// The call failed and is retried: the answer so far is discarded.
     Retrying,
 }
 
-/// Whether what came of an answer can still be taken back.
+/// Whether the answer so far can still be discarded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// It goes out as it comes.
+    /// It is sent as it arrives.
     Streaming,
-    /// Nothing goes out before the end.
+    /// Nothing is sent before the end.
     Buffered,
 }
 
@@ -94,17 +95,17 @@ impl<R: AnswerReader> Exchange<R> {
         }
     }
 
-    /// Whether the call is under way and nothing of the answer has come yet.
+    /// Whether the call is in progress without any part of the answer so far.
     pub(crate) fn is_beginning(&self) -> bool {
         !matches!(self.call, CallState::Waiting(_)) && !self.reader.has_begun()
     }
 
-    /// What the backend's answer says of itself.
+    /// The header of the answer from its first event.
     pub(crate) fn reader(&self) -> &R {
         &self.reader
     }
 
-    /// What the headers of the backend's answer say; empty until they have come.
+    /// The headers of the backend's answer; empty until they arrive.
     pub(crate) fn head(&self) -> &Head {
         &self.head
     }
@@ -113,7 +114,7 @@ impl<R: AnswerReader> Exchange<R> {
         self.reader.progress() == Progress::Ended
     }
 
-    /// Shows what was held back, before an error ends the answer.
+    /// Delivers held-back text before an error ends the answer.
     pub(crate) fn abandon<O>(&mut self, out: &mut O)
     where
         R: ReadInto<O>,
@@ -168,7 +169,7 @@ impl<R: AnswerReader> Exchange<R> {
                         self.reader.event(data, out)
                     }
                     Some(Err(failure)) => Err(failure),
-                    // The last event of a complete answer would have ended the reading.
+                    // A complete answer ends with its last event.
                     None => Err(UpstreamError::Disconnected { cause: "end of stream".to_owned() }),
                 },
             },
@@ -191,10 +192,10 @@ impl<R: AnswerReader> Exchange<R> {
                         outcome
                     }
                     Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-                    // The runtime is about to end.
-                    Err(_) => {
-                        Err(UpstreamError::Disconnected { cause: "the daemon ends".to_owned() })
-                    }
+                    // The runtime is shutting down.
+                    Err(_) => Err(UpstreamError::Disconnected {
+                        cause: "the daemon is shutting down".to_owned(),
+                    }),
                 }
             }
             CallState::Closed => Ok(Progress::Ended),
@@ -219,7 +220,7 @@ impl<R: AnswerReader> Exchange<R> {
         })
     }
 
-    /// Reads an event that takes long where nobody waits for the thread.
+    /// Reads an event that takes long on a blocking thread.
     fn read_elsewhere<O>(
         &mut self,
         data: String,
@@ -244,21 +245,21 @@ impl<R: AnswerReader> Exchange<R> {
         self.poll_step(cx, delivery, out)
     }
 
-    /// Sends the call again if that may help and is still possible.
+    /// Retries the call if that may help and is still possible.
     fn fail(&mut self, failure: UpstreamError, delivery: Delivery) -> Result<Step, CallError> {
         let can_retry = match delivery {
             Delivery::Buffered => true,
-            // A reader that has begun, or that was given up, has shown something.
+            // A reader that has begun, or was abandoned, has delivered something.
             Delivery::Streaming => !self.reader.has_begun(),
         };
         if !can_retry {
             self.end();
-            // What has gone out is of the last try, and the client knows of no other.
+            // What was sent belongs to the last attempt.
             return Err(self.failed(failure, 1));
         }
         if let Some(without_replay) = self.take_without_replay(&failure) {
             let remaking = async move { (without_replay().await.map(RequestBody::from), failure) };
-            // What is left of the call before ends here.
+            // The previous call is dropped here.
             self.call = CallState::Remaking(remaking.boxed());
             self.reader = self.reader.fresh();
             return Ok(Step::Retrying);
@@ -266,8 +267,8 @@ impl<R: AnswerReader> Exchange<R> {
         self.send_again(failure)
     }
 
-    /// If the backend does not take back what was remembered, forgets it and goes on without it.
-    /// That can happen once: there is nothing remembered in the request then.
+    /// If the backend rejects replayed items, forgets them and continues without. That happens at
+    /// most once: the new request has none.
     fn take_without_replay(&mut self, failure: &UpstreamError) -> Option<WithoutReplay> {
         let replay = self.spec.replay.as_ref()?;
         let body = self.body.as_mut()?;
@@ -276,7 +277,7 @@ impl<R: AnswerReader> Exchange<R> {
         Some(without_replay)
     }
 
-    /// Sends the request that was made anew, if it is another one than that which failed.
+    /// Sends the rebuilt request, if it differs from the failed one.
     fn send_remade(
         &mut self,
         body: Option<RequestBody>,
@@ -287,17 +288,13 @@ impl<R: AnswerReader> Exchange<R> {
             _ => return self.send_again(failure),
         }
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
-        tracing::info!(
-            reason,
-            upstream_request_id,
-            "the call is sent again without remembered turns"
-        );
+        tracing::info!(reason, upstream_request_id, "retrying without remembered turns");
         self.head = Head::default();
         self.call = self.opening(Duration::ZERO);
         Ok(Step::Retrying)
     }
 
-    /// Sends the call again after a pause, if that may help.
+    /// Retries the call after a pause, if that may help.
     fn send_again(&mut self, failure: UpstreamError) -> Result<Step, CallError> {
         let Some(pause) = self.retries.next(&failure) else {
             self.end();
@@ -305,14 +302,8 @@ impl<R: AnswerReader> Exchange<R> {
         };
         let (attempt, pause_ms) = (self.retries.attempts(), pause.as_secs_f64() * 1000.0);
         let (reason, upstream_request_id) = (failure.log_reason(), self.request_id_of(&failure));
-        tracing::info!(
-            attempt,
-            pause_ms,
-            reason,
-            upstream_request_id,
-            "the call failed and is sent again"
-        );
-        // What is left of the call before ends here, and not after the pause.
+        tracing::info!(attempt, pause_ms, reason, upstream_request_id, "the call failed; retrying");
+        // The previous call is dropped here, and not after the pause.
         self.head = Head::default();
         self.call = self.opening(pause);
         self.reader = self.reader.fresh();
@@ -325,14 +316,14 @@ impl<R: AnswerReader> Exchange<R> {
         CallError { failure, attempts, upstream_request_id }
     }
 
-    /// The backend's id of the try that failed so: of its refusal, or of the answer in which it
-    /// reported the failure. What is no id is not told, since it goes to the log.
+    /// The backend's id of the failed attempt: of the error response, or of the answer that
+    /// reported the failure. Invalid ids are dropped, since this is logged.
     fn request_id_of<'f>(&'f self, failure: &'f UpstreamError) -> Option<&'f str> {
         let id = failure.request_id().or(self.head.request_id.as_deref());
         id.filter(|id| is_plain_name(id))
     }
 
-    /// The call, after a pause. A call that has begun for the client is not made again.
+    /// The call, after a pause. A call that the client has seen parts of is not repeated.
     fn opening(&self, pause: Duration) -> CallState<R> {
         match &self.body {
             Some(body) => CallState::Opening(self.spec.send(body.body.clone(), pause)),
@@ -340,7 +331,7 @@ impl<R: AnswerReader> Exchange<R> {
         }
     }
 
-    /// Remembers the answer, if it came to its own end.
+    /// Remembers the answer, if it is complete.
     fn remember(&self) {
         if let Some(replay) = &self.spec.replay
             && let Some(mut turn) = self.reader.turn()
@@ -361,10 +352,10 @@ impl<R: AnswerReader> Exchange<R> {
         {
             events.finish();
         }
-        // Dropping the events of an answer that was cut here cancels the call.
+        // Dropping the events of an unfinished answer cancels the call.
     }
 
-    /// Lets another call begin.
+    /// Releases the permit.
     fn end(&mut self) -> CallState<R> {
         self.permit = None;
         std::mem::replace(&mut self.call, CallState::Closed)

@@ -23,7 +23,7 @@ pub(crate) trait AnswerReader: Send + Sized + 'static {
         self.progress() != Progress::Waiting
     }
 
-    /// Whether the answer was cut here: the backend would go on.
+    /// Whether the answer was truncated here: the backend would continue.
     fn was_cut(&self) -> bool;
 
     /// About how much work an event with this data is at most, in bytes of plain reading.

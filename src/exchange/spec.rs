@@ -21,14 +21,14 @@ pub(crate) struct CallSpec {
     /// The login that the request was made for.
     pub(crate) login: Arc<Login>,
     pub(crate) metrics: Metrics,
-    /// How large the request is that is sent.
+    /// The size of the request that is sent.
     pub(crate) prompt_bytes: usize,
     pub(crate) conversation: Uuid,
-    /// What pins the tool loop that goes on to a machine of the backend.
+    /// The token that pins a tool loop to a machine of the backend.
     pub(crate) turn_state: Option<String>,
-    /// What the answer is remembered by; nothing if it is not to be.
+    /// How the answer is remembered; `None` if it is not.
     pub(crate) replay: Option<ReplayContext>,
-    /// Nothing unless exchanges are captured.
+    /// `None` unless exchanges are captured.
     pub(crate) recording: Option<Recording>,
 }
 
@@ -46,22 +46,21 @@ impl CallSpec {
             }
             let (turn_state, recording) = (spec.turn_state.as_deref(), spec.recording.as_ref());
             let CallSpec { client, login, conversation, .. } = &*spec;
-            client.respond_taped(login, &body, *conversation, turn_state, recording).await
+            client.respond_recorded(login, &body, *conversation, turn_state, recording).await
         }
         .boxed()
     }
 }
 
-/// What is sent, kept for as long as it may have to be sent again.
+/// The request body, kept for as long as it may be retried.
 #[derive(Clone)]
 pub(crate) struct RetryableBody {
     pub(crate) body: RequestBody,
-    /// Makes it anew without the remembered turns in it; nothing if there are none.
+    /// Rebuilds it without remembered turns; `None` if it has none.
     pub(crate) without_replay: Option<WithoutReplay>,
 }
 
-/// Makes a request without remembered turns, unless that is not possible. Long work is done on
-/// another thread.
+/// Builds a request without remembered turns, if possible. Long work is done on another thread.
 pub(crate) type WithoutReplay = Arc<dyn Fn() -> BoxFuture<'static, Option<Bytes>> + Send + Sync>;
 
 /// How an answer is remembered.

@@ -20,7 +20,9 @@ fn snippets_hold_what_is_in_force() {
     ended.with(0, "http://127.0.0.1:7/v1/chat/completions").with(0, "Bearer YOUR-KEY");
     assert!(!ended.out.contains(KEY));
     world.run(&["snippet", "curl", "--show-key"]).with(0, &format!("Bearer {KEY}"));
-    world.run(&["snippet", "zed", "--listen", "unix:/run/s"]).with(64, "cannot use the socket");
+    world
+        .run(&["snippet", "zed", "--listen", "unix:/run/s"])
+        .with(64, "cannot use the Unix socket");
     world.run(&["snippet", "curl", "--listen", "unix:/run/s"]).with(0, "--unix-socket '/run/s'");
 }
 

@@ -439,7 +439,7 @@ async fn a_stale_file_beside_the_keyring_is_named() {
     service.handle.fail_next(Failure::Expired);
     let error = home.store(&service).login().await.unwrap_err().to_string();
     assert!(error.contains("in the system's keyring") && error.contains(config), "{error}");
-    assert!(error.contains("the file is an old one"), "{error}");
+    assert!(error.contains("the file is outdated"), "{error}");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ async fn a_sign_in_with_a_browser_writes_what_the_codex_cli_would() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_fail_has_its_own_message_and_exit_code() {
     for (consent, failure, code, told) in [
-        (Consent::WrongState, None, 76, "another state"),
+        (Consent::WrongState, None, 76, "wrong state"),
         (Consent::Deny, None, 67, "declined: The resource owner denied"),
         (Consent::NoEntitlement, None, 67, "may not use Codex"),
         (Consent::Grant, Some(Failure::Cloudflare), 68, "Cloudflare"),
@@ -101,7 +101,7 @@ async fn a_state_with_the_known_addition_is_accepted() {
 async fn waiting_for_the_browser_ends() {
     let (service, home) = (Service::start().await, Home::new());
     let arguments = ["login", "--no-browser", "--port", "0", "--timeout", "1"];
-    run(&home, &service.base, &arguments).with(75, "nobody finished the sign-in");
+    run(&home, &service.base, &arguments).with(75, "the sign-in was not finished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,11 +162,12 @@ async fn a_sign_in_with_a_code_waits_until_it_is_typed_in() {
 async fn a_sign_in_with_a_code_fails_in_its_own_ways() {
     let home = Home::new();
     let service = Service::start().await;
-    run(&home, &service.base, &["login", "--device", "--timeout", "1"]).with(75, "nobody finished");
+    run(&home, &service.base, &["login", "--device", "--timeout", "1"])
+        .with(75, "not finished within");
     service.handle.fail_next(Failure::Cloudflare);
     run(&home, &service.base, &["login", "--device"]).with(68, "Cloudflare");
     let off = Service::with(Settings { device_flow: false, ..Settings::default() }).await;
-    run(&home, &off.base, &["login", "--device"]).with(69, "device codes switched off");
+    run(&home, &off.base, &["login", "--device"]).with(69, "disabled device codes");
     let closed = format!("http://127.0.0.1:{}", free_port());
     run(&home, &closed, &["login", "--device"]).with(69, "cannot be reached");
     assert!(!home.file().exists());

@@ -208,7 +208,7 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     // Without any key nothing starts.
     let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
-    Program::of(command).end().with(77, "there is no API key: set the variable OPENAI_API_KEY");
+    Program::of(command).end().with(77, "no API key: set the variable OPENAI_API_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,7 +224,7 @@ async fn an_ended_login_looks_like_it_everywhere() {
         Program::of(command).end()
     };
     of_daemon(&["health"]).with(0, "signed in");
-    of_daemon(&["status"]).with(0, "renewed by itself");
+    of_daemon(&["status"]).with(0, "renewed automatically");
 
     service.expire_access_tokens();
     service.fail_next(codex_proxy::simulator::issuer::Failure::Invalidated);

@@ -497,7 +497,7 @@ mod as_a_process {
         program.signal(Signal::TERM);
         let (status, log) = program.ended(PATIENCE);
         assert!(status.success(), "{log}");
-        assert_eq!(log.matches("`[server] max_connections` allows").count(), 1, "{log}");
+        assert_eq!(log.matches("`[server] max_connections` reached").count(), 1, "{log}");
     }
 
     #[tokio::test]
@@ -508,12 +508,12 @@ mod as_a_process {
             .arg(env!("CARGO_BIN_EXE_codex-proxy"));
         let mut program = Program::of(shell, &[]);
         let url = program.url();
-        program.wait_for("the system allows fewer open descriptors");
+        program.wait_for("the system allows fewer open file descriptors");
         let mut silent = Vec::new();
         for _ in 0..100 {
             silent.push(Client::connect(&url).await);
         }
-        program.wait_for("cannot accept connections");
+        program.wait_for("accept failed; retrying");
         // The ones that were accepted in time are served, and when there is room everybody is.
         silent.truncate(1);
         assert_eq!(silent[0].ask_health().await.status, 200);
@@ -525,7 +525,7 @@ mod as_a_process {
         program.signal(Signal::TERM);
         let (status, log) = program.ended(PATIENCE);
         assert!(status.success(), "{log}");
-        assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+        assert_eq!(log.matches("accept failed; retrying").count(), 1, "{log}");
     }
 
     #[tokio::test]

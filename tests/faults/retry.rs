@@ -402,7 +402,7 @@ async fn a_backend_that_cannot_be_reached_is_left_alone_until_it_may_be_back() {
         let (status, body) = daemon.ask(&hello()).await;
         assert_eq!((status, &body["error"]["code"]), (502, &json!("upstream_unreachable")));
         let message = body["error"]["message"].as_str().unwrap();
-        assert!(message.contains(&format!("tried {tries} times")), "{message}");
+        assert!(message.contains(&format!("after {tries} attempts")), "{message}");
     }
     // From here on nobody tries, and nobody waits for a pause.
     let asked = Instant::now();
@@ -414,7 +414,7 @@ async fn a_backend_that_cannot_be_reached_is_left_alone_until_it_may_be_back() {
         let body: Value = serde_json::from_str(&response.text().await.unwrap()).unwrap();
         assert_eq!(body["error"]["code"], "upstream_unreachable");
         let message = body["error"]["message"].as_str().unwrap();
-        for piece in ["the last 5 attempts to connect failed", "refused", "The next one is made in"]
+        for piece in ["the last 5 attempts to connect failed", "refused", "The next attempt is in"]
         {
             assert!(message.contains(piece), "{message}");
         }
@@ -479,6 +479,9 @@ async fn connecting_is_tried_again_when_it_takes_too_long() {
     let (status, body) = daemon.ask(&hello()).await;
     assert_eq!((status, &body["error"]["code"]), (504, &json!("upstream_timeout")));
     let message = body["error"]["message"].as_str().unwrap();
-    assert!(message.contains("connecting took more than 1 s. It was tried 2 times."), "{message}");
+    assert!(
+        message.contains("connecting took more than 1 s. Gave up after 2 attempts."),
+        "{message}"
+    );
     assert!(asked.elapsed() >= Duration::from_secs(2), "{:?}", asked.elapsed());
 }

@@ -187,7 +187,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     assert_eq!(command(&url, &home, &["capture", "status"]), (0, "capture is off\n".to_owned()));
     assert_eq!(
         command(&url, &home, &["capture", "off"]),
-        (0, "capture was off already\n".to_owned())
+        (0, "capture was already off\n".to_owned())
     );
     // Not captured yet.
     asked(&url, &request("Too early", false)).await;
@@ -201,7 +201,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     daemon.wait_for("CAPTURE IS ON");
     let (code, said) = command(&url, &home, &["capture", "on"]);
     assert_eq!(code, 69, "{said}");
-    assert!(said.contains("a capture is under way already"), "{said}");
+    assert!(said.contains("a capture is already running"), "{said}");
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "one file");
 
     asked(&url, &request("Hello!", true)).await;
@@ -211,7 +211,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     written(&file, 2).await;
     assert_eq!(health().await.get("capture"), None);
     daemon.wait_for("capture takes no more requests");
-    let log = daemon.wait_for("capture has ended");
+    let log = daemon.wait_for("capture ended");
     assert!(!log.contains("Hello"), "{log}");
     let text = std::fs::read_to_string(&file).unwrap();
     for absent in [FAKE_ACCOUNT, super::daemon::FAKE_TOKEN, "turn-canary", "Too early", "Too late"]

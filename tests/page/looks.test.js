@@ -68,7 +68,7 @@ test("on a narrow screen nothing is cut off or to be scrolled to the side", () =
     async (page) => {
       await filled(page);
       await fits(page, "filled");
-      await page.getByText("By the hour, as a table").click();
+      await page.getByText("Hourly table").click();
       await eachClient(page, (name) => fits(page, name));
       for (const width of [320, 480, 700, 900, 1280, 1920]) {
         await page.setViewportSize({ width, height: 800 });
@@ -125,7 +125,7 @@ for (const colorScheme of ["light", "dark"]) {
       made.visit(
         async (page) => {
           await filled(page);
-          await page.getByText("By the hour, as a table").click();
+          await page.getByText("Hourly table").click();
           await page.locator(".turn details summary").first().click();
           await audit(page, "filled");
           await page.getByLabel("Client", { exact: true }).selectOption("cursor");
@@ -157,7 +157,7 @@ test("everybody can use it: empty, locked, and gone", async () => {
         await audit(page, "locked");
         stopped = true;
         await other.stop();
-        await page.getByText("Not answering since").waitFor();
+        await page.getByText("No answer since").waitFor();
         await fits(page, "gone");
         await audit(page, "gone");
       },

@@ -51,7 +51,7 @@ test("it opens without a complaint and with its policy", () =>
     assert.equal(headers["referrer-policy"], "no-referrer");
     assert.equal(headers["x-frame-options"], "DENY");
     await page.getByText("Running", { exact: true }).waitFor();
-    assert.equal(await page.locator("#login").textContent(), "simulated: nothing is real");
+    assert.equal(await page.locator("#login").textContent(), "simulated: answers are not real");
     assert.match(await page.locator("#version").textContent(), /^\d+\.\d+\.\d+/);
     assert.equal(await page.locator("#base").textContent(), `${made.daemon.url}/v1`);
     for (const landmark of ["banner", "main", "contentinfo"]) {

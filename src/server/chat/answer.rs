@@ -15,7 +15,7 @@ use crate::translate::plan::Plan;
 use crate::translate::policy::Reasoning;
 use crate::translate::response::{Reader, add_usage};
 
-/// What the backend said of the answer, in headers of our own.
+/// The backend's headers of the answer, as our own headers.
 pub(super) fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderMap) {
     let Some(choice) = choice else { return };
     let head = choice.head();
@@ -31,8 +31,8 @@ pub(super) fn describe(app: &App, choice: Option<&Choice>, headers: &mut HeaderM
     {
         headers.insert(UPSTREAM_REQUEST_ID, id);
     }
-    // The public API's own. Of a plan nothing can be told by these: they count requests and tokens,
-    // and a plan has only percentages, which `GET /v1/usage` tells.
+    // The public API's own. They cannot express a plan's limits: they count requests and tokens,
+    // and a plan has only percentages, which `GET /v1/usage` reports.
     headers.extend(head.rate_limits.clone());
 }
 
@@ -59,7 +59,7 @@ pub(super) fn total_usage<'r>(
     })
 }
 
-/// What distinguishes one answer from any other.
+/// The identity of an answer.
 #[derive(Debug)]
 pub(super) struct Identity {
     id: String,

@@ -21,10 +21,11 @@ use crate::server::record::Record;
 use crate::translate::response::Reader;
 use crate::upstream::CallError;
 
-/// How much of an answer is held without being counted: nearly all answers are smaller.
+/// How much of an answer is held without being counted in the budget: nearly all answers are
+/// smaller.
 const MIN_COUNTED: usize = 256 << 10;
 
-/// How often a text is in memory before it goes out: as it is read, as it is gathered, and as JSON.
+/// How often a text is in memory before it goes out: as read, as collected, and as JSON.
 const COPIES: usize = 3;
 
 /// Answers with one JSON object.
@@ -64,7 +65,7 @@ pub(super) async fn respond(
     Ok((headers, reservation.hold_fitting(json)).into_response())
 }
 
-/// What was gathered, and the memory that it takes up.
+/// The collected answer and its reserved memory.
 struct Gathered {
     choices: Vec<(Choice, CompletionBuilder)>,
     /// How many bytes of text it has.
@@ -75,7 +76,7 @@ struct Gathered {
 /// Why there is no whole answer.
 enum Ended {
     Failed(CallError),
-    /// There is no memory to gather it in.
+    /// There is no memory for it.
     Exhausted(Exhausted),
 }
 
@@ -85,13 +86,13 @@ impl From<CallError> for Ended {
     }
 }
 
-/// One choice and what was gathered of it.
+/// One choice and its collected answer.
 struct Part {
     choice: Choice,
     gathered: Counted,
 }
 
-/// A gatherer that knows how much it holds.
+/// A sink that counts what it holds.
 #[derive(Default)]
 struct Counted {
     gatherer: CompletionBuilder,
@@ -107,7 +108,7 @@ impl Sink for Counted {
             | Delta::Arguments { text, .. }
             | Delta::Image { url: text, .. } => text.len(),
             Delta::Call { id, name, .. } => id.len() + name.len(),
-            // They repeat what the backend has said in its last event, whose size has a limit.
+            // They repeat the backend's last event, whose size is limited.
             Delta::ReasoningDetails(_) | Delta::Annotations(_) | Delta::Finish(_) => 0,
         };
         self.gatherer.delta(delta);
@@ -123,14 +124,14 @@ impl Sink for Counted {
     }
 }
 
-/// How far gathering has come.
+/// The progress of collecting.
 enum Progress {
     Whole,
-    /// It goes on when there is memory for what there is.
+    /// Collecting continues when there is memory for it.
     Full,
 }
 
-/// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
+/// Reads all choices to their ends, concurrently. Dropping the future cancels the calls.
 async fn collect(
     Call { spec, plan, body, permits }: &Call,
     budget: &Budget,
@@ -146,7 +147,7 @@ async fn collect(
         match poll_fn(|cx| poll_parts(cx, &mut parts, room)).await? {
             Progress::Whole => break,
             Progress::Full => {
-                // As with a vector: twice as much each time, so that it is asked for rarely.
+                // Doubled each time, as by a vector, so that the budget is used rarely.
                 let wanted = COPIES * 2 * size(&parts).max(room);
                 reservation.grow(wanted, Alone::Refused).await.map_err(Ended::Exhausted)?;
             }

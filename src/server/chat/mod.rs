@@ -34,7 +34,7 @@ use crate::capture::Recording;
 use crate::metrics::RequestMetrics;
 use crate::translate::request::FieldReport;
 
-/// What ids of requests begin with.
+/// The prefix of request ids.
 const REQUEST_ID: &str = "req_";
 
 /// The handler.

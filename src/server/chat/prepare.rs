@@ -31,13 +31,13 @@ use crate::upstream::Permits;
 /// A call that may be made.
 pub(super) struct Call {
     pub(super) spec: Arc<CallSpec>,
-    /// What the answer has to look like.
+    /// The required form of the answer.
     pub(super) plan: Arc<Plan>,
     pub(super) body: RetryableBody,
     pub(super) permits: Arc<Permits>,
 }
 
-/// A request that is translated.
+/// A translated request.
 struct Prepared {
     spec: CallSpec,
     plan: Arc<Plan>,
@@ -59,7 +59,7 @@ pub(super) async fn prepare(
     } else {
         translate(app, &body, &mut record.asked, recording, &Client::stays()).await?
     };
-    // Requests that wait are kept in one form only.
+    // Queued requests are kept in one form only.
     drop(body);
     let Prepared { spec, plan, body, fields } = prepared;
     if plan.max_tokens.is_some() && !is_ready_to_count() {
@@ -70,8 +70,7 @@ pub(super) async fn prepare(
     Ok((Call { spec: Arc::new(spec), plan, body, permits }, fields))
 }
 
-/// [`translate`] where long work is nobody's concern: on this thread no other answer would go on
-/// meanwhile.
+/// [`translate`] on a blocking thread: long work would block the other answers on this thread.
 async fn elsewhere(
     app: App,
     body: Bytes,
@@ -84,7 +83,7 @@ async fn elsewhere(
     let work = move || {
         let mut asked = RequestInfo::default();
         let outcome = runtime.block_on(async {
-            // Beside the body and what is made of it: a request never waits for its own memory.
+            // In addition to the body: a request never waits for its own memory.
             let room = cost::memory(&body);
             let _room = app.0.budget.reserve_beside(room, 2 * body.len()).await?;
             translate(&app, &body, &mut asked, recording, &client).await
@@ -95,7 +94,7 @@ async fn elsewhere(
     drop(waiting);
     outcome.map_err(|error| match error.try_into_panic() {
         Ok(panic) => resume_unwind(panic),
-        // It has not begun, and will not any more.
+        // It was cancelled before it began.
         Err(_) => ApiError::stopping(),
     })
 }
@@ -105,12 +104,12 @@ async fn elsewhere(
 struct Client(Option<Weak<()>>);
 
 impl Client {
-    /// A client that takes the work with it when it leaves.
+    /// A client whose disconnect cancels the work anyway.
     fn stays() -> Self {
         Self(None)
     }
 
-    /// Ends the work if its client has left. Nobody gets to see the error.
+    /// Ends the work if its client has left. Nobody sees the error.
     fn still_waits(&self) -> Result<(), ApiError> {
         match &self.0 {
             Some(waiting) if waiting.strong_count() == 0 => Err(ApiError::stopping()),
@@ -132,15 +131,16 @@ async fn translate(
     let value: Value<'_> = parse(&whole)?;
     client.still_waits()?;
     let chat = chat::request::Request::read(&value)?;
-    // It goes into logs and figures.
+    // It goes into logs and metrics.
     asked.model = excerpt(chat.model).into_owned();
     asked.stream = chat.stream;
-    // Once, for all that follows: what one account has sealed is not sent with another's token.
+    // Once, for everything below: items encrypted for one account are not sent with another
+    // account's token.
     let login = app.1.login().await?;
     let model = model(&app.resolve(chat.model).await?);
     asked.slug = Some(model.slug.clone());
     let policy = app.0.config.policy(login.platform);
-    // Of several answers the client goes on with one, and there is no telling which.
+    // Of several answers the client continues with one, and which one is not known.
     let memory = app.0.memory.as_ref().filter(|_| chat.n == 1 && model.reasons);
     let scope = match memory {
         Some(_) => Scope::new(&login.owner(), &model.slug),
@@ -180,8 +180,8 @@ async fn translate(
     Ok(Prepared { spec, plan: Arc::new(plan), body, fields: notes })
 }
 
-/// Translates a request again, without the memory of turns. The client's body is kept until then
-/// rather than a second translation, which is needed once in a blue moon.
+/// Translates a request again, without the memory of turns. The client's body is kept for that
+/// instead of a second translation, which is rarely needed.
 fn without_replay(body: Bytes, model: request::Model, policy: Policy) -> WithoutReplay {
     let is_long = cost::is_offloaded(&body);
     let again = Arc::new(move || -> Option<Bytes> {
@@ -200,8 +200,8 @@ fn without_replay(body: Bytes, model: request::Model, policy: Policy) -> Without
     })
 }
 
-/// The body, with halves of characters replaced if there are any: clients cut strings in the
-/// middle of an emoji, and no JSON reader takes what they make of it.
+/// The body, with lone surrogates replaced: clients cut strings in the middle of an emoji, and JSON
+/// parsers reject the result.
 fn with_whole_characters(body: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memmem::find(body, b"\\u").is_none() {
         return Cow::Borrowed(body);
@@ -220,7 +220,7 @@ fn parse(body: &[u8]) -> Result<Value<'_>, ApiError> {
     })
 }
 
-/// What the translation has to know of a model.
+/// What the translation needs to know of a model.
 fn model(resolved: &Resolved) -> request::Model {
     let info = resolved.info.as_ref();
     request::Model {

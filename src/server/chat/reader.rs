@@ -65,13 +65,11 @@ fn of_read_error(error: ReadError) -> UpstreamError {
         ReadError::Reported(report) => UpstreamError::Reported(report),
         ReadError::InvalidEvent => UpstreamError::Damaged("an event is not valid JSON"),
         ReadError::UnfinishedCall => {
-            UpstreamError::Damaged("the arguments of a call are not complete")
+            UpstreamError::Damaged("the arguments of a tool call are incomplete")
         }
         ReadError::Contradicted => {
-            UpstreamError::Malformed("it does not agree with what came of it before".to_owned())
+            UpstreamError::Malformed("it contradicts earlier events".to_owned())
         }
-        ReadError::TooManyItems => {
-            UpstreamError::Malformed("there is no end of its parts".to_owned())
-        }
+        ReadError::TooManyItems => UpstreamError::Malformed("too many output items".to_owned()),
     }
 }

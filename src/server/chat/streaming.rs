@@ -1,7 +1,7 @@
 //! A streamed answer: chunks as they come.
 //!
-//! The calls are polled by the connection that the answer goes out on: there is no task and no
-//! channel in between, a slow client slows its calls, and a client that leaves cancels them.
+//! The calls are polled by the client's connection: there is no task and no channel in between, a
+//! slow client slows its calls, and a disconnect cancels them.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -36,10 +36,10 @@ use crate::translate::request::ClientPaths;
 use crate::translate::response::{Progress, Reader};
 use crate::upstream::CallError;
 
-/// After so long without a word the client gets a comment.
+/// The keepalive interval: after so long without data the client gets a comment.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Enough for one write; more waits for the client to take it.
+/// The size of one write; more waits until the client has read it.
 const MAX_WRITE: usize = 16 << 10;
 
 /// How long the status of a streamed answer waits for the answer to begin. Until then a failure
@@ -56,7 +56,7 @@ pub(super) async fn respond(
 ) -> Result<Response, ApiError> {
     let mut answer = ChatStream::new(call, identity, record, shutdown);
     let begun = poll_fn(|cx| answer.poll_ready_to_commit(cx));
-    // Past the deadline the answer goes out as it is, with comments that keep the client waiting.
+    // After the deadline the answer is sent as it is, with comments as keepalive.
     if let Ok(Err(failure)) = timeout(COMMIT_DEADLINE, begun).await {
         let error = ApiError::of_call(failure, answer.paths());
         answer.record().failed(&error);
@@ -79,28 +79,28 @@ pub(super) struct ChatStream {
     plan: Arc<Plan>,
     choices: Vec<Choice>,
     out: Output,
-    /// Wakes the client's connection up when it may be time for a comment.
+    /// The keepalive timer.
     keepalive: Pin<Box<Sleep>>,
-    /// When something goes out.
+    /// When to write.
     coalescer: WriteCoalescer,
-    /// What went wrong right after the beginning.
+    /// A failure right after the beginning.
     failure: Option<CallError>,
     record: Record,
-    /// Ready once the daemon is about to end.
+    /// Ready once requests must end for a shutdown.
     cut: BoxFuture<'static, ()>,
     is_over: bool,
 }
 
-/// The chunks that wait to go out.
+/// The chunks to be written.
 struct Output {
     identity: Identity,
     include_usage: bool,
     choices: usize,
     reasoning_field: crate::chat::delta::ReasoningField,
-    /// Made with the first chunk: by then the backend has told how it processes the answer.
+    /// Made with the first chunk: by then the backend has reported the service tier.
     writer: Option<ChunkWriter>,
     buffer: Vec<u8>,
-    /// How much went out the last time, which is about what the next time takes.
+    /// The size of the last write, an estimate for the next one.
     size: usize,
 }
 
@@ -161,11 +161,11 @@ impl ChatStream {
         }
     }
 
-    /// Waits until every choice that is under way has begun. Until then nothing has gone out, and a
-    /// failure can be told with its own status.
+    /// Waits until every choice in progress has begun. Until then nothing was sent, and a failure
+    /// still gets its own status.
     ///
-    /// What comes together with the beginning goes out with the head; on a busy thread it is waited
-    /// for, see [`WriteCoalescer`].
+    /// Deltas that arrive with the beginning are sent with the head; on a busy thread they are
+    /// waited for, see [`WriteCoalescer`].
     pub(super) fn poll_ready_to_commit(
         &mut self,
         cx: &mut Context<'_>,
@@ -195,7 +195,7 @@ impl ChatStream {
         &self.choices
     }
 
-    /// What the client calls the fields of its request.
+    /// The client's names for the fields of its request.
     pub(super) fn paths(&self) -> &ClientPaths {
         &self.plan.paths
     }
@@ -217,7 +217,7 @@ impl ChatStream {
             .map_ok(|_| choice.reader().progress())
     }
 
-    /// Reads what has come of all choices; false if nothing has.
+    /// Reads the available events of all choices; false if there are none.
     fn poll_choices(&mut self, cx: &mut Context<'_>) -> Result<bool, CallError> {
         let mut made_progress = false;
         for index in 0..self.choices.len() {
@@ -245,7 +245,7 @@ impl ChatStream {
         self.close();
     }
 
-    /// Ends the stream with an error: nothing else tells a client that the answer is not whole.
+    /// Ends the stream with an error: nothing else tells a client that the answer is incomplete.
     fn finish_with_error(&mut self, error: &ApiError) {
         for index in 0..self.choices.len() {
             let tier = self.choices[index].reader().service_tier();
@@ -261,16 +261,15 @@ impl ChatStream {
         self.close();
     }
 
-    /// Whether what is there waits for a turn, since more of it is likely to come at once. What goes
-    /// out first has waited before the head, if it had to.
+    /// Whether to defer the write, since more is likely to follow at once. The first write was
+    /// deferred before the head, if needed.
     fn should_defer(&mut self, made_progress: bool, now: Instant) -> bool {
         let is_first = self.coalescer.wrote_at().is_none();
         let has_room = self.out.buffer.len() < MAX_WRITE;
         !self.is_over && !is_first && has_room && self.coalescer.should_defer(made_progress, now)
     }
 
-    /// Where the head of the backend's answer has come after that of this one, its id is only for the
-    /// log.
+    /// If the backend's head arrives after ours was sent, its id is only logged.
     fn note_upstream_request_id(&mut self) {
         let id = self.choices.first().and_then(|choice| choice.head().request_id.as_deref());
         self.record.upstream_request_id(id);
@@ -300,13 +299,13 @@ impl Stream for ChatStream {
                         request_id,
                         reason,
                         upstream_request_id,
-                        "the answer was cut off"
+                        "the answer was interrupted"
                     );
                     let error = ApiError::of_call(failure, this.paths());
                     this.finish_with_error(&error);
                 }
                 Ok(_) if this.choices.iter().all(Choice::has_ended) => this.finish(),
-                // Asked when there is nothing to say, which is so after every write.
+                // Checked when there is nothing to write, which is so after every write.
                 Ok(_) if this.out.buffer.is_empty() && this.cut.poll_unpin(cx).is_ready() => {
                     this.finish_with_error(&ApiError::stopping());
                 }
@@ -320,7 +319,7 @@ impl Stream for ChatStream {
                 return Poll::Pending;
             }
             this.coalescer.wrote(now);
-            // Without a writer there is nothing but an error.
+            // Without a writer only an error can be sent.
             if this.out.writer.is_some() {
                 this.record.first_token();
                 this.note_upstream_request_id();
@@ -332,7 +331,7 @@ impl Stream for ChatStream {
         if this.is_over {
             return Poll::Ready(None);
         }
-        // The timer is set anew when it has run out, and not with every write.
+        // The timer is reset when it fires, and not with every write.
         while this.keepalive.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
             let due = this.coalescer.wrote_at().map_or(now, |at| at + KEEPALIVE_INTERVAL);

@@ -24,7 +24,7 @@ const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
 /// What to wait when too many requests wait here. Some call or other ends all the time.
 const CROWDED_DELAY: Duration = Duration::from_secs(1);
 
-/// What to wait for an attempt to connect that is under way.
+/// What to wait for an attempt to connect that is in progress.
 const CONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest wait that the official SDKs take from `retry-after`; after a longer one they try
@@ -51,7 +51,7 @@ impl From<UpstreamError> for ApiError {
 }
 
 impl From<CallError> for ApiError {
-    fn from(CallError { failure, attempts: tries, upstream_request_id }: CallError) -> Self {
+    fn from(CallError { failure, attempts, upstream_request_id }: CallError) -> Self {
         // What the backend says is passed on as it is, and attempts that were not made do not count.
         let is_ours = !matches!(
             failure,
@@ -61,9 +61,9 @@ impl From<CallError> for ApiError {
         if let Some(cause) = &mut error.cause {
             cause.upstream_request_id = upstream_request_id.filter(|id| is_plain_name(id));
         }
-        if is_ours && tries > 1 {
+        if is_ours && attempts > 1 {
             let message = sentence(&error.error.message);
-            error.error.message = format!("{message} It was tried {tries} times.");
+            error.error.message = format!("{message} Gave up after {attempts} attempts.");
         }
         error
     }
@@ -153,19 +153,19 @@ impl ApiError {
                 .code("server_is_overloaded")
                 .retry_after(told_delay.unwrap_or(OVERLOAD_DELAY)),
             Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
-                "The upstream does not accept the API key: {} Set another one, or sign in with \
+                "The upstream rejected the API key: {} Set another one, or sign in with \
                  `codex-proxy login`.",
                 sentence(&message)
             )),
             Class::Auth => Self::login(format!(
-                "The upstream does not accept the login: {} Run `codex-proxy login` or \
-                 `codex login` and try again.",
+                "The upstream rejected the login: {} Run `codex-proxy login` or `codex login` \
+                 and try again.",
                 sentence(&message)
             )),
             Class::Account => {
                 let hint = match name {
                     Some("invalid_workspace_selected") => {
-                        " The account has to use another workspace: sign in with it."
+                        " The account must use another workspace: sign in with that one."
                     }
                     _ => "",
                 };
@@ -177,7 +177,7 @@ impl ApiError {
                 "permission_error",
                 format!(
                     "{} The account's workspace is bound to a region, and the call came from \
-                     elsewhere. Nothing is wrong with the login. Call from that region, or ask the \
+                     another one. The login is valid. Call from that region, or ask the \
                      workspace's administrator.",
                     sentence(&message)
                 ),
@@ -189,7 +189,7 @@ impl ApiError {
             Class::Model => {
                 let status = StatusCode::NOT_FOUND;
                 let hint = if message.contains("newer version") {
-                    " (The version that this daemon names is `[upstream] client_version`.)"
+                    " (`[upstream] client_version` sets the version that this daemon reports.)"
                 } else {
                     ""
                 };

@@ -1,4 +1,4 @@
-//! What is listened on.
+//! The listening sockets.
 
 use std::io;
 
@@ -11,21 +11,21 @@ use super::stream::{BindError, Stream};
 use super::unix::Socket;
 use crate::config::Listen;
 
-/// Takes connections in.
+/// A listener.
 #[derive(Debug)]
 pub enum Listener {
-    /// From an address.
+    /// On a TCP address.
     Tcp(TcpListener),
-    /// From a socket in the file system, which is removed with this.
+    /// On a Unix socket, which is removed on drop.
     #[cfg(unix)]
     Unix(Socket),
-    /// From whatever a service manager has opened.
+    /// On inherited sockets.
     #[cfg(unix)]
     Inherited(Inherited),
 }
 
 impl Listener {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn bind(listen: &Listen) -> Result<Self, BindError> {
         match listen {
             &Listen::Tcp(address) => match TcpListener::bind(address).await {
@@ -39,13 +39,13 @@ impl Listener {
         }
     }
 
-    /// Listens on what a service manager has opened.
+    /// Listens on inherited sockets.
     #[cfg(unix)]
     pub fn inherit(handed: InheritedListener) -> Result<Self, BindError> {
         Ok(Self::Inherited(Inherited::new(handed)?))
     }
 
-    /// Where, at least in one place: the real port, not 0.
+    /// The addresses, at least one: with the real port, not 0.
     pub fn places(&self) -> io::Result<Vec<Listen>> {
         Ok(match self {
             Self::Tcp(listener) => vec![Listen::Tcp(listener.local_addr()?)],

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 
 use tokio::net::TcpStream;
 
-/// Why there is nothing to listen on.
+/// Why listening failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address cannot be had.
+    /// The address is not available.
     #[error("cannot listen on {address}: {cause}; change `[server] listen` or use --listen")]
     Address {
-        /// The one that was asked for.
+        /// The requested address.
         address: SocketAddr,
         /// What the system says.
         cause: io::Error,
@@ -27,20 +27,20 @@ pub enum BindError {
         /// The socket.
         path: PathBuf,
     },
-    /// There is something that no daemon has left.
+    /// The path exists and is not the socket of a daemon.
     #[error(
-        "cannot listen on unix:{}: there is something else at this place, which is left alone; \
-         move it away, or change `[server] listen`",
+        "cannot listen on unix:{}: the path exists and is not a socket; move it, or change \
+         `[server] listen`",
         path.display()
     )]
     Occupied {
         /// The place.
         path: PathBuf,
     },
-    /// The socket cannot be made.
+    /// The socket cannot be created.
     #[error(
-        "cannot listen on unix:{}: {cause}; its folder has to exist and be yours, and the path \
-         has to be short (some 100 bytes)",
+        "cannot listen on unix:{}: {cause}; its folder must exist and belong to you, and the \
+         path must be short (about 100 bytes)",
         path.display()
     )]
     Socket {
@@ -59,23 +59,20 @@ pub enum BindError {
         /// The place.
         path: PathBuf,
     },
-    /// What a service manager has handed over is of no use.
-    #[error(
-        "cannot listen on the socket that was handed over as descriptor {number} (LISTEN_FDS): \
-         {cause}"
-    )]
+    /// An inherited socket cannot be used.
+    #[error("cannot listen on the inherited socket, descriptor {number} (LISTEN_FDS): {cause}")]
     Handed {
         /// The descriptor.
         number: usize,
         /// What is wrong with it.
         cause: io::Error,
     },
-    /// Other machines can reach what a service manager has handed over.
-    #[error("cannot listen on the socket that was handed over (LISTEN_FDS): {0}")]
+    /// Other machines can reach an inherited socket.
+    #[error("cannot listen on the inherited socket (LISTEN_FDS): {0}")]
     NeedsKey(String),
 }
 
-/// A connection that was taken in.
+/// An accepted connection.
 pub(super) enum Stream {
     Tcp(TcpStream),
     #[cfg(unix)]

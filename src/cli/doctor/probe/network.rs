@@ -118,7 +118,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, String> {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
             addresses.dedup();
-            if addresses.is_empty() { Err("it has no address".to_owned()) } else { Ok(addresses) }
+            if addresses.is_empty() { Err("no address found".to_owned()) } else { Ok(addresses) }
         }
     }
 }
