@@ -217,7 +217,7 @@ mod tests {
             concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
             "address=127.0.0.1:10455",
             "account=\"j***@example.com\" plan=\"pro\"",
-            "with a browser: http://127.0.0.1:10455/",
+            "status page and chat: http://127.0.0.1:10455/",
             "base_url = \"http://127.0.0.1:10455/v1\" and any API key",
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");

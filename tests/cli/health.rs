@@ -54,10 +54,10 @@ fn without_the_key_it_says_less_and_ends_the_same() {
     world.run(&["health", "--listen", &daemon.address]).with(0, "simulated");
     std::fs::remove_file(&keys).unwrap();
     let ended = world.run(&["health", "--listen", &daemon.address]);
-    ended.with(0, "does not take the key");
+    ended.with(0, "rejects the key");
     world.set("CODEX_PROXY_SERVER_API_KEY_FILE", "");
-    world.run(&["health", "--listen", &daemon.address]).with(0, "does not take the key");
-    world.run(&["models", "--listen", &daemon.address]).with(78, "does not take the key");
+    world.run(&["health", "--listen", &daemon.address]).with(0, "rejects the key");
+    world.run(&["models", "--listen", &daemon.address]).with(78, "rejects the key");
 }
 
 #[cfg(unix)]
@@ -71,5 +71,5 @@ fn a_socket_is_reached_as_well() {
     assert_eq!(daemon.address, socket);
     world.run(&["health", "--listen", &socket]).with(0, "simulated");
     world.run(&["chat", "--listen", &socket, "Hello!"]).with(0, "simulated answer to: Hello!");
-    world.run(&["run", "--listen", &socket, "--", "true"]).with(64, "listen on an address");
+    world.run(&["run", "--listen", &socket, "--", "true"]).with(64, "listen on a TCP address");
 }

@@ -259,7 +259,7 @@ async fn a_service_that_fails_is_left_alone_for_a_while() {
         (Failure::Cloudflare, "Cloudflare", 0, 2),
         (Failure::RateLimited, "Too many requests", 0, 2),
         (Failure::RateLimitedFor90s, "Too many requests", 88, 90),
-        (Failure::Unparseable, "cannot be read", 0, 2),
+        (Failure::Unparseable, "sent an invalid answer", 0, 2),
     ] {
         let store = home.store(&service);
         let before = service.handle.calls().len();

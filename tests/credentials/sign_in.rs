@@ -73,7 +73,7 @@ async fn each_way_to_fail_has_its_own_message_and_exit_code() {
         (Consent::Grant, Some(Failure::Cloudflare), 68, "Cloudflare"),
         (Consent::Grant, Some(Failure::ServerError), 69, "HTTP 500"),
         (Consent::Grant, Some(Failure::InvalidGrant), 69, "Invalid grant. (invalid_grant)"),
-        (Consent::Grant, Some(Failure::Unparseable), 69, "cannot be read"),
+        (Consent::Grant, Some(Failure::Unparseable), 69, "sent an invalid answer"),
     ] {
         let (service, home) = (Service::start().await, Home::new());
         service.handle.set_consent(consent);
@@ -181,7 +181,7 @@ async fn another_account_is_replaced_only_if_that_is_wanted() {
     service.handle.set_account(Account::new("account-2"));
     let mut program = browser(&home, &service);
     visit(&program.line(|line| line.starts_with("http://"))).await;
-    program.end().with(64, "a***@example.com, plan plus is signed in already and was kept");
+    program.end().with(64, "a***@example.com, plan plus is already signed in and was kept");
     assert_eq!(home.read()["tokens"]["access_token"], *old.access_token);
     assert_eq!(service.handle.calls().last().unwrap().path, "/oauth/revoke");
 
