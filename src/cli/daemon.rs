@@ -111,7 +111,7 @@ pub(super) enum Error {
         "the server at {place} is not codex-proxy ({found}); let codex-proxy listen on another \
          port with --listen or `[server] listen`"
     )]
-    Stranger {
+    NotCodexProxy {
         /// Where.
         place: Place,
         /// What came back.
@@ -171,7 +171,7 @@ impl Daemon {
         let response = self.send(request).await?;
         let status = response.status();
         let body = response.bytes().await.map_err(|error| self.silent(&error))?;
-        let found = |found: String| Error::Stranger { place: self.place.clone(), found };
+        let found = |found: String| Error::NotCodexProxy { place: self.place.clone(), found };
         if status != StatusCode::OK {
             return Err(found(format!("GET /health: HTTP {}", status.as_u16())));
         }
@@ -231,7 +231,7 @@ impl Daemon {
                 Error::NotRunning { place, cause: root_cause(&error) }
             } else if is_not_http(&error) {
                 let place = self.place.clone();
-                Error::Stranger { place, found: "it does not speak HTTP".to_owned() }
+                Error::NotCodexProxy { place, found: "it does not speak HTTP".to_owned() }
             } else {
                 self.silent(&error)
             }
@@ -257,7 +257,7 @@ impl Daemon {
 
     fn stranger(&self, found: &str) -> Error {
         let found = format!("{found}: not an answer of the OpenAI API");
-        Error::Stranger { place: self.place.clone(), found }
+        Error::NotCodexProxy { place: self.place.clone(), found }
     }
 }
 
@@ -315,7 +315,7 @@ impl From<Error> for Failure {
             Error::Key(_) | Error::WrongKey { .. } => Exit::Config,
             Error::Client { .. } => Exit::Internal,
             Error::Refused(refused) => refused.exit(),
-            Error::NotRunning { .. } | Error::Silent { .. } | Error::Stranger { .. } => {
+            Error::NotRunning { .. } | Error::Silent { .. } | Error::NotCodexProxy { .. } => {
                 Exit::Unavailable
             }
         };
@@ -446,7 +446,11 @@ mod tests {
                 "no daemon answers at http://127.0.0.1:10455 (cause); start it with `codex-proxy`",
             ),
             (Error::Silent { place: place(), cause: text() }, Exit::Unavailable, "its log"),
-            (Error::Stranger { place: place(), found: text() }, Exit::Unavailable, "another port"),
+            (
+                Error::NotCodexProxy { place: place(), found: text() },
+                Exit::Unavailable,
+                "another port",
+            ),
             (Error::WrongKey { place: place() }, Exit::Config, "restart it"),
             (refused(401, Some("upstream_auth")), Exit::NotSignedIn, "sign in"),
             (refused(404, Some("model_not_found")), Exit::Usage, "sign in"),

@@ -13,7 +13,7 @@ use super::output;
 use super::serve::{keeping_renewals, runtime, store};
 use crate::config::{self, Config, LoginStore};
 use crate::credentials::{Location, Status, Store, Summary};
-use crate::limits::{self, Credits, Limits, Told, Window};
+use crate::limits::{self, Credits, Limits, ReportedWindow, Window};
 use crate::platform::Platform;
 use crate::printable::printable_line;
 use crate::upstream::Client;
@@ -237,7 +237,7 @@ fn span(from: Timestamp, to: Timestamp) -> String {
 }
 
 /// A window of the plan's limits, told by its length: either may stand in either place.
-fn window(told: &Told, now: Timestamp) -> String {
+fn window(told: &ReportedWindow, now: Timestamp) -> String {
     let Window { used_percent, minutes, resets_at } = told.window;
     let length = match minutes {
         None => told.slot.as_str().to_owned(),

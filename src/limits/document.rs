@@ -6,7 +6,7 @@ use memchr::memmem::Finder;
 use serde_json::Value;
 
 use super::figures::{self, LimitValues};
-use super::{Credits, MAIN, MAX_WINDOWS, Slot, Told, Update};
+use super::{Credits, MAIN, MAX_WINDOWS, ReportedWindow, Slot, Update};
 
 /// The `type` of the event.
 const EVENT: &str = "codex.rate_limits";
@@ -62,7 +62,7 @@ pub fn usage(body: &[u8], now: i64) -> Option<Update> {
 }
 
 struct Windows {
-    told: Vec<Told>,
+    told: Vec<ReportedWindow>,
     now: i64,
 }
 
@@ -87,7 +87,7 @@ impl Windows {
             {
                 // A name that says no more than the id does is none.
                 let name = name.filter(|name| *name != id).and_then(figures::name);
-                self.told.push(Told { id: id.to_owned(), name, slot, window });
+                self.told.push(ReportedWindow { id: id.to_owned(), name, slot, window });
             }
         }
     }
@@ -124,9 +124,15 @@ mod tests {
 
     const NOW: i64 = 1_779_340_000;
 
-    fn told(id: &str, slot: Slot, used_percent: f64, minutes: u64, resets_at: i64) -> Told {
+    fn told(
+        id: &str,
+        slot: Slot,
+        used_percent: f64,
+        minutes: u64,
+        resets_at: i64,
+    ) -> ReportedWindow {
         let window = Window { used_percent, minutes: Some(minutes), resets_at: Some(resets_at) };
-        Told { id: id.to_owned(), name: None, slot, window }
+        ReportedWindow { id: id.to_owned(), name: None, slot, window }
     }
 
     #[test]
@@ -167,7 +173,8 @@ mod tests {
             data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             let update = event(&data.to_string(), NOW).unwrap();
             let window = Window { used_percent: 7.0, minutes: None, resets_at: None };
-            let told = Told { id: id.to_owned(), name: None, slot: Slot::Primary, window };
+            let told =
+                ReportedWindow { id: id.to_owned(), name: None, slot: Slot::Primary, window };
             assert_eq!(update.windows, [told]);
             assert_eq!((update.plan, update.credits), (None, None));
         }
@@ -227,7 +234,7 @@ mod tests {
                 "limit_window_seconds": 604_800, "reset_at": 1_779_906_340}}});
         let update = usage(body.to_string().as_bytes(), NOW).unwrap();
         assert_eq!(update.plan.as_deref(), Some("pro"));
-        let spark = Told {
+        let spark = ReportedWindow {
             name: Some("Spark".to_owned()),
             ..told("codex_bengalfox", Slot::Secondary, 1.0, 60, NOW + 60)
         };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::figures::{self, LimitValues};
-use super::{MAX_WINDOWS, Slot, Told, Update};
+use super::{MAX_WINDOWS, ReportedWindow, Slot, Update};
 
 /// What is told of one limit.
 #[derive(Default)]
@@ -38,7 +38,7 @@ pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: i64)
         for (slot, figures) in Slot::ALL.into_iter().zip(limit.windows) {
             if let Some(window) = figures.window(now) {
                 let name = limit.name.clone();
-                update.windows.push(Told { id: id.clone(), name, slot, window });
+                update.windows.push(ReportedWindow { id: id.clone(), name, slot, window });
             }
         }
     }
@@ -105,9 +105,15 @@ mod tests {
 
     const NOW: i64 = 1_777_922_695;
 
-    fn told(id: &str, slot: Slot, used_percent: f64, minutes: u64, resets_at: i64) -> Told {
+    fn told(
+        id: &str,
+        slot: Slot,
+        used_percent: f64,
+        minutes: u64,
+        resets_at: i64,
+    ) -> ReportedWindow {
         let window = Window { used_percent, minutes: Some(minutes), resets_at: Some(resets_at) };
-        Told { id: id.to_owned(), name: None, slot, window }
+        ReportedWindow { id: id.to_owned(), name: None, slot, window }
     }
 
     #[test]
@@ -181,7 +187,7 @@ mod tests {
             ],
             NOW,
         );
-        let expected = Told {
+        let expected = ReportedWindow {
             name: Some("Bengal fox".to_owned()),
             ..told("codex_bengalfox", Slot::Primary, 3.0, 60, NOW + 10)
         };

@@ -105,7 +105,7 @@ impl Source {
 
 /// A window of a limit, as it was told of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Told {
+pub struct ReportedWindow {
     /// What the limit is called by programs, such as `codex`.
     pub id: String,
     /// What it is called by people.
@@ -122,7 +122,7 @@ pub struct Update {
     /// The plan's name.
     pub plan: Option<String>,
     /// Its limits.
-    pub windows: Vec<Told>,
+    pub windows: Vec<ReportedWindow>,
     /// Its credits.
     pub credits: Option<Credits>,
 }
@@ -131,7 +131,7 @@ pub struct Update {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Known {
     /// What was told last.
-    pub told: Told,
+    pub told: ReportedWindow,
     /// When that was, in unix seconds.
     pub updated_at: i64,
 }
@@ -158,7 +158,7 @@ impl Limits {
     }
 }
 
-impl Told {
+impl ReportedWindow {
     /// Whether this is the limit that every plan has.
     pub fn is_main(&self) -> bool {
         self.id == MAIN

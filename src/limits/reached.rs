@@ -2,7 +2,7 @@
 //! say no more than that there is one.
 
 use super::figures;
-use super::{Credits, MAIN, Told, headers};
+use super::{Credits, MAIN, ReportedWindow, headers};
 
 /// What is used up, as far as headers tell.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -10,7 +10,7 @@ pub struct Reached {
     /// Why nothing is left, in the backend's word.
     pub reason: Option<Reason>,
     /// The window that is used up: of two, the one that begins anew later.
-    pub window: Option<Told>,
+    pub window: Option<ReportedWindow>,
     /// What is left beyond the limits.
     pub credits: Option<Credits>,
 }
@@ -92,14 +92,14 @@ fn is_of_family(id: &str, active: &str) -> bool {
             .is_some_and(|id| id == active)
 }
 
-fn used_up(windows: &[Told], is_meant: impl Fn(&str) -> bool) -> Option<&Told> {
+fn used_up(windows: &[ReportedWindow], is_meant: impl Fn(&str) -> bool) -> Option<&ReportedWindow> {
     windows
         .iter()
         .filter(|told| is_meant(&told.id) && told.window.used_percent >= 100.0)
         .max_by_key(|told| told.window.resets_at)
 }
 
-impl Told {
+impl ReportedWindow {
     /// What people call the limit: "5-hour limit", "weekly limit".
     pub fn title(&self) -> String {
         const HOUR: u64 = 60;

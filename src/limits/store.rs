@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::alarm::{Alarm, Threshold};
-use super::{Credits, Known, Limits, MAX_WINDOWS, Slot, Source, Told, Update};
+use super::{Credits, Known, Limits, MAX_WINDOWS, ReportedWindow, Slot, Source, Update};
 
 /// What is known of the limits of the account that answers. Clones share it.
 #[derive(Clone, Default)]
@@ -33,7 +33,7 @@ struct State {
 /// A threshold that a window has crossed.
 #[derive(Debug, PartialEq)]
 struct Warning {
-    told: Told,
+    told: ReportedWindow,
     threshold: Threshold,
 }
 
@@ -125,7 +125,7 @@ impl State {
     }
 }
 
-impl Told {
+impl ReportedWindow {
     /// Takes what this occasion does not tell from the one before, unless the window has begun anew
     /// since.
     fn complete(&mut self, before: &Self, now: i64) {
@@ -152,12 +152,12 @@ mod tests {
 
     const NOW: i64 = 1_800_000_000;
 
-    fn window(id: &str, slot: Slot, used_percent: f64, resets_at: Option<i64>) -> Told {
+    fn window(id: &str, slot: Slot, used_percent: f64, resets_at: Option<i64>) -> ReportedWindow {
         let window = Window { used_percent, minutes: None, resets_at };
-        Told { id: id.to_owned(), name: None, slot, window }
+        ReportedWindow { id: id.to_owned(), name: None, slot, window }
     }
 
-    fn telling(windows: &[Told]) -> Update {
+    fn telling(windows: &[ReportedWindow]) -> Update {
         Update { windows: windows.to_vec(), ..Update::default() }
     }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use crate::responses::error::{BackendError, Body};
 
-use super::{UpstreamError, Waiting};
+use super::{Timeout, UpstreamError};
 
 /// How much of a document is kept, to read the error in it.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
@@ -135,7 +135,7 @@ impl IdleTimeout {
         while self.timer.as_mut().poll(cx).is_ready() {
             let deadline = self.last + self.limit;
             if deadline <= Instant::now() {
-                let waiting = Waiting::Answer;
+                let waiting = Timeout::Answer;
                 return Poll::Ready(UpstreamError::TimedOut { waiting, limit: self.limit });
             }
             self.timer.as_mut().reset(deadline);
@@ -170,7 +170,7 @@ impl EventTimeout {
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         while timer.as_mut().poll(cx).is_ready() {
             if !std::mem::take(&mut self.has_event) {
-                return Poll::Ready(UpstreamError::TimedOut { waiting: Waiting::Answer, limit });
+                return Poll::Ready(UpstreamError::TimedOut { waiting: Timeout::Answer, limit });
             }
             timer.as_mut().reset(Instant::now() + limit);
         }
@@ -217,7 +217,7 @@ mod tests {
         let failure = watched.next().await.unwrap().unwrap_err();
         assert!(matches!(
             failure,
-            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
+            UpstreamError::TimedOut { waiting: Timeout::Answer, limit: LIMIT }
         ));
         assert_eq!(start.elapsed().as_secs(), 4 * 200 + 300);
         assert!(watched.next().await.is_none());
@@ -247,7 +247,7 @@ mod tests {
             };
             assert!(matches!(
                 failure,
-                UpstreamError::TimedOut { waiting: Waiting::Answer, limit: LIMIT }
+                UpstreamError::TimedOut { waiting: Timeout::Answer, limit: LIMIT }
             ));
             assert_eq!(begin.elapsed().as_secs() / LIMIT.as_secs(), expected, "{events} events");
         }

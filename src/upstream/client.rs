@@ -30,8 +30,8 @@ use super::request::RequestHeaders;
 use super::response::{Accepted, accepted, read_up_to};
 use super::routing::{self, Route, Routing};
 use super::{
-    AdmissionError, BuildError, Events, Permits, RATE_LIMITS, RequestBody, RetryState, Tls,
-    UpstreamError, Waiting, transport,
+    AdmissionError, BuildError, Events, Permits, RATE_LIMITS, RequestBody, RetryState, Timeout,
+    Tls, UpstreamError, transport,
 };
 
 /// The timeout for the catalogue, as in the Codex CLI.
@@ -477,7 +477,7 @@ fn note(recording: Option<&CallRecording>, response: &Response) {
 }
 
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, UpstreamError> {
-    let waiting = Waiting::Answer;
+    let waiting = Timeout::Answer;
     timeout(limit, work).await.map_err(|_| UpstreamError::TimedOut { waiting, limit })
 }
 

@@ -81,7 +81,7 @@ pub enum UpstreamError {
     #[error("The upstream did not answer in time: {waiting} took more than {} s.", limit.as_secs_f32())]
     TimedOut {
         /// What was waited for.
-        waiting: Waiting,
+        waiting: Timeout,
         /// How long.
         limit: Duration,
     },
@@ -101,14 +101,14 @@ pub enum UpstreamError {
 
 /// What a timeout was waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Waiting {
+pub enum Timeout {
     /// A connection.
     Connect,
     /// The first or the next bytes of an answer.
     Answer,
 }
 
-impl std::fmt::Display for Waiting {
+impl std::fmt::Display for Timeout {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
@@ -162,9 +162,9 @@ impl UpstreamError {
             Self::Unreachable { .. }
             | Self::Disconnected { .. }
             | Self::Damaged(_)
-            | Self::TimedOut { waiting: Waiting::Connect, .. } => Retry::Soon,
+            | Self::TimedOut { waiting: Timeout::Connect, .. } => Retry::Soon,
             // A timeout of minutes is not repeated.
-            Self::TimedOut { waiting: Waiting::Answer, .. }
+            Self::TimedOut { waiting: Timeout::Answer, .. }
             | Self::Login(_)
             | Self::UnusableLogin
             | Self::NoPlan
@@ -275,7 +275,7 @@ impl UpstreamError {
         if let Some(CircuitOpen { failures, cause, wait }) = circuit_open(&error) {
             Self::NotTried { failures: *failures, cause: cause.clone(), wait: *wait }
         } else if error.is_connect() && error.is_timeout() {
-            Self::TimedOut { waiting: Waiting::Connect, limit: connect_timeout }
+            Self::TimedOut { waiting: Timeout::Connect, limit: connect_timeout }
         } else if let Some(cause) = distrust(&error) {
             Self::Untrusted { cause }
         } else if error.is_connect() {
@@ -422,7 +422,7 @@ mod tests {
             reported("{}"),
             UpstreamError::Unreachable { cause: String::new() },
             UpstreamError::Disconnected { cause: String::new() },
-            UpstreamError::TimedOut { waiting: Waiting::Connect, limit: Duration::ZERO },
+            UpstreamError::TimedOut { waiting: Timeout::Connect, limit: Duration::ZERO },
             UpstreamError::Blocked { status: StatusCode::BAD_GATEWAY, ray: None },
             UpstreamError::Damaged("junk"),
         ] {
@@ -483,7 +483,7 @@ mod tests {
             asked_to_wait(401, 1),
             asked_to_wait(400, 1),
             UpstreamError::Login(credentials::Error::Missing { path: "auth.json".into() }),
-            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: Duration::ZERO },
+            UpstreamError::TimedOut { waiting: Timeout::Answer, limit: Duration::ZERO },
             UpstreamError::Blocked { status: StatusCode::FORBIDDEN, ray: None },
             UpstreamError::Untrusted { cause: String::new() },
             UpstreamError::NotTried { failures: 5, cause: String::new(), wait: None },

@@ -23,7 +23,7 @@ mod transport;
 pub use admission::{AdmissionError, CallPermit, Permits};
 pub use client::{Client, CredentialProvider, ModelsAnswer};
 pub use compression::RequestBody;
-pub use error::{ErrorResponse, Retry, UpstreamError, Waiting, is_code};
+pub use error::{ErrorResponse, Retry, Timeout, UpstreamError, is_code};
 pub use events::{Events, Head, RATE_LIMITS};
 pub use retry::{CallError, RetryState};
 pub use transport::{BuildError, Tls, http_client, http_client_over};

@@ -47,7 +47,7 @@ impl InheritedListener {
         let mut all = ListenFd::from_env();
         let mut sockets = Vec::with_capacity(all.len());
         for index in 0..all.len() {
-            let fault = |cause| BindError::Handed { number: FIRST_DESCRIPTOR + index, cause };
+            let fault = |cause| BindError::Inherited { number: FIRST_DESCRIPTOR + index, cause };
             let socket = Socket::take(&mut all, index).map_err(fault)?;
             if !needs_key {
                 only_this_machine(socket.place.clone()).map_err(BindError::NeedsKey)?;
@@ -117,7 +117,7 @@ impl Inherited {
                 Kind::Tcp(listener) => TcpListener::from_std(listener).map(Kind::Tcp),
                 Kind::Unix(listener) => UnixListener::from_std(listener).map(Kind::Unix),
             };
-            let fault = |cause| BindError::Handed { number: FIRST_DESCRIPTOR + index, cause };
+            let fault = |cause| BindError::Inherited { number: FIRST_DESCRIPTOR + index, cause };
             Ok(SocketActivation { place, listener: listener.map_err(fault)? })
         };
         let doors = handed.0.into_iter().enumerate().map(door).collect::<Result<_, _>>()?;

@@ -61,7 +61,7 @@ pub enum BindError {
     },
     /// An inherited socket cannot be used.
     #[error("cannot listen on the inherited socket, descriptor {number} (LISTEN_FDS): {cause}")]
-    Handed {
+    Inherited {
         /// The descriptor.
         number: usize,
         /// What is wrong with it.

@@ -134,23 +134,23 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(300);
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
     #[tokio::test(start_paused = true)]
     async fn who_takes_nothing_for_too_long_is_left_and_who_takes_something_is_not() {
         let (ours, mut theirs) = tokio::io::duplex(100);
-        let mut wire = Wire::new(ours, PATIENCE);
+        let mut wire = Wire::new(ours, IDLE_TIMEOUT);
         let start = Instant::now();
         let taking = async {
             for _ in 0..5 {
-                sleep(PATIENCE / 3 * 2).await;
+                sleep(IDLE_TIMEOUT / 3 * 2).await;
                 theirs.read_exact(&mut [0; 100]).await.unwrap();
             }
         };
         let writing = wire.write_all(&[0; 1000]);
         let (error, ()) = tokio::join!(writing, taking);
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
-        assert_eq!(start.elapsed(), PATIENCE / 3 * 2 * 5 + PATIENCE);
+        assert_eq!(start.elapsed(), IDLE_TIMEOUT / 3 * 2 * 5 + IDLE_TIMEOUT);
     }
 
     #[tokio::test]
@@ -166,7 +166,7 @@ mod tests {
             (format!("HTTP/1.1 431 Request Header Fields Too Large\r\n{no_answer}"), Some(431)),
         ] {
             let (ours, mut theirs) = tokio::io::duplex(1000);
-            let mut wire = Wire::new(ours, PATIENCE);
+            let mut wire = Wire::new(ours, IDLE_TIMEOUT);
             wire.write_all(written.as_bytes()).await.unwrap();
             assert_eq!(wire.refusal().map(|status| status.as_u16()), kept, "{written}");
             drop(wire);

@@ -564,7 +564,7 @@ async fn silence_in_an_answer_ends_it() {
     assert_eq!(events.next().await.unwrap().unwrap(), "1");
     let failure = events.next().await.unwrap().unwrap_err();
     assert!(
-        matches!(failure, UpstreamError::TimedOut { waiting: Waiting::Answer, .. }),
+        matches!(failure, UpstreamError::TimedOut { waiting: Timeout::Answer, .. }),
         "{failure:?}"
     );
 }

@@ -22,7 +22,7 @@ pub(super) async fn look(server: &config::Server) -> Address {
     let found = match daemon.health().await {
         Ok(health) => Found::Daemon(health),
         Err(Error::NotRunning { .. }) => vacant(&server.listen),
-        Err(Error::Stranger { found, .. }) => Found::Stranger(found),
+        Err(Error::NotCodexProxy { found, .. }) => Found::Stranger(found),
         Err(Error::Silent { cause, .. }) => Found::Silent(cause),
         Err(error) => Found::Silent(error.to_string()),
     };

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use crate::credentials;
 use crate::limits::reached::{self, Reached};
 use crate::responses::error::Body;
-use crate::upstream::{Head, Waiting};
+use crate::upstream::{Head, Timeout};
 
 use super::*;
 
@@ -373,12 +373,12 @@ fn other_failures_are_the_servers() {
         (UpstreamError::Unreachable { cause: "dns error".into() }, 502, "upstream_unreachable"),
         (UpstreamError::Untrusted { cause: "expired".into() }, 502, "upstream_unreachable"),
         (
-            UpstreamError::TimedOut { waiting: Waiting::Connect, limit: Duration::from_secs(15) },
+            UpstreamError::TimedOut { waiting: Timeout::Connect, limit: Duration::from_secs(15) },
             504,
             "upstream_timeout",
         ),
         (
-            UpstreamError::TimedOut { waiting: Waiting::Answer, limit: Duration::from_secs(300) },
+            UpstreamError::TimedOut { waiting: Timeout::Answer, limit: Duration::from_secs(300) },
             504,
             "upstream_timeout",
         ),
