@@ -12,13 +12,14 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use codex_proxy::chat::chunk::ChunkWriter;
-use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, ServiceTier, Sink};
+use codex_proxy::chat::delta::{Delta, Heading, ReasoningField, Sink};
 use codex_proxy::chat::request::Request;
 use codex_proxy::conversation::TurnMemory;
 use codex_proxy::conversation::{Key, ReplaySource, Scope, Turn, TurnStore};
 use codex_proxy::effort::Effort;
 use codex_proxy::responses::event::Event;
 use codex_proxy::responses::request::Item;
+use codex_proxy::service_tier::ServiceTier;
 use codex_proxy::sse;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Policy;

@@ -11,6 +11,7 @@
 //! | module | holds | uses |
 //! |---|---|---|
 //! | [`effort`] | the levels of reasoning effort | |
+//! | [`service_tier`] | how a request is processed | |
 //! | [`dated`] | names with a date suffix | |
 //! | [`platform`] | which of the two APIs a login is for | |
 //! | [`excerpt`] | the beginning of a text that others chose | |
@@ -26,10 +27,10 @@
 //! | [`sse`] | server-sent events: bytes to events | |
 //! | [`limits`] | the limits of the plan, as reported by the backend | |
 //! | [`capture`] | writing exchanges to a file, on demand | `plain_file` |
-//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `json`, `effort`, `dated`, `steps`, `excerpt` |
-//! | [`responses`] | the backend protocol: requests, events, models, errors | `json`, `effort` |
+//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `service_tier`, `json`, `effort`, `dated`, `steps`, `excerpt` |
+//! | [`responses`] | the backend protocol: requests, events, models, errors | `service_tier`, `json`, `effort` |
 //! | [`conversation`] | turns that can be sent back: their keys, their memory; pure | `responses` |
-//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
+//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `service_tier`, `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
 //! | [`config`] | settings: flags over environment over file over defaults | `plain_file`, `translate`, `platform` |
 //! | [`credentials`] | the login, shared with the Codex CLI or not | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
 //! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after`, `error_chain` |
@@ -67,6 +68,7 @@ mod printable;
 pub mod responses;
 mod retry_after;
 pub mod server;
+pub mod service_tier;
 pub mod simulator;
 pub mod single_flight;
 pub mod sse;

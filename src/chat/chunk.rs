@@ -66,7 +66,7 @@ impl ChunkWriter {
             object: &'static str,
             created: u64,
             model: &'a str,
-            service_tier: super::delta::ServiceTier,
+            service_tier: crate::service_tier::ServiceTier,
             system_fingerprint: Option<&'a str>,
         }
         let mut head = b"data: ".to_vec();
@@ -335,7 +335,7 @@ impl<'a> Image<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::chat::delta::ServiceTier;
+    use crate::service_tier::ServiceTier;
 
     fn writer(choices: usize, include_usage: bool) -> ChunkWriter {
         let heading = Heading {

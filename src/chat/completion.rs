@@ -5,10 +5,10 @@ use serde_json::value::RawValue;
 
 use super::chunk::Image;
 use super::delta::{
-    Annotation, CallKind, Delta, FinishReason, Heading, ReasoningDetail, ReasoningField,
-    ServiceTier, Sink,
+    Annotation, CallKind, Delta, FinishReason, Heading, ReasoningDetail, ReasoningField, Sink,
 };
 use super::usage::Usage;
+use crate::service_tier::ServiceTier;
 
 /// Collects one choice.
 #[derive(Debug, Default)]

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::service_tier::ServiceTier;
+
 /// One delta of a choice.
 ///
 /// Deltas have an order that every client supports: a tool call begins before its arguments, and
@@ -245,33 +247,6 @@ impl Sink for Kept {
     fn take_back(&mut self) {
         self.pieces.clear();
         self.is_anew = true;
-    }
-}
-
-/// The service tier of an answer, sent with every chunk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceTier {
-    /// `default`
-    Default,
-    /// `flex`
-    Flex,
-    /// `scale`
-    Scale,
-    /// `priority`
-    Priority,
-}
-
-impl ServiceTier {
-    /// The tier of this name. Clients with closed sets fail on names they do not know, so unknown
-    /// ones are the default; so is `auto`, which the first events contain before it is decided.
-    pub fn from_upstream(name: Option<&str>) -> Self {
-        match name {
-            Some("priority" | "fast" | "ultrafast") => Self::Priority,
-            Some("flex") => Self::Flex,
-            Some("scale") => Self::Scale,
-            _ => Self::Default,
-        }
     }
 }
 

@@ -48,7 +48,7 @@ pub struct ModelInfo {
     pub input_modalities: Vec<String>,
     /// The service tiers it can be asked for, besides the default.
     #[serde(default, deserialize_with = "lenient")]
-    pub service_tiers: Vec<ServiceTier>,
+    pub service_tiers: Vec<OfferedTier>,
     /// Whether `reasoning.summary` may be sent; the Codex CLI takes absence as yes.
     #[serde(default, deserialize_with = "lenient")]
     pub supports_reasoning_summary_parameter: Option<bool>,
@@ -119,7 +119,7 @@ pub enum Visibility {
 
 /// A service tier.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct ServiceTier {
+pub struct OfferedTier {
     /// The value of `service_tier`.
     pub id: String,
     /// The name for people.
@@ -245,7 +245,7 @@ mod tests {
             supports_parallel_tool_calls: Some(true),
             support_verbosity: Some(false),
             input_modalities: vec!["text".to_owned(), "image".to_owned()],
-            service_tiers: vec![ServiceTier {
+            service_tiers: vec![OfferedTier {
                 id: "priority".to_owned(),
                 name: Some("Fast".to_owned()),
             }],

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 pub use super::schema::{Fill, Schema};
 use crate::effort::Effort;
 use crate::json::Value;
+use crate::service_tier::ServiceTier;
 
 /// The body of `POST /responses`.
 #[derive(Debug, Serialize)]
@@ -107,20 +108,6 @@ pub struct PlatformOnly<'v> {
     /// How long prompts are kept for caching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_cache_retention: Option<&'v str>,
-}
-
-/// `service_tier`; the Codex backend refuses all values but `priority`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ServiceTier {
-    /// As usual.
-    Default,
-    /// Slower, at a lower cost.
-    Flex,
-    /// Bought in advance.
-    Scale,
-    /// Faster, at a higher cost to the plan.
-    Priority,
 }
 
 /// One item of the conversation.

@@ -20,6 +20,7 @@ use self::unsupported::UnsupportedFields;
 use super::invalid_request::{Code, InvalidRequest};
 use super::json::Node;
 use crate::json::Value;
+use crate::service_tier::ServiceTier;
 
 pub use call::{Call, CallKind, LegacyCall};
 pub use choice::{AllowedMode, ToolChoice, ToolName};
@@ -102,19 +103,6 @@ pub enum Verbosity {
     Medium,
     /// `high`
     High,
-}
-
-/// A `service_tier` other than `auto`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ServiceTier {
-    /// `default`
-    Default,
-    /// `priority`, also spelled `fast`.
-    Priority,
-    /// `flex`
-    Flex,
-    /// `scale`
-    Scale,
 }
 
 /// The most stop sequences, as the public API has it.

@@ -6,11 +6,12 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::REQUEST_ID;
 use super::reader::Choice;
-use crate::chat::delta::{Heading, ReasoningField, ServiceTier};
+use crate::chat::delta::{Heading, ReasoningField};
 use crate::chat::usage::Usage;
 use crate::printable::is_plain_name;
 use crate::server::App;
 use crate::server::error::UPSTREAM_REQUEST_ID;
+use crate::service_tier::ServiceTier;
 use crate::translate::plan::Plan;
 use crate::translate::policy::Reasoning;
 use crate::translate::response::{Reader, add_usage};

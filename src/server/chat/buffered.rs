@@ -12,12 +12,13 @@ use super::answer::{Identity, describe, insert, reasoning_field, total_usage};
 use super::prepare::Call;
 use super::reader::Choice;
 use crate::chat::completion::{Completion, CompletionBuilder};
-use crate::chat::delta::{Delta, ServiceTier, Sink};
+use crate::chat::delta::{Delta, Sink};
 use crate::exchange::{Delivery, Step};
 use crate::server::App;
 use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
 use crate::server::error::ApiError;
 use crate::server::record::Record;
+use crate::service_tier::ServiceTier;
 use crate::translate::response::Reader;
 use crate::upstream::CallError;
 

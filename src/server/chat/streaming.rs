@@ -108,7 +108,7 @@ struct Output {
 struct Chunks<'o> {
     out: &'o mut Output,
     choice: usize,
-    tier: crate::chat::delta::ServiceTier,
+    tier: crate::service_tier::ServiceTier,
 }
 
 impl Sink for Chunks<'_> {

@@ -2,9 +2,10 @@
 
 use super::field_report::FieldReport;
 use crate::chat::invalid_request::InvalidRequest;
-use crate::chat::request::{Request, ServiceTier};
+use crate::chat::request::Request;
 use crate::platform::Platform;
 use crate::responses::request as wire;
+use crate::service_tier::ServiceTier;
 use crate::translate::policy::{MaxTokens, Policy};
 
 /// The least that the public API takes for `max_output_tokens`.
@@ -44,17 +45,14 @@ pub(super) fn service_tier(
     wanted: Option<ServiceTier>,
     platform: Platform,
     notes: &mut FieldReport,
-) -> Result<Option<wire::ServiceTier>, InvalidRequest> {
+) -> Result<Option<ServiceTier>, InvalidRequest> {
     Ok(match (wanted, platform) {
         // The default is what the Codex backend does anyway.
-        (None, _) | (Some(ServiceTier::Default), Platform::Codex) => None,
-        (Some(ServiceTier::Priority), _) => Some(wire::ServiceTier::Priority),
+        (Some(ServiceTier::Default), Platform::Codex) => None,
         (Some(ServiceTier::Flex | ServiceTier::Scale), Platform::Codex) => {
             notes.dropped_field("service_tier")?;
             None
         }
-        (Some(ServiceTier::Default), Platform::OpenAiApi) => Some(wire::ServiceTier::Default),
-        (Some(ServiceTier::Flex), Platform::OpenAiApi) => Some(wire::ServiceTier::Flex),
-        (Some(ServiceTier::Scale), Platform::OpenAiApi) => Some(wire::ServiceTier::Scale),
+        (wanted, _) => wanted,
     })
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::fault::ReadError;
 use super::state::State;
-use crate::chat::delta::{Delta, ServiceTier, Sink};
+use crate::chat::delta::{Delta, Sink};
 use crate::chat::usage::Usage;
 use crate::conversation::{Emitted, Turn};
+use crate::service_tier::ServiceTier;
 use crate::translate::plan::Plan;
 
 /// Reads the events of one choice's answer.

@@ -15,7 +15,7 @@ use super::reasoning::{ReasoningItem, ReasoningWriter, Source, joined};
 use super::text::{TextAccumulator, TextUpdate};
 use super::tool_calls::{Calls, text_of};
 use super::usage;
-use crate::chat::delta::{Annotation, Delta, FinishReason, ReasoningDetail, ServiceTier, Sink};
+use crate::chat::delta::{Annotation, Delta, FinishReason, ReasoningDetail, Sink};
 use crate::chat::usage::Usage;
 use crate::conversation::{Emitted, Turn, TurnRecorder};
 use crate::responses::event::{
@@ -23,6 +23,7 @@ use crate::responses::event::{
 };
 use crate::responses::request::Phase;
 use crate::responses::surrogates::repair_surrogates;
+use crate::service_tier::ServiceTier;
 use crate::translate::plan::Plan;
 use crate::translate::policy::Commentary;
 
