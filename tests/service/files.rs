@@ -1,7 +1,7 @@
 //! The files as they are, word by word. Where they are meant to change, write them anew:
 //!
 //! ```sh
-//! CODEX_PROXY_TEST_GOLDEN=write cargo nextest run --test service files
+//! CODEX_PROXY_TEST_BLESS=1 cargo nextest run --test service files
 //! ```
 
 use std::path::Path;
@@ -18,7 +18,7 @@ fn printed(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/golden").join(name);
-    if std::env::var_os("CODEX_PROXY_TEST_GOLDEN").is_some() {
+    if std::env::var_os("CODEX_PROXY_TEST_BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap();

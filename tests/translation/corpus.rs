@@ -9,7 +9,7 @@ use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::Reasoning;
 
 use crate::answer::{End, read};
-use crate::answers::events;
+use crate::golden::events;
 
 /// After how many events, at most, a stream is cut.
 const CUTS: usize = 60;
