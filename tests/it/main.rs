@@ -24,6 +24,5 @@ mod layers;
 mod logs;
 mod program;
 mod prometheus;
-mod recorded_requests;
 mod requests;
 mod usage;

@@ -1,27 +1,18 @@
-//! Recorded streams through the running daemon, where they are at hand: `CODEX_PROXY_CORPUS` names
-//! the folder with `expected.jsonl` and `responses/`.
+//! Recorded streams of the backend give the completions that `expected.jsonl` has.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use super::backend::{Answer, Backend, Pieces};
-use super::daemon::{Daemon, with};
+use crate::backend::{Answer, Backend, Pieces};
+use crate::daemon::{Daemon, with};
 
 struct Case {
     file: String,
     bytes: Vec<u8>,
     expected: Value,
-}
-
-pub fn corpus() -> Option<PathBuf> {
-    let folder = std::env::var_os("CODEX_PROXY_CORPUS").filter(|folder| !folder.is_empty());
-    if folder.is_none() {
-        eprintln!("skipped: CODEX_PROXY_CORPUS is not set");
-    }
-    folder.map(PathBuf::from)
 }
 
 fn cases(folder: &Path) -> Vec<Case> {
@@ -43,8 +34,9 @@ fn model(expected: &Value) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs CODEX_PROXY_CORPUS"]
 async fn every_recorded_stream_gives_the_expected_completion() {
-    let Some(folder) = corpus() else { return };
+    let folder = super::folder();
     let schemas = Arc::new(Schemas::load(&folder));
     let cases: Arc<Vec<Case>> = Arc::new(cases(&folder));
     let mut models: Vec<String> = cases.iter().map(|case| model(&case.expected)).collect();
@@ -135,7 +127,7 @@ async fn check(
             return fail("the last word", &whole, &json!(word));
         }
         if chunks.last().unwrap().get("error").is_none()
-            || super::daemon::finish(&chunks, 0).is_some()
+            || crate::daemon::finish(&chunks, 0).is_some()
         {
             return fail("the error line", &chunks, &Value::Null);
         }
@@ -153,11 +145,11 @@ async fn check(
         if (stream_status == 200) != has_begun {
             return fail("the streamed status", &stream_status, &case.expected["chunks"]);
         }
-        let partial = super::daemon::content(&chunks, 0);
+        let partial = crate::daemon::content(&chunks, 0);
         if partial != case.expected["partial_content"].as_str().unwrap() {
             return fail("the partial content", &partial, &case.expected["partial_content"]);
         }
-        if super::daemon::finish(&chunks, 0).is_some() {
+        if crate::daemon::finish(&chunks, 0).is_some() {
             return fail("a finish reason in a failed stream", &chunks, &Value::Null);
         }
     } else {
