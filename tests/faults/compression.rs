@@ -9,9 +9,9 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::backend::{Seen, answer};
-use crate::daemon::{Daemon, hello, with};
 use crate::raw::{ATTACK, Call, Host, OK};
+use crate::support::backend::{Seen, answer};
+use crate::support::daemon::{Daemon, hello, with};
 use crate::tls::{Authority, listen};
 
 const ON: &str =

@@ -22,8 +22,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::backend::{answer, completed, sse, text};
-use super::daemon::{Daemon, content, hello};
+use crate::support::backend::{answer, completed, sse, text};
+use crate::support::daemon::{Daemon, content, hello};
 
 /// Nothing here takes that long.
 const DEADLINE: Duration = Duration::from_secs(60);

@@ -17,10 +17,10 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::backend::answer;
 use crate::client::{Client, PATIENCE};
-use crate::daemon::{Daemon, hello};
-use crate::program::Program;
+use crate::support::backend::answer;
+use crate::support::daemon::{Daemon, hello};
+use crate::support::program::Program;
 use crate::tls::Authority;
 
 /// A backend that speaks TLS and HTTP/2, and what has come to it.

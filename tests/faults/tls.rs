@@ -22,10 +22,10 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-use crate::backend::{answer, completed, sse as written, text};
-use crate::daemon::Daemon;
 use crate::hostile::{ONCE, attack, lives, told};
 use crate::raw::{ATTACK, Call, Host, OK};
+use crate::support::backend::{answer, completed, sse as written, text};
+use crate::support::daemon::Daemon;
 
 /// Somebody who signs certificates.
 pub struct Authority {
@@ -213,7 +213,10 @@ async fn what_is_no_tls_is_not_spoken_to() {
         while let Ok(first) = heard.try_recv() {
             assert_eq!(first.first(), Some(&0x16), "{name}: a greeting of TLS and nothing else");
             let text = String::from_utf8_lossy(&first);
-            assert!(!text.contains(crate::daemon::FAKE_TOKEN) && !text.contains("HTTP"), "{name}");
+            assert!(
+                !text.contains(crate::support::secrets::FAKE_TOKEN) && !text.contains("HTTP"),
+                "{name}"
+            );
         }
     }
 }

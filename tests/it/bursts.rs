@@ -3,8 +3,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::backend::{Answer, Backend, Pieces, answer};
-use super::daemon::{Daemon, hello, with};
+use crate::support::backend::{Answer, Backend, Pieces, answer};
+use crate::support::daemon::{Daemon, hello, with};
 
 /// How many pieces the body of an answer comes in, and its text.
 async fn pieces(daemon: &Daemon) -> (usize, String) {

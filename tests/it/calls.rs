@@ -4,8 +4,8 @@
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, End, answer, sse, text};
-use super::daemon::{Daemon, chunks, content, finish, hello, with};
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::daemon::{Daemon, chunks, content, finish, hello, with};
 
 /// More of them take more time and show nothing else.
 const ONE_RETRY: &str = "[upstream]\nmax_retries = 1";
@@ -427,7 +427,10 @@ async fn calls_of_one_conversation_share_their_ids_and_nothing_of_the_client_is_
         assert_ne!(id, header(2, name));
         assert!(uuid::Uuid::parse_str(&id).is_ok());
     }
-    assert_eq!(header(0, "authorization"), format!("Bearer {}", super::daemon::FAKE_TOKEN));
+    assert_eq!(
+        header(0, "authorization"),
+        format!("Bearer {}", crate::support::secrets::FAKE_TOKEN)
+    );
     assert_eq!(header(0, "originator"), "codex-proxy");
     assert_eq!(header(0, "user-agent"), concat!("codex-proxy/", env!("CARGO_PKG_VERSION")));
     let head = seen[0].head.to_lowercase();

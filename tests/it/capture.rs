@@ -5,8 +5,9 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, answer};
-use super::program::{FAKE_ACCOUNT, Program};
+use crate::support::backend::{Answer, Backend, answer};
+use crate::support::program::Program;
+use crate::support::secrets::FAKE_ACCOUNT;
 
 /// Runs a command that asks the daemon at this address; gives its exit code and what it printed.
 fn command(url: &str, home: &Path, arguments: &[&str]) -> (i32, String) {
@@ -214,7 +215,8 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     let log = daemon.wait_for("capture has ended");
     assert!(!log.contains("Hello"), "{log}");
     let text = std::fs::read_to_string(&file).unwrap();
-    for absent in [FAKE_ACCOUNT, super::daemon::FAKE_TOKEN, "turn-canary", "Too early", "Too late"]
+    for absent in
+        [FAKE_ACCOUNT, crate::support::secrets::FAKE_TOKEN, "turn-canary", "Too early", "Too late"]
     {
         assert!(!text.contains(absent), "{absent} is in {text}");
     }

@@ -5,8 +5,8 @@ use codex_proxy::simulator::{Exchange, Log, Outcome, Simulator};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::backend::{Answer, Backend, completed, sse};
-use super::daemon::{Daemon, with};
+use crate::support::backend::{Answer, Backend, completed, sse};
+use crate::support::daemon::{Daemon, with};
 
 async fn backend() -> (String, Log) {
     let simulator = Simulator::default();
@@ -316,7 +316,7 @@ async fn clients_that_can_carry_reasoning_bring_it_back_to_another_daemon() {
                 .map(|chunk| chunk["choices"][0]["delta"]["reasoning_details"].clone())
                 .collect();
             assert_eq!(details.len(), 1, "all in one chunk");
-            json!({"role": "assistant", "content": super::daemon::content(&chunks, 0),
+            json!({"role": "assistant", "content": crate::support::daemon::content(&chunks, 0),
                 "reasoning_details": details[0]})
         } else {
             first.ask(&ask).await.1["choices"][0]["message"].clone()

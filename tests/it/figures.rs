@@ -7,9 +7,10 @@ use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::backend::{Answer, Backend, End, answer, sse, text};
-use super::daemon::{Daemon, FAKE_TOKEN, hello, with};
 use super::prometheus::Exposition;
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
+use crate::support::secrets::FAKE_TOKEN;
 
 const KEY: &str = "sk-cp-0123456789abcdefghijklmnop";
 

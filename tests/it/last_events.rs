@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, completed, sse, text};
-use super::daemon::{Daemon, content, finish, hello, with};
+use crate::support::backend::{Answer, Backend, completed, sse, text};
+use crate::support::daemon::{Daemon, content, finish, hello, with};
 
 async fn ask(body: String, more: Value) -> (usize, (u16, Value), (u16, Vec<Value>)) {
     let backend = Backend::start(&["gpt-5.5"], move |_, _| Answer::stream(body.clone())).await;

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, End, answer, sse, text};
-use super::daemon::FAKE_TOKEN;
-use super::program::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, Program};
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::program::Program;
+use crate::support::secrets::FAKE_TOKEN;
+use crate::support::secrets::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN};
 
 const PROMPT: &str = "canary-prompt-4711";
 const ANSWER: &str = "canary-answer-4711";

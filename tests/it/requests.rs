@@ -3,8 +3,8 @@
 use reqwest::header::HeaderValue;
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, answer, sse, text};
-use super::daemon::{Daemon, hello, with};
+use crate::support::backend::{Answer, Backend, answer, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
 
 async fn setup() -> (Backend, Daemon) {
     let backend = Backend::streaming(&answer(&["Hi"])).await;

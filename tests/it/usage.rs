@@ -3,10 +3,11 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, Seen, answer, completed, sse, text};
-use super::daemon::{Daemon, FAKE_TOKEN, hello, with};
-use super::program::Program;
 use super::prometheus::Exposition;
+use crate::support::backend::{Answer, Backend, Seen, answer, completed, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
+use crate::support::program::Program;
+use crate::support::secrets::FAKE_TOKEN;
 
 async fn usage(daemon: &Daemon) -> Value {
     let response = daemon.get("/v1/usage").await;

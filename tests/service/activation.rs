@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::command::PROGRAM;
-use crate::program::Program;
+use crate::support::program::Program;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

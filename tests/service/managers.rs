@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 use crate::command::{Ended, service};
-use crate::program::Program;
+use crate::support::program::Program;
 
 /// Answers as the manager would, by what is in its folder: `active-UNIT`, `no-bus`, `no-walls`.
 const PLAYER: &str = r#"#!/bin/sh

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::backend::{Backend, answer};
-use crate::daemon::Daemon;
+use crate::support::backend::{Backend, answer};
+use crate::support::daemon::Daemon;
 
 #[tokio::test]
 #[ignore = "needs CODEX_PROXY_CORPUS"]
@@ -18,9 +18,10 @@ async fn the_chat_request_behind_every_recorded_one_gives_that_body() {
     paths.sort();
     assert_eq!(paths.len(), 25);
     let body = answer(&["ok"]);
-    let backend =
-        Backend::start(&["gpt-5.4"], move |_, _| crate::backend::Answer::stream(body.clone()))
-            .await;
+    let backend = Backend::start(&["gpt-5.4"], move |_, _| {
+        crate::support::backend::Answer::stream(body.clone())
+    })
+    .await;
     let daemon = Daemon::start(&backend.base_url).await;
     for path in &paths {
         let recorded: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();

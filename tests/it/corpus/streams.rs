@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Map, Value, json};
 
-use crate::backend::{Answer, Backend, Pieces};
-use crate::daemon::{Daemon, with};
+use crate::support::backend::{Answer, Backend, Pieces};
+use crate::support::daemon::{Daemon, with};
 
 struct Case {
     file: String,
@@ -127,7 +127,7 @@ async fn check(
             return fail("the last word", &whole, &json!(word));
         }
         if chunks.last().unwrap().get("error").is_none()
-            || crate::daemon::finish(&chunks, 0).is_some()
+            || crate::support::daemon::finish(&chunks, 0).is_some()
         {
             return fail("the error line", &chunks, &Value::Null);
         }
@@ -145,11 +145,11 @@ async fn check(
         if (stream_status == 200) != has_begun {
             return fail("the streamed status", &stream_status, &case.expected["chunks"]);
         }
-        let partial = crate::daemon::content(&chunks, 0);
+        let partial = crate::support::daemon::content(&chunks, 0);
         if partial != case.expected["partial_content"].as_str().unwrap() {
             return fail("the partial content", &partial, &case.expected["partial_content"]);
         }
-        if crate::daemon::finish(&chunks, 0).is_some() {
+        if crate::support::daemon::finish(&chunks, 0).is_some() {
             return fail("a finish reason in a failed stream", &chunks, &Value::Null);
         }
     } else {

@@ -9,11 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::daemon::FAKE_TOKEN;
-
-/// What the made-up login holds beside [`FAKE_TOKEN`]: nothing of it may ever be seen elsewhere.
-pub const FAKE_REFRESH_TOKEN: &str = "fake-refresh-canary";
-pub const FAKE_ACCOUNT: &str = "account-canary";
+use super::secrets::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, FAKE_TOKEN};
 
 /// How long anything may take that the program is to do at once.
 const PATIENCE: Duration = Duration::from_secs(20);

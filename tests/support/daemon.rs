@@ -13,8 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The bearer of the made-up login: nothing the daemon says may contain it.
-pub const FAKE_TOKEN: &str = "fake-access-token-canary";
+use super::secrets::{FAKE_REFRESH_TOKEN, FAKE_TOKEN};
 
 pub struct Daemon {
     pub url: String,
@@ -132,7 +131,7 @@ impl Daemon {
 
 fn sign_in(home: &Path, account: &str) {
     let auth = json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null,
-        "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": "fake-refresh",
+        "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": FAKE_REFRESH_TOKEN,
         "account_id": account},
         "last_refresh": jiff::Timestamp::now().to_string()});
     std::fs::write(home.join("auth.json"), auth.to_string()).unwrap();

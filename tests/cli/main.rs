@@ -1,21 +1,13 @@
 //! The program as a shell sees it.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
 
-#[path = "cli/chat.rs"]
 mod chat;
-#[path = "cli/daemon.rs"]
 mod daemon;
-#[path = "cli/doctor.rs"]
 mod doctor;
-#[path = "cli/health.rs"]
 mod health;
-#[path = "cli/launch.rs"]
 mod launch;
-#[path = "cli/models.rs"]
 mod models;
-#[path = "cli/texts.rs"]
 mod texts;
-#[path = "cli/world.rs"]
 mod world;
 
 use std::path::Path;

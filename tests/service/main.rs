@@ -8,24 +8,15 @@
     clippy::panic,
     clippy::print_stderr,
     missing_docs,
-    dead_code,
     unreachable_pub
 )]
 
-#[path = "it/daemon.rs"]
-mod daemon;
-#[path = "it/program.rs"]
-mod program;
+#[path = "../support/mod.rs"]
+mod support;
 
-#[path = "service/activation.rs"]
 mod activation;
-#[path = "service/command.rs"]
 mod command;
-#[path = "service/files.rs"]
 mod files;
-#[path = "service/managers.rs"]
 mod managers;
-#[path = "service/notify.rs"]
 mod notify;
-#[path = "service/units.rs"]
 mod units;
