@@ -97,6 +97,14 @@ impl Home {
     }
 }
 
+/// Waits until a renewal is on its way.
+pub(crate) async fn renewal_begins(home: &Home) {
+    let spare = home.path().join(".auth.json.new");
+    while !spare.exists() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 /// `auth.json` as the Codex CLI writes it, with members that nobody here knows.
 pub(crate) fn document(tokens: &Tokens, last_refresh: &str) -> Value {
     json!({

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::common::{EXPIRED, Home, account};
+use crate::common::{EXPIRED, Home, account, renewal_begins};
 use crate::program::command;
 
 /// A login that has ended, and a service that takes a while to renew it.
@@ -50,14 +50,6 @@ async fn ask(address: String) -> Option<u16> {
     let body = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}]});
     let request = http.post(format!("http://{address}/v1/chat/completions")).json(&body);
     Some(request.send().await.ok()?.status().as_u16())
-}
-
-/// Waits until a renewal is on its way.
-async fn renewal_begins(home: &Home) {
-    let spare = home.path().join(".auth.json.new");
-    while !spare.exists() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 fn signal(child: &Child, signal: Signal) {
