@@ -1,5 +1,8 @@
 //! The program as a shell sees it.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod chat;
 mod daemon;
@@ -8,7 +11,6 @@ mod health;
 mod launch;
 mod models;
 mod texts;
-mod world;
 
 use std::path::Path;
 use std::process::{Command, Output};

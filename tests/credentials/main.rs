@@ -5,8 +5,12 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::missing_panics_doc,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod common;
 mod kill;

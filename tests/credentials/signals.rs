@@ -10,8 +10,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use crate::common::{EXPIRED, Home, account, renewal_begins};
+use crate::common::{EXPIRED, account, renewal_begins, signed_in};
 use crate::program::command;
+use crate::support::home::Home;
+use crate::support::net::free_address;
 
 /// A login that has ended, and a service that takes a while to renew it.
 async fn ended_login() -> (SignInService, String, Home) {
@@ -21,7 +23,7 @@ async fn ended_login() -> (SignInService, String, Home) {
     tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
     let service = simulator.issuer().clone();
     service.set_token_life(EXPIRED);
-    let home = Home::with(&service.sign_in(&account()));
+    let home = signed_in(&service.sign_in(&account()));
     service.set_token_life(Duration::from_secs(3600));
     service.set_delay(Duration::from_millis(500));
     (service, base, home)
@@ -34,11 +36,6 @@ fn program(home: &Home, base: &str, arguments: &[&str]) -> Command {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     command
-}
-
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
 }
 
 /// Asks for an answer, which begins with a renewal.
@@ -143,7 +140,6 @@ async fn a_terminal_that_closes_does_not_cut_a_renewal_off() {
     for (name, value) in plain.get_envs() {
         command.env(name, value.unwrap_or_default());
     }
-    command.env("PATH", std::env::var_os("PATH").unwrap());
     let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
     drop(command);
     // Somebody has to read what it prints, or it would stop at a full terminal.

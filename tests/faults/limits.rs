@@ -477,12 +477,11 @@ async fn two_thousand_beginnings_of_requests_do_not_hinder_a_call() {
 
 #[cfg(unix)]
 mod as_a_process {
-    use std::process::Command;
-
     use rustix::process::Signal;
 
     use super::*;
-    use crate::support::program::Program;
+    use crate::support::home::Home;
+    use crate::support::program::{PROGRAM, Program};
 
     #[tokio::test]
     async fn a_spell_at_the_limit_is_told_once() {
@@ -502,11 +501,10 @@ mod as_a_process {
 
     #[tokio::test]
     async fn running_out_of_descriptors_is_survived_and_told_once() {
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", "ulimit -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
-            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
-        let mut program = Program::of(shell, &[]);
+        let script = "ulimit -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0";
+        let home = Home::new();
+        let shell = home.command_of("/bin/sh", &["-c", script, PROGRAM]);
+        let mut program = home.spawn(shell);
         let url = program.url();
         program.wait_for("the system allows fewer open descriptors");
         let mut silent = Vec::new();
@@ -530,11 +528,10 @@ mod as_a_process {
 
     #[tokio::test]
     async fn the_limit_of_descriptors_is_raised_where_that_is_allowed() {
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", "ulimit -S -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
-            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
-        let program = Program::of(shell, &[]);
+        let script = "ulimit -S -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0";
+        let home = Home::new();
+        let shell = home.command_of("/bin/sh", &["-c", script, PROGRAM]);
+        let program = home.spawn(shell);
         let url = program.url();
         let mut open = Vec::new();
         for _ in 0..200 {

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +19,7 @@ use tokio::time::timeout;
 use crate::client::{Client, PATIENCE};
 use crate::support::backend::answer;
 use crate::support::daemon::{Daemon, hello};
+use crate::support::home::Home;
 use crate::support::program::Program;
 use crate::tls::Authority;
 
@@ -122,21 +122,13 @@ async fn nothing_is_asked_ahead_without_a_login_or_with_one_that_is_to_be_renewe
     let old = json!({"tokens": {"access_token": "fake", "id_token": "", "refresh_token": "fake",
         "account_id": "account"}, "last_refresh": "2020-01-01T00:00:00Z"});
     for login in [None, Some(old)] {
-        let home = tempfile::tempdir().unwrap();
+        let mut home = Home::new();
         if let Some(login) = login {
-            std::fs::write(home.path().join("auth.json"), login.to_string()).unwrap();
+            home.write(&login);
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(["--listen", "127.0.0.1:0"]);
-        let program = Program::of(
-            command,
-            &[
-                ("CODEX_HOME", home.path().to_str().unwrap()),
-                ("CODEX_CA_CERTIFICATE", roots.to_str().unwrap()),
-                ("CODEX_PROXY_UPSTREAM_BASE_URL", &backend.base_url),
-                ("CODEX_PROXY_AUTH_ISSUER", "http://127.0.0.1:1"),
-            ],
-        );
+        home.set("CODEX_CA_CERTIFICATE", roots.to_str().unwrap());
+        home.set_backend(&backend.base_url);
+        let program = home.start(&["--listen", "127.0.0.1:0"]);
         let log = stopped(program).await;
         assert!(!log.contains("the list of models"), "{log}");
         assert!(!log.contains("renew"), "{log}");

@@ -1,26 +1,19 @@
 //! `codex-proxy capture`, and `serve --simulate --replay`: what was captured comes back.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::backend::{Answer, Backend, answer};
+use crate::support::home::Home;
 use crate::support::program::Program;
 use crate::support::secrets::FAKE_ACCOUNT;
 
 /// Runs a command that asks the daemon at this address; gives its exit code and what it printed.
-fn command(url: &str, home: &Path, arguments: &[&str]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_codex-proxy"))
-        .args(["--listen", url.strip_prefix("http://").unwrap()])
-        .args(arguments)
-        .env_clear()
-        .env("HOME", home)
-        .current_dir(home)
-        .output()
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8(said).unwrap())
+fn command(url: &str, home: &Home, arguments: &[&str]) -> (Option<i32>, String) {
+    let listen = ["--listen", url.strip_prefix("http://").unwrap()];
+    let ended = home.run(&[&listen[..], arguments].concat());
+    (ended.code, ended.out + &ended.err)
 }
 
 /// The daemon's answer to a request, without what differs from time to time.
@@ -105,10 +98,10 @@ fn requests() -> Vec<Value> {
 async fn what_was_captured_is_replayed_to_the_same_completions() {
     let daemon = Program::simulating(&[]);
     let url = daemon.url();
-    let home = daemon.home.path().to_owned();
-    let file = home.join("report.jsonl");
+    let home = daemon.home.clone();
+    let file = home.path().join("report.jsonl");
     let (code, said) = command(&url, &home, &["capture", "on", "--file", "report.jsonl"]);
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("CAPTURE IS ON: the content of the next 20 requests"), "{said}");
     assert!(said.contains(file.to_str().unwrap()), "{said}");
     let mut answers = Vec::new();
@@ -117,7 +110,7 @@ async fn what_was_captured_is_replayed_to_the_same_completions() {
     }
     let lines = written(&file, answers.len()).await;
     let (code, said) = command(&url, &home, &["capture", "off"]);
-    assert_eq!(code, 0);
+    assert_eq!(code, Some(0));
     assert!(said.contains("12 requests in "), "{said}");
 
     let text = std::fs::read_to_string(&file).unwrap();
@@ -161,7 +154,7 @@ async fn what_was_captured_is_replayed_to_the_same_completions() {
     assert_eq!(status, 400, "{text}");
     assert!(text.contains("the nearest is exchange ") && text.contains("gpt-5.2"), "{text}");
     // What has a model of its own brings it along.
-    let other = home.join("other.jsonl");
+    let other = home.path().join("other.jsonl");
     std::fs::write(&other, std::fs::read_to_string(&file).unwrap().replace("gpt-5.5", "gpt-7"))
         .unwrap();
     let replay = Program::with(&[&replaying[..], &[other.to_str().unwrap()]].concat(), &[]);
@@ -179,29 +172,32 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     })
     .await;
     let daemon = Program::start(&backend.base_url, &["serve"], &[]);
-    let (url, home) = (daemon.url(), daemon.home.path().to_owned());
+    let (url, home) = (daemon.url(), daemon.home.clone());
     let health = || async {
         let health = reqwest::get(format!("{url}/health")).await.unwrap();
         health.json::<Value>().await.unwrap()
     };
     assert_eq!(health().await.get("capture"), None);
-    assert_eq!(command(&url, &home, &["capture", "status"]), (0, "capture is off\n".to_owned()));
+    assert_eq!(
+        command(&url, &home, &["capture", "status"]),
+        (Some(0), "capture is off\n".to_owned())
+    );
     assert_eq!(
         command(&url, &home, &["capture", "off"]),
-        (0, "capture was off already\n".to_owned())
+        (Some(0), "capture was off already\n".to_owned())
     );
     // Not captured yet.
     asked(&url, &request("Too early", false)).await;
 
     let (code, said) = command(&url, &home, &["capture", "on", "--requests", "2"]);
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(code, Some(0), "{said}");
     let capture = health().await["capture"].clone();
     assert_eq!((&capture["state"], &capture["requests_left"]), (&json!("on"), &json!(2)));
     let file = PathBuf::from(capture["file"].as_str().unwrap());
-    assert!(file.starts_with(&home), "{file:?}");
+    assert!(file.starts_with(home.path()), "{file:?}");
     daemon.wait_for("CAPTURE IS ON");
     let (code, said) = command(&url, &home, &["capture", "on"]);
-    assert_eq!(code, 69, "{said}");
+    assert_eq!(code, Some(69), "{said}");
     assert!(said.contains("a capture is under way already"), "{said}");
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "one file");
 
@@ -276,10 +272,10 @@ async fn only_programs_of_this_machine_and_user_turn_it_on() {
 
 #[test]
 fn what_cannot_be_done_says_what_can() {
-    let home = tempfile::tempdir().unwrap();
+    let home = Home::new();
     let nobody = "http://127.0.0.1:1";
-    let (code, said) = command(nobody, home.path(), &["capture", "on", "--file", "c.jsonl"]);
-    assert_eq!(code, 69, "{said}");
+    let (code, said) = command(nobody, &home, &["capture", "on", "--file", "c.jsonl"]);
+    assert_eq!(code, Some(69), "{said}");
     assert!(!home.path().join("c.jsonl").exists());
     for arguments in [
         &["capture"][..],
@@ -288,7 +284,7 @@ fn what_cannot_be_done_says_what_can() {
         &["serve", "--replay", "c.jsonl"],
         &["serve", "--simulate", "--replay", "c.jsonl"],
     ] {
-        let (code, said) = command(nobody, home.path(), arguments);
-        assert_eq!(code, 64, "{said}");
+        let (code, said) = command(nobody, &home, arguments);
+        assert_eq!(code, Some(64), "{said}");
     }
 }

@@ -6,7 +6,8 @@
 
 use std::path::Path;
 
-use crate::command::{PROGRAM, fine, service};
+use crate::command::{fine, service};
+use crate::support::program::PROGRAM;
 
 /// What would be installed for somebody whose home need not be there, with the program where it
 /// would be.
@@ -107,7 +108,7 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
     ] {
         let arguments = [&["install", "--manager", "systemd", "--root", root], arguments].concat();
         let ended = service(home.path(), &arguments, variables);
-        assert_eq!(ended.code, 78, "{arguments:?}: {ended:?}");
+        assert_eq!(ended.code, Some(78), "{arguments:?}: {ended:?}");
         assert!(ended.err.contains(told), "{told:?} is not in {ended:?}");
         assert!(!Path::new(root).exists(), "{arguments:?}");
     }
@@ -116,7 +117,7 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
         ["install", "--manager", "launchd", "--socket"],
     ] {
         let ended = service(home.path(), &[&arguments[..], &["--root", root]].concat(), &[]);
-        assert_eq!(ended.code, 64, "{ended:?}");
+        assert_eq!(ended.code, Some(64), "{ended:?}");
     }
 }
 

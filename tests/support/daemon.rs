@@ -8,17 +8,16 @@ use codex_proxy::credentials::{Issuer, Location, Store};
 use codex_proxy::server::{self, Account, App, Limits};
 use codex_proxy::upstream::Client;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::secrets::{FAKE_REFRESH_TOKEN, FAKE_TOKEN};
+use super::home::Home;
 
 pub struct Daemon {
     pub url: String,
     http: reqwest::Client,
-    home: TempDir,
+    home: Home,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -55,8 +54,8 @@ impl Daemon {
         limits: Limits,
         roots: Option<&Path>,
     ) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        sign_in(home.path(), "account-1");
+        let home = Home::new();
+        home.sign_in("account-1");
         let mut config = Config::from_toml(settings).unwrap();
         config.upstream.base_url = base_url.parse().unwrap();
         config.upstream.public_url = base_url.parse().unwrap();
@@ -97,7 +96,7 @@ impl Daemon {
 
     /// Takes the login away, as `codex logout` does.
     pub fn sign_out(&self) {
-        std::fs::remove_file(self.home.path().join("auth.json")).unwrap();
+        self.home.sign_out();
     }
 
     pub fn sign_in(&self) {
@@ -105,7 +104,7 @@ impl Daemon {
     }
 
     pub fn sign_in_as(&self, account: &str) {
-        sign_in(self.home.path(), account);
+        self.home.sign_in(account);
     }
 
     /// A whole answer: status and body.
@@ -127,14 +126,6 @@ impl Daemon {
         }
         (status, chunks(&text))
     }
-}
-
-fn sign_in(home: &Path, account: &str) {
-    let auth = json!({"auth_mode": "chatgpt", "OPENAI_API_KEY": null,
-        "tokens": {"id_token": "", "access_token": FAKE_TOKEN, "refresh_token": FAKE_REFRESH_TOKEN,
-        "account_id": account},
-        "last_refresh": jiff::Timestamp::now().to_string()});
-    std::fs::write(home.join("auth.json"), auth.to_string()).unwrap();
 }
 
 /// The chunks of a stream, which must end with `[DONE]`.

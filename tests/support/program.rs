@@ -1,42 +1,152 @@
-//! The program as it is installed: a process of its own, with its log.
+//! The program as it is installed: a process of its own, with what it prints and logs.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-use tempfile::TempDir;
+use serde_json::Value;
 
-use super::secrets::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, FAKE_TOKEN};
+use super::home::Home;
+use super::secrets::{FAKE_ACCOUNT, KEY, assert_clean};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_codex-proxy");
 
 /// How long anything may take that the program is to do at once.
-const PATIENCE: Duration = Duration::from_secs(20);
+const AT_MOST: Duration = Duration::from_secs(30);
 
+/// How a program has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Nothing if a signal ended it.
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl Ended {
+    pub fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        Self::new(output.status, text(&output.stdout), text(&output.stderr))
+    }
+
+    /// Runs a command with something on its standard input.
+    pub fn with_input(mut command: Command, input: &str) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Self::of(&child.wait_with_output().unwrap())
+    }
+
+    fn new(status: ExitStatus, out: String, err: String) -> Self {
+        assert_clean(&out);
+        assert_clean(&err);
+        assert!(!err.contains(KEY), "{err}");
+        Self { code: status.code(), out, err }
+    }
+
+    /// Fails unless it ended so, and said so: on standard output if all went well, on standard
+    /// error otherwise.
+    #[track_caller]
+    pub fn with(&self, code: i32, told: &str) -> &Self {
+        let text = if code == 0 { &self.out } else { &self.err };
+        assert_eq!(self.code, Some(code), "{}\n{}", self.out, self.err);
+        assert!(text.contains(told), "{told:?} is not in:\n{text}");
+        self
+    }
+
+    /// The same where standard error has a log as well: an error is in its last line.
+    #[track_caller]
+    pub fn with_last(&self, code: i32, told: &str) {
+        let last = self.err.lines().last().unwrap_or_default();
+        assert_eq!(self.code, Some(code), "{}\n{last}", self.out);
+        if code == 0 {
+            assert!(self.out.contains(told), "{told:?} is not in {}", self.out);
+        } else {
+            assert!(last.starts_with("codex-proxy: "), "{last}");
+            assert!(last.contains(told), "{told:?} is not in {last}");
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {}", self.out))
+    }
+}
+
+/// What comes out of a pipe, line by line. It is read all the time: a pipe that is full would stop
+/// the program.
+struct Lines {
+    text: Arc<(Mutex<String>, Condvar)>,
+    reading: Option<JoinHandle<()>>,
+}
+
+impl Lines {
+    fn of(pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new((Mutex::new(String::new()), Condvar::new()));
+        let written = Arc::clone(&text);
+        let reading = std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+                written.0.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                written.1.notify_all();
+                line.clear();
+            }
+        });
+        Self { text, reading: Some(reading) }
+    }
+
+    fn text(&self) -> String {
+        self.text.0.lock().unwrap().clone()
+    }
+
+    /// Waits until something is found.
+    fn wait<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + AT_MOST;
+        let (text, grown) = &*self.text;
+        let mut text = text.lock().unwrap();
+        loop {
+            if let Some(found) = find(&text) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let has_ended = self.reading.as_ref().is_none_or(JoinHandle::is_finished);
+            assert!(!left.is_zero() && !has_ended, "{what} is not in:\n{text}");
+            // The end of the pipe is not announced.
+            text = grown.wait_timeout(text, left.min(Duration::from_millis(50))).unwrap().0;
+        }
+    }
+
+    /// Waits for the end of the pipe.
+    fn rest(&mut self) -> String {
+        if let Some(reading) = self.reading.take() {
+            let _ = reading.join();
+        }
+        self.text()
+    }
+}
+
+/// A running program. It ends when this is dropped.
 pub struct Program {
     child: Child,
-    log: Arc<(Mutex<String>, Condvar)>,
-    /// Reads the log as it comes: a pipe that is full would stop the program.
-    reading: Option<JoinHandle<()>>,
-    pub home: TempDir,
+    out: Lines,
+    /// How much of `out` was asked for.
+    read: usize,
+    log: Lines,
+    pub home: Home,
+    /// Where it listens, once [`listening`](Self::listening) has waited for that.
+    pub address: String,
 }
 
 impl Program {
     /// Signed in with a made-up login, in front of the backend, and listening.
     pub fn start(base_url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let auth = json!({"tokens": {"access_token": FAKE_TOKEN, "id_token": "",
-            "refresh_token": FAKE_REFRESH_TOKEN, "account_id": FAKE_ACCOUNT}});
-        std::fs::write(home.path().join("auth.json"), auth.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
-        let ours = [
-            ("CODEX_PROXY_UPSTREAM_BASE_URL", base_url),
-            // Nothing listens there: no test may ever ask the real sign-in service.
-            ("CODEX_PROXY_AUTH_ISSUER", "http://127.0.0.1:1"),
-        ];
-        let program = Self::launch(command, &[&ours, variables].concat(), home);
+        let mut home = Home::new();
+        home.sign_in_renewable(FAKE_ACCOUNT);
+        home.set_backend(base_url);
+        home.set_all(variables);
+        let program = home.start(&[&["--listen", "127.0.0.1:0"], arguments].concat());
         program.url();
         program
     }
@@ -46,52 +156,53 @@ impl Program {
         Self::with(&["serve", "--simulate", "--listen", "127.0.0.1:0"], variables)
     }
 
+    /// In a home of its own where nobody is signed in.
     pub fn with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(arguments);
-        Self::of(command, variables)
+        let mut home = Home::new();
+        home.set_all(variables);
+        home.start(arguments)
     }
 
-    /// What ends up as the program, in a home of its own where nobody is signed in.
-    pub fn of(command: Command, variables: &[(&str, &str)]) -> Self {
-        Self::launch(command, variables, tempfile::tempdir().unwrap())
+    /// What ends up as the program.
+    pub fn of(mut command: Command, home: Home) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = Lines::of(child.stdout.take().unwrap());
+        let log = Lines::of(child.stderr.take().unwrap());
+        Self { child, out, read: 0, log, home, address: String::new() }
     }
 
-    /// With nothing in its environment but what it needs and `variables`.
-    fn launch(mut command: Command, variables: &[(&str, &str)], home: TempDir) -> Self {
-        let mut child = command
-            .env_clear()
-            .env("HOME", home.path())
-            .env("CODEX_HOME", home.path())
-            .envs(variables.iter().copied())
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
-        let mut lines = BufReader::new(child.stderr.take().unwrap());
-        let written = Arc::clone(&log);
-        let reading = std::thread::spawn(move || {
-            let mut line = Vec::new();
-            while lines.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
-                written.0.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
-                written.1.notify_all();
-                line.clear();
-            }
+    /// Waits until it listens.
+    pub fn listening(mut self) -> Self {
+        self.address = self.log.wait("\"is listening\"", |log| {
+            let mut lines = log.lines().filter(|line| line.contains(" is listening"));
+            let (_, address) = lines.find_map(|line| line.split_once("address="))?;
+            address.split_whitespace().next().map(str::to_owned)
         });
-        Self { child, log, reading: Some(reading), home }
+        self
     }
 
-    /// Waits until the log says this.
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// Waits until the log says this, and gives the log.
     pub fn wait_for(&self, text: &str) -> String {
-        let (log, grown) = &*self.log;
-        let log = log.lock().unwrap();
-        let (log, waited) =
-            grown.wait_timeout_while(log, PATIENCE, |log| !log.contains(text)).unwrap();
-        assert!(!waited.timed_out(), "{text:?} is not in the log:\n{log}");
-        log.clone()
+        self.log.wait(&format!("{text:?}"), |log| log.contains(text).then(|| log.to_owned()))
+    }
+
+    /// The next line on standard output that satisfies `wanted`, without the spaces around it.
+    pub fn line(&mut self, wanted: impl Fn(&str) -> bool) -> String {
+        let read = self.read;
+        let (line, read) = self.out.wait("such a line", |out| {
+            let mut end = read;
+            out[read..].split_inclusive('\n').find_map(|line| {
+                end += line.len();
+                wanted(line.trim()).then(|| (line.trim().to_owned(), end))
+            })
+        });
+        self.read = read;
+        line
     }
 
     /// Waits until it listens, and gives its address.
@@ -111,6 +222,13 @@ impl Program {
             .unwrap();
     }
 
+    /// Asks it to end, and gives its exit code; nothing if a signal ended it.
+    #[cfg(unix)]
+    pub fn terminate(mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended(AT_MOST).0.code()
+    }
+
     /// Waits for the end, which has to come within `limit`, and gives the log.
     pub fn ended(&mut self, limit: Duration) -> (ExitStatus, String) {
         let deadline = Instant::now() + limit;
@@ -118,10 +236,16 @@ impl Program {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(Instant::now() < deadline, "it does not end:\n{}", self.log.0.lock().unwrap());
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.log());
             std::thread::sleep(Duration::from_millis(5));
         };
         (status, self.stopped())
+    }
+
+    /// Waits for the end, and gives all that it has printed.
+    pub fn end(mut self) -> Ended {
+        let (status, err) = self.ended(AT_MOST);
+        Ended::new(status, self.out.rest(), err)
     }
 
     /// The most memory that the program has had at once, in bytes.
@@ -132,24 +256,36 @@ impl Program {
         line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
     }
 
-    /// Ends the program and gives all it has said.
+    /// Ends the program and gives its log.
     pub fn stop(mut self) -> String {
+        self.kill();
         self.stopped()
     }
 
-    fn stopped(&mut self) -> String {
+    fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        if let Some(reading) = self.reading.take() {
-            let _ = reading.join();
-        }
-        std::mem::take(&mut self.log.0.lock().unwrap())
+    }
+
+    fn stopped(&mut self) -> String {
+        let log = self.log.rest();
+        assert_clean(&log);
+        log
     }
 }
 
 impl Drop for Program {
     /// A test that fails leaves nothing running.
     fn drop(&mut self) {
-        self.stopped();
+        self.kill();
+    }
+}
+
+/// Waits until something is so, which nobody tells.
+pub fn until(mut is_so: impl FnMut() -> bool, otherwise: impl Fn() -> String) {
+    let deadline = Instant::now() + AT_MOST;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{}", otherwise());
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
