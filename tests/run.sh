@@ -96,7 +96,7 @@ if [[ -z ${CODEX_PROXY_CORPUS:-} ]]; then
 elif $nextest; then
     cargo nextest run --run-ignored only --filterset 'test(/^corpus::/)'
 else
-    cargo test --quiet --test it --test translation -- --ignored corpus::
+    cargo test --quiet --test api --test translation -- --ignored corpus::
 fi
 
 $sdk || exit 0

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -83,6 +83,28 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Reads a request with its body; nothing if the connection ends first.
+    pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let head_length = loop {
+            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        };
+        let head = String::from_utf8(bytes[..head_length].to_vec()).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let length: usize = length.map_or(0, |length| length.parse().unwrap());
+        while bytes.len() < head_length + length {
+            if stream.read_buf(&mut bytes).await.ok()? == 0 {
+                return None;
+            }
+        }
+        Some(Self { head, body: bytes[head_length..head_length + length].to_vec() })
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap()
     }
@@ -231,7 +253,7 @@ impl Drop for UnderWay {
 
 impl Connection {
     async fn serve(mut self) {
-        while let Some(call) = self.read().await {
+        while let Some(call) = Seen::read(&mut self.stream).await {
             let mut under_way = None;
             let answer = if call.head.starts_with("GET /codex/models?") {
                 self.models.clone()
@@ -278,29 +300,6 @@ impl Connection {
             }
             drop(under_way);
         }
-    }
-
-    async fn read(&mut self) -> Option<Seen> {
-        let mut bytes = Vec::new();
-        let head_len = loop {
-            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-        };
-        let head = String::from_utf8(bytes[..head_len].to_vec()).unwrap();
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .map_or(0, |length| length.parse().unwrap());
-        while bytes.len() < head_len + length {
-            if self.stream.read_buf(&mut bytes).await.ok()? == 0 {
-                return None;
-            }
-        }
-        Some(Seen { head, body: bytes[head_len..head_len + length].to_vec() })
     }
 
     async fn write(&mut self, answer: &Answer) -> std::io::Result<()> {

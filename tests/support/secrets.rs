@@ -22,13 +22,16 @@ const SECRETS: [&str; 8] = [
     "eyJ",
 ];
 
+/// The first secret that a text contains, and where.
+pub fn find(text: &str) -> Option<(&'static str, usize)> {
+    SECRETS.iter().find_map(|secret| Some((*secret, text.find(secret)?)))
+}
+
 /// Fails if a text contains a secret.
 #[track_caller]
 pub fn assert_clean(text: &str) {
-    for secret in SECRETS {
-        if let Some(at) = text.find(secret) {
-            let line = text[..at].matches('\n').count() + 1;
-            panic!("{secret} is in line {line} of:\n{text}");
-        }
+    if let Some((secret, at)) = find(text) {
+        let line = text[..at].matches('\n').count() + 1;
+        panic!("{secret} is in line {line} of:\n{text}");
     }
 }
