@@ -1,20 +1,16 @@
 //! The model keeps its reasoning although clients cannot carry it: conversations with the
 //! simulated backend, which refuses whatever it did not seal itself.
 
-use codex_proxy::simulator::{Exchange, Log, Outcome, Simulator};
+use codex_proxy::simulator::{Exchange, Log, Outcome};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::support::backend::{Answer, Backend, completed, sse};
 use crate::support::daemon::{Daemon, with};
+use crate::support::simulator::simulator;
 
 async fn backend() -> (String, Log) {
-    let simulator = Simulator::default();
-    let log = simulator.log();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base_url = format!("http://{}/backend-api/codex", listener.local_addr().unwrap());
-    tokio::spawn(simulator.serve(listener, std::future::pending()));
-    (base_url, log)
+    let (simulator, base) = simulator().await;
+    (format!("{base}/backend-api/codex"), simulator.log())
 }
 
 fn tools() -> Value {

@@ -5,22 +5,19 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use codex_proxy::simulator::{SignInService, Simulator};
+use codex_proxy::simulator::SignInService;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::net::TcpListener;
 
 use crate::common::{EXPIRED, account, renewal_begins, signed_in};
 use crate::program::command;
 use crate::support::home::Home;
 use crate::support::net::free_address;
+use crate::support::simulator::simulator;
 
 /// A login that has ended, and a service that takes a while to renew it.
 async fn ended_login() -> (SignInService, String, Home) {
-    let simulator = Simulator::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
+    let (simulator, base) = simulator().await;
     let service = simulator.issuer().clone();
     service.set_token_life(EXPIRED);
     let home = signed_in(&service.sign_in(&account()));

@@ -1,22 +1,12 @@
 //! What `codex-proxy status` says, and the login of a running daemon.
 
-use codex_proxy::simulator::Simulator;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
 use crate::common::{Service, account, document, signed_in};
 use crate::program::{command, run};
 use crate::support::home::Home;
 use crate::support::program::Program;
-
-/// The backend and the sign-in service on one port.
-async fn simulator() -> (Simulator, String) {
-    let simulator = Simulator::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
-    (simulator, base)
-}
+use crate::support::simulator::simulator;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_masked_unless_asked_for() {

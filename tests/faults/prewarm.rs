@@ -21,7 +21,7 @@ use crate::support::backend::answer;
 use crate::support::daemon::{Daemon, hello};
 use crate::support::home::Home;
 use crate::support::program::Program;
-use crate::tls::Authority;
+use crate::tls::{Authority, listen_with};
 
 /// A backend that speaks TLS and HTTP/2, and what has come to it.
 struct Backend {
@@ -34,22 +34,18 @@ impl Backend {
     async fn start() -> Self {
         let authority = Authority::new("ours");
         let acceptor = authority.signed(&["127.0.0.1"], |_| {}, &[b"h2"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("https://{}/codex", listener.local_addr().unwrap());
         let (note, seen) = watch::channel(Vec::new());
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, note) = (acceptor.clone(), note.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    note.send_modify(|seen| seen.push("connection".to_owned()));
-                    let service = service_fn(move |request| serve(request, note.clone()));
-                    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
-                });
+        let port = listen_with(acceptor, move |stream| {
+            let note = note.clone();
+            async move {
+                note.send_modify(|seen| seen.push("connection".to_owned()));
+                let service = service_fn(move |request| serve(request, note.clone()));
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
-        });
+        })
+        .await;
+        let base_url = format!("https://127.0.0.1:{port}/codex");
         Self { base_url, authority, seen }
     }
 

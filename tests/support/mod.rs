@@ -7,6 +7,7 @@
 //! | `program.rs` | the program as a process, with what it prints and logs |
 //! | `daemon.rs` | a daemon in the process of the test |
 //! | `backend.rs` | a backend that answers with the bytes it is given |
+//! | `simulator.rs` | the simulated backend and sign-in service |
 //! | `net.rs` | addresses, and what listens there |
 // Each crate uses a part of it.
 #![allow(dead_code)]
@@ -17,3 +18,4 @@ pub mod home;
 pub mod net;
 pub mod program;
 pub mod secrets;
+pub mod simulator;
