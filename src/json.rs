@@ -201,7 +201,7 @@ impl Serialize for Object<'_> {
 #[derive(Clone, Copy)]
 struct Seed<'s> {
     depth: usize,
-    /// Is set when a number is met whose text has to be restored.
+    /// Is set when a number is met whose text must be restored.
     has_text_numbers: &'s Cell<bool>,
 }
 

@@ -11,29 +11,32 @@
 //! | module | holds | uses |
 //! |---|---|---|
 //! | [`effort`] | the levels of reasoning effort | |
-//! | [`dated`] | names with a date behind them | |
+//! | [`dated`] | names with a date suffix | |
 //! | [`platform`] | which of the two APIs a login is for | |
 //! | [`excerpt`] | the beginning of a text that others chose | |
+//! | [`error_chain`] | an error with its causes | |
 //! | [`steps`] | counting steps in tests of cost | |
-//! | [`retry_after`] | how long the headers of an answer ask to wait | |
-//! | [`plain_file`] | opening files that have to be regular files | |
+//! | [`retry_after`] | the delay that response headers ask for | |
+//! | [`plain_file`] | opening files that must be regular files | |
 //! | [`printable`] | text made safe for a terminal and a log | |
-//! | [`single_flight`] | one run of a piece of work for all who want it at the same time | |
-//! | [`allocator`] | where memory comes from | |
+//! | [`single_flight`] | one shared run of an operation for all concurrent callers | |
+//! | [`clients`] | the supported clients and their settings; pure | |
+//! | [`allocator`] | the memory allocator | |
 //! | [`json`] | JSON as clients write it, borrowed, numbers to the digit | |
 //! | [`sse`] | server-sent events: bytes to events | |
-//! | [`limits`] | what is left of the plan, as the backend reports it | |
+//! | [`limits`] | the limits of the plan, as reported by the backend | |
 //! | [`capture`] | writing exchanges to a file, on demand | `plain_file` |
-//! | [`chat`] | what clients speak: Chat Completions requests, completions, chunks, errors | `json`, `effort`, `dated`, `steps`, `excerpt` |
-//! | [`responses`] | what the backend speaks: requests, events, models, errors | `json`, `effort` |
+//! | [`chat`] | the client protocol: Chat Completions requests, completions, chunks, errors | `json`, `effort`, `dated`, `steps`, `excerpt` |
+//! | [`responses`] | the backend protocol: requests, events, models, errors | `json`, `effort` |
 //! | [`conversation`] | turns that can be sent back: their keys, their memory; pure | `responses` |
-//! | [`translate`] | what one means in the other; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
+//! | [`translate`] | translation between the two; pure: no IO, no clock, no randomness | `json`, `chat`, `responses`, `conversation`, `effort`, `platform`, `steps`, `excerpt` |
 //! | [`config`] | settings: flags over environment over file over defaults | `plain_file`, `translate`, `platform` |
-//! | [`credentials`] | the login that the Codex CLI keeps | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
-//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after` |
-//! | [`models`] | which models there are, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
+//! | [`credentials`] | the login, shared with the Codex CLI or not | `plain_file`, `config`, `platform`, `single_flight`, `retry_after` |
+//! | [`upstream`] | the Codex backend as a client sees it | `plain_file`, `responses`, `sse`, `config`, `credentials`, `limits`, `platform`, `capture`, `retry_after`, `error_chain` |
+//! | [`models`] | the list of models, kept fresh | `plain_file`, `responses`, `upstream`, `config`, `effort`, `dated`, `excerpt`, `single_flight` |
 //! | [`metrics`] | counters, histograms, and the last requests | `chat`, `credentials`, `limits` |
-//! | [`simulator`] | a stand-in for the backend, as strict as the real one | `capture` |
+//! | [`exchange`] | a call and its retries, until its answer has been read | `printable`, `capture`, `conversation`, `credentials`, `metrics`, `translate`, `upstream` |
+//! | [`simulator`] | a simulated backend, as strict as the real one | `capture` |
 //! | [`telemetry`] | the log and the start banner | `printable`, `config`, `credentials` |
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all above but `simulator`, `telemetry` |
 //! | [`cli`] | the command line | all above |
@@ -45,12 +48,15 @@ mod allocator;
 pub mod capture;
 pub mod chat;
 pub mod cli;
+mod clients;
 pub mod config;
 pub mod conversation;
 pub mod credentials;
 pub mod dated;
 pub mod effort;
+mod error_chain;
 mod excerpt;
+mod exchange;
 pub mod json;
 pub mod limits;
 mod metrics;

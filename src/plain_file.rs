@@ -1,4 +1,4 @@
-//! Opening files that have to be plain ones. A FIFO or a device in the place of a file would hold up
+//! Opening files that must be plain ones. A FIFO or a device in the place of a file would hold up
 //! whoever opens or reads it, for ever.
 
 use std::fs::{File, OpenOptions};

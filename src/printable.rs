@@ -15,6 +15,14 @@ pub(crate) fn printable_line(text: &str) -> Cow<'_, str> {
     escape(text, steers)
 }
 
+/// The longest name or id that is passed on, in bytes.
+const MAX_NAME: usize = 256;
+
+/// Whether a name or an id of the backend's may stand in a header and in the log.
+pub(crate) fn is_plain_name(text: &str) -> bool {
+    text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 fn escape(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&is_escaped) {
         return Cow::Borrowed(text);

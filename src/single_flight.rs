@@ -1,8 +1,8 @@
-//! A single flight: callers that want the same work at the same time share one run of it.
+//! Single flight: concurrent callers of the same operation share one run of it.
 //!
-//! The work runs in a task of its own. It outlives the callers that wait for it, and it has ended
-//! for new callers as soon as it has ended, whether or not anybody has looked at the result: a
-//! caller never gets a result that was there before it asked.
+//! The operation runs in a separate task and outlives its callers. Once it has ended, new callers
+//! start a new run, whether or not the result was read: a caller never gets a result from before
+//! its call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -13,13 +13,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::Shared;
 use tokio::sync::oneshot;
 
-/// Work of one kind, of which at most one run is under way. Clones share it.
+/// One kind of operation, with at most one run in progress. Clones share it.
 #[derive(Debug, Clone)]
 pub struct SingleFlight<T> {
     current: Arc<Mutex<Option<Flight<T>>>>,
 }
 
-/// A run of the work that is under way, as one of its callers waits for it.
+/// A run in progress, as seen by one of its callers.
 #[derive(Debug)]
 pub struct Flight<T> {
     result: Shared<oneshot::Receiver<T>>,
@@ -27,7 +27,7 @@ pub struct Flight<T> {
 
 /// The run ended without a result: it panicked, or the runtime is shutting down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the work that others wait for was aborted")]
+#[error("the shared operation was aborted")]
 pub struct Aborted;
 
 impl<T> Default for SingleFlight<T> {
@@ -43,7 +43,7 @@ impl<T> Clone for Flight<T> {
 }
 
 impl<T: Clone + Send + 'static> SingleFlight<T> {
-    /// The run that is under way, or else a new one of `work`. The flag tells whether it is new.
+    /// The run in progress, or else a new one of `work`. The flag: whether it is new.
     ///
     /// # Panics
     ///
@@ -65,14 +65,14 @@ impl<T: Clone + Send + 'static> SingleFlight<T> {
         let work = work();
         tokio::spawn(async move {
             let result = work.await;
-            // In this order: whoever finds no flight must not miss the result of one.
+            // In this order, so that a caller that finds no run cannot miss its result.
             drop(ended);
             let _ = sender.send(result);
         });
         (flight, true)
     }
 
-    /// The run that is under way, if there is one.
+    /// The run in progress, if there is one.
     pub fn under_way(&self) -> Option<Flight<T>> {
         lock(&self.current).clone()
     }
@@ -86,7 +86,7 @@ impl<T: Clone> Future for Flight<T> {
     }
 }
 
-/// Makes room for the next run when it is dropped.
+/// Allows the next run on drop.
 struct Ended<T>(Arc<Mutex<Option<Flight<T>>>>);
 
 impl<T> Drop for Ended<T> {

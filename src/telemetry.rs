@@ -1,5 +1,5 @@
-//! Logs on standard error. By default they hold no content and no secrets: what this program logs
-//! never does, and other crates, which might, are heard only when they warn.
+//! Logs on standard error. By default they contain no content and no secrets: this program never
+//! logs them, and other crates, which might, are limited to warnings.
 
 use std::fmt::{self, Debug};
 use std::io::{self, IsTerminal as _};
@@ -19,18 +19,18 @@ use crate::config::{Listen, LogFormat, callable};
 use crate::credentials::Summary;
 use crate::printable::{printable, printable_line};
 
-/// What is logged unless `RUST_LOG` says otherwise.
+/// The default filter without `RUST_LOG`.
 const FILTER: &str = "warn,codex_proxy=info";
 
-/// Why there are no logs.
+/// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Something in this process is already set up to receive them.
+    /// Another subscriber is already installed in this process.
     #[error("cannot set up the log: {0}")]
     Taken(#[from] TryInitError),
 }
 
-/// Sends the logs of this process to standard error, as `RUST_LOG` says, and panics with them.
+/// Sends the logs of this process to standard error, filtered by `RUST_LOG`, and logs panics.
 pub fn init(format: LogFormat) -> Result<(), Error> {
     let (filter, mistake) = filter(std::env::var("RUST_LOG").ok().as_deref());
     let is_colourful = std::io::stderr().is_terminal()
@@ -38,17 +38,17 @@ pub fn init(format: LogFormat) -> Result<(), Error> {
     let layer = lines(format, is_colourful, std::io::stderr);
     tracing_subscriber::registry().with(filter).with(layer).try_init()?;
     std::panic::set_hook(Box::new(|panic| {
-        // The message may quote what was worked on, so the place has to do.
+        // The message may quote content, so only the location is logged.
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "panicked; this is a bug in codex-proxy");
     }));
     if let Some(mistake) = mistake {
-        tracing::warn!(%mistake, "RUST_LOG makes no sense and is ignored; try {FILTER}");
+        tracing::warn!(%mistake, "invalid RUST_LOG, ignored; example: {FILTER}");
     }
     Ok(())
 }
 
-/// The filter that `RUST_LOG` asks for, or the usual one and what is wrong with the wish.
+/// The filter from `RUST_LOG`, or the default one and the error in it.
 fn filter(wish: Option<&str>) -> (EnvFilter, Option<ParseError>) {
     match wish.filter(|wish| !wish.trim().is_empty()).map(EnvFilter::try_new) {
         Some(Ok(filter)) => (filter, None),
@@ -62,8 +62,8 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    // A line that cannot be written is lost. To say so on standard error would panic where that is
-    // gone, as after its terminal has closed.
+    // A line that cannot be written is lost. Reporting that on standard error would panic if it is
+    // closed, as after its terminal has closed.
     let layer = tracing_subscriber::fmt::layer().with_writer(writer).log_internal_errors(false);
     match format {
         LogFormat::Text => layer
@@ -80,7 +80,8 @@ where
     }
 }
 
-/// Writes lines of JSON with what steers terminals escaped, besides what JSON itself escapes.
+/// Writes lines of JSON with terminal control characters escaped, in addition to JSON's own
+/// escapes.
 struct PrintableLines<W>(W);
 
 impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableLines<W> {
@@ -92,7 +93,7 @@ impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for PrintableLines<W> {
 }
 
 impl<W: io::Write> io::Write for PrintableLines<W> {
-    /// The whole of it, which is one line.
+    /// The buffer is one whole line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.0.write_all(printable(&String::from_utf8_lossy(line)).as_bytes())?;
         Ok(line.len())
@@ -103,8 +104,8 @@ impl<W: io::Write> io::Write for PrintableLines<W> {
     }
 }
 
-/// A field as the crate's own form of lines has it, but that nothing in it steers a terminal or
-/// begins another line.
+/// Formats a field like the crate's own formatter, with terminal control characters and line breaks
+/// escaped.
 fn text_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let value = format!("{value:?}");
     let value = printable_line(&value);
@@ -118,26 +119,26 @@ fn text_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Re
     }
 }
 
-/// What the start banner tells.
+/// The content of the start banner.
 #[derive(Debug, Clone)]
 pub struct Banner<'a> {
     /// Where the daemon listens: the real port, not 0.
     pub address: &'a Listen,
-    /// The login, as far as it may be shown.
+    /// The displayable part of the login.
     pub login: &'a Summary,
     /// Whether the answers come from the simulated backend.
     pub simulated: bool,
-    /// Whether clients have to send a key of the settings.
+    /// Whether clients must send an API key.
     pub needs_key: bool,
 }
 
-/// Logs that the daemon is up, for whom it works, and what to tell clients.
+/// Logs that the daemon is up, its account, and the settings for clients.
 pub fn banner(banner: &Banner<'_>) {
     let Banner { address, login, simulated, needs_key } = banner;
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "codex-proxy is listening");
     if *simulated {
         tracing::warn!(
-            "SIMULATED BACKEND: the answers are made up and nothing leaves this machine"
+            "SIMULATED BACKEND: the answers are not real and nothing leaves this machine"
         );
     } else if login.signed_in {
         let account = login.email.as_deref().unwrap_or("unknown");
@@ -153,8 +154,8 @@ pub fn banner(banner: &Banner<'_>) {
         Listen::Tcp(address) => {
             let page = format!("http://{}/", callable(*address));
             let base_url = format!("{page}v1");
-            tracing::info!(base_url, "tell your client base_url = \"{base_url}\" and {key}");
-            tracing::info!(page, "see what goes on, and try it, with a browser: {page}");
+            tracing::info!(base_url, "set your client to base_url = \"{base_url}\" and {key}");
+            tracing::info!(page, "status page and chat: {page}");
         }
         Listen::Unix(path) => {
             let (path, base_url) = (path.display(), "http://localhost/v1");
@@ -216,7 +217,7 @@ mod tests {
             concat!("version=\"", env!("CARGO_PKG_VERSION"), "\""),
             "address=127.0.0.1:10455",
             "account=\"j***@example.com\" plan=\"pro\"",
-            "with a browser: http://127.0.0.1:10455/",
+            "status page and chat: http://127.0.0.1:10455/",
             "base_url = \"http://127.0.0.1:10455/v1\" and any API key",
         ] {
             assert!(text.contains(piece), "{piece} is not in {text}");

@@ -71,9 +71,9 @@ echo "the image has $unpacked bytes, $packed on its way"
 
 # As docs/container.md has it: no capabilities, no new privileges, nothing of the root can be written.
 # (Without the limits podman asks for more than it may have; without a systemd it has no timers.)
-walls=(--read-only --cap-drop all --security-opt no-new-privileges --network host
+hardening=(--read-only --cap-drop all --security-opt no-new-privileges --network host
     --ulimit nofile=4096:4096 --ulimit nproc=1024:1024 --no-healthcheck)
-in_image() { run_podman run --rm "${walls[@]}" "$@"; }
+in_image() { run_podman run --rm "${hardening[@]}" "$@"; }
 port=$((20000 + RANDOM % 10000))
 listen=(--env "CODEX_PROXY_SERVER_LISTEN=0.0.0.0:$port")
 url=http://127.0.0.1:$port
@@ -94,7 +94,7 @@ grep --quiet 'docker run … -e CODEX_PROXY_SERVER_API_KEYS IMAGE' <<<"$said" ||
 
 step "With a key it serves those who have it"
 key=$(in_image "$image" key new)
-run_podman run --detach --name codex-proxy-simulating "${walls[@]}" "${listen[@]}" \
+run_podman run --detach --name codex-proxy-simulating "${hardening[@]}" "${listen[@]}" \
     --env CODEX_PROXY_SERVER_API_KEYS="$key" "$image" serve --simulate >/dev/null
 started+=(codex-proxy-simulating)
 wait_for "$url/health"
@@ -125,14 +125,14 @@ run_podman logs codex-proxy-simulating 2>&1 | grep --quiet stopped || fail "it w
 
 step "Signing in, into a volume"
 simulator=$((port + 1))
-run_podman run --detach --name codex-proxy-backend "${walls[@]}" "$image" \
+run_podman run --detach --name codex-proxy-backend "${hardening[@]}" "$image" \
     simulate --listen "127.0.0.1:$simulator" >/dev/null
 started+=(codex-proxy-backend)
 wait_for "http://127.0.0.1:$simulator/simulator/log"
 elsewhere=(--env "CODEX_PROXY_AUTH_ISSUER=http://127.0.0.1:$simulator"
     --env "CODEX_PROXY_UPSTREAM_BASE_URL=http://127.0.0.1:$simulator/backend-api/codex")
 volume=(--volume codex-proxy-login:/codex)
-run_podman run --detach --name codex-proxy-login "${walls[@]}" "${volume[@]}" "${elsewhere[@]}" \
+run_podman run --detach --name codex-proxy-login "${hardening[@]}" "${volume[@]}" "${elsewhere[@]}" \
     "$image" login --device >/dev/null
 started+=(codex-proxy-login)
 # What a person does: reads the code and types it in on the page.
@@ -151,7 +151,7 @@ settings=$(mktemp --directory)
 chmod 755 "$settings"
 printf '[server]\nlisten = "0.0.0.0:%s"\napi_keys = ["%s"]\n' "$port" "$key" >"$settings/config.toml"
 chmod 644 "$settings/config.toml"
-run_podman run --detach --name codex-proxy-serving "${walls[@]}" "${volume[@]}" "${elsewhere[@]}" \
+run_podman run --detach --name codex-proxy-serving "${hardening[@]}" "${volume[@]}" "${elsewhere[@]}" \
     --env CODEX_PROXY_SERVER_LISTEN= --volume "$settings:/etc/codex-proxy:ro" "$image" >/dev/null
 started+=(codex-proxy-serving)
 wait_for "$url/health"

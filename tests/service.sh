@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The service under a real systemd: a manager of a user's services, with mounts, network and a home
 # of its own, so that nothing of this machine is touched. What `cargo nextest` cannot show: that the
-# walls stand, that the daemon starts behind them, and that it is started again when it hangs.
+# sandbox holds, that the daemon starts in it, and that it is started again when it hangs.
 # Needs to be root, systemd and dbus-daemon; takes half a minute.
 #
 #   tests/service.sh
@@ -92,7 +92,7 @@ is() { [[ $(property "$1") == "$2" ]] || fail "$1 is $(property "$1"), not $2"; 
 health() { curl --silent --fail --max-time 10 http://127.0.0.1:10455/health; }
 step() { printf '== %s\n' "$*"; }
 
-step "Installed, it runs behind its walls"
+step "Installed, it runs in its sandbox"
 mkdir "$HOME/secret"
 "$proxy" service install >/dev/null
 is ActiveState active

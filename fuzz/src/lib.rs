@@ -22,9 +22,9 @@ pub use self::login::auth;
 
 use bytes::Bytes;
 use codex_proxy::chat::request::Request;
+use codex_proxy::conversation::ReplaySource;
 use codex_proxy::platform::Platform;
 use codex_proxy::sse;
-use codex_proxy::conversation::ReplaySource;
 use codex_proxy::translate::plan::Plan;
 use codex_proxy::translate::policy::{Commentary, Policy, Reasoning};
 use codex_proxy::translate::request::{Model, translate};
@@ -50,7 +50,8 @@ pub fn request(data: &[u8]) {
         verbosity: true,
     };
     let send = || {
-        let translated = translate(&chat, &model, Policy::default(), &ReplaySource::unknown()).ok()?;
+        let translated =
+            translate(&chat, &model, Policy::default(), &ReplaySource::unknown()).ok()?;
         Some(serde_json::to_vec(&translated.request).expect("a request can be written"))
     };
     let Some(sent) = send() else { return };

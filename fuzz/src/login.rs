@@ -23,8 +23,7 @@ pub fn auth(data: &[u8]) {
     // These may be shown, whatever else they are.
     let open = [&login.account_id, &login.plan, &login.email].map(|text| text.as_deref());
     check_hidden(&format!("{document:?} {login:?}"), &secrets, &open);
-    // Keys are not renewed.
-    if login.platform == Platform::Codex {
+    if document.has_tokens() {
         check_renewal(data, &document);
     }
 }
@@ -65,7 +64,7 @@ fn check_kept(before: &[(String, String)], after: &[(String, String)], changed: 
     }
 }
 
-/// The members of an object with the texts of their values, each as often as it occurs.
+/// The members of an object with the texts of their values, each once.
 fn members(text: &str) -> Option<Vec<(String, String)>> {
     struct Members(Vec<(String, String)>);
 
@@ -83,9 +82,14 @@ fn members(text: &str) -> Option<Vec<(String, String)>> {
                     self,
                     mut map: A,
                 ) -> Result<Members, A::Error> {
-                    let mut members = Vec::new();
+                    let mut members = Vec::<(String, String)>::new();
                     while let Some((name, value)) = map.next_entry::<String, Box<RawValue>>()? {
-                        members.push((name, value.get().to_owned()));
+                        let value = value.get().to_owned();
+                        match members.iter_mut().find(|(known, _)| *known == name) {
+                            // Of a repeated one the last counts.
+                            Some((_, before)) => *before = value,
+                            None => members.push((name, value)),
+                        }
                     }
                     Ok(Members(members))
                 }
@@ -94,11 +98,14 @@ fn members(text: &str) -> Option<Vec<(String, String)>> {
         }
     }
 
-    serde_json::from_str::<Members>(text).ok().map(|members| members.0)
+    serde_json::from_str::<Members>(text.trim_start_matches('\u{FEFF}'))
+        .ok()
+        .map(|members| members.0)
 }
 
 /// The strings that are secrets, as far as there are any.
 fn secrets(data: &[u8]) -> Vec<String> {
+    let data = data.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(data);
     let Ok(file) = serde_json::from_slice::<Value>(data) else { return Vec::new() };
     let tokens = &file["tokens"];
     [

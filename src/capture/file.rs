@@ -1,9 +1,9 @@
 //! The file of a capture.
 //!
-//! Whoever asks for a capture makes the file, for nobody else and with a secret in it, and the daemon
-//! only takes it over if it is told the same secret. So captures are turned on by the daemon's own
-//! user only: nobody else can make a file that belongs to that user, nor tell what is in one. Why a
-//! file will not do is not told, or the daemon would tell others which files there are.
+//! The client that starts a capture creates the file, private and with a secret in it, and the
+//! daemon only uses it if the request contains the same secret. So only the daemon's own user can
+//! start captures: nobody else can create a file that belongs to that user, or read the secret. The
+//! reason for rejecting a file is not reported, or the daemon would reveal which files exist.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -15,11 +15,11 @@ use super::Proof;
 use super::exchange::{Exchange, FORM, Heading};
 use crate::plain_file::{self, Links};
 
-/// The file is not one that its user has made for this just now.
+/// The file was not just created for a capture by the daemon's user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "this is no file that the daemon's own user has just made for it; use `codex-proxy capture`, as \
-     the same user and where the same files are seen"
+    "this file was not just created for a capture by the daemon's user; run `codex-proxy \
+     capture` as that user, on the same file system"
 )]
 pub struct FileError;
 
@@ -34,8 +34,8 @@ pub enum ReadError {
         /// What the system says.
         source: io::Error,
     },
-    /// It is something else.
-    #[error("{}:{line}: this is not a line of a capture: {problem}", path.display())]
+    /// A line is invalid.
+    #[error("{}:{line}: not a valid line of a capture file: {problem}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -45,14 +45,14 @@ pub enum ReadError {
         problem: String,
     },
     /// It holds no exchange.
-    #[error("{} holds no exchange: nothing was asked while it was written", path.display())]
+    #[error("{} contains no exchange: no request was made during the capture", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
 }
 
-/// Where captures are when nobody says where: in the system's folder for what programs keep.
+/// The default path of a capture file: in the system's state folder.
 pub fn default_file(name: &str) -> Option<PathBuf> {
     let folder = dirs::state_dir().or_else(dirs::data_local_dir)?;
     Some(folder.join("codex-proxy").join("captures").join(format!("{name}.jsonl")))
@@ -61,11 +61,11 @@ pub fn default_file(name: &str) -> Option<PathBuf> {
 /// How long a secret is, in bytes before it is written in hexadecimal.
 const SECRET: usize = 32;
 
-/// What stands in front of the secret: no file that was made for anything else has it.
+/// The marker before the secret, which no other file has.
 const MARK: &str = "file for a capture of codex-proxy, made by its user: ";
 
-/// Makes a new file for this user alone, and the folders that it is in. Gives the secret in it, by
-/// which the daemon knows that the order comes from whoever made the file.
+/// Creates a new private file and its folders. Returns the secret in it, which proves to the daemon
+/// that the request comes from the file's creator.
 pub fn create(path: &Path) -> io::Result<String> {
     if let Some(folder) = path.parent() {
         let mut folders = DirBuilder::new();
@@ -105,7 +105,7 @@ pub(super) fn take(Proof { file: path, secret }: &Proof) -> Result<File, FileErr
     let mut content = Vec::new();
     let length = (MARK.len() + 2 * SECRET) as u64 + 1;
     (&mut file).take(length).read_to_end(&mut content).map_err(|_| FileError)?;
-    // Nobody who guesses can measure how much was right: the guess is compared as a whole.
+    // Compared as a digest, so that timing reveals nothing about a guess.
     let digest = |bytes: &[u8]| Sha256::digest(bytes);
     if digest(&content) != digest([MARK, secret].concat().as_bytes()) {
         return Err(FileError);
@@ -131,7 +131,7 @@ pub fn read(path: &Path) -> Result<Vec<Exchange>, ReadError> {
         serde_json::from_str(first).map_err(|error| malformed(at, error.to_string()))?;
     if heading.codex_proxy_capture != FORM {
         let problem = format!(
-            "it is of the form {}, and this version of codex-proxy reads {FORM}",
+            "its format is {}, but this version of codex-proxy reads format {FORM}",
             heading.codex_proxy_capture
         );
         return Err(malformed(at, problem));

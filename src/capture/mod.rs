@@ -1,17 +1,16 @@
-//! Writing exchanges to a file, on demand and for a while, so that a report of a mistake can carry
-//! them.
+//! Recording exchanges to a file, on demand and for a limited time, for bug reports.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the switch: on or off, and until when |
-//! | `tape.rs` | what is noted of one exchange while it goes on |
-//! | `redact.rs` | what of that may be written; pure |
+//! | `recording.rs` | what is recorded of one exchange while it is in progress |
+//! | `redact/` | what of that may be written; pure |
 //! | `exchange.rs` | what is written: lines of JSON |
 //! | `file.rs` | making the file, taking it over, reading it |
 //! | `writer.rs` | the thread that writes |
 //!
-//! While it is off, a request costs one look at an atomic. While it is on, requests only note what
-//! they see; all else is done by a thread of its own.
+//! While it is off, a request costs one atomic load. While it is on, requests only keep what they
+//! see; a separate thread does the rest.
 
 mod exchange;
 mod file;
@@ -35,23 +34,23 @@ use self::writer::{Queue, Writer};
 
 /// How many requests one file may take.
 pub const MAX_REQUESTS: u32 = 1000;
-/// For how long one file may be written.
+/// The longest time of one capture.
 pub const MAX_MINUTES: u32 = 24 * 60;
-/// How large a file becomes; what would make it larger ends it.
+/// The largest file; the capture stops before it gets larger.
 const MAX_FILE: u64 = 256 << 20;
 
-/// The switch. Clones are the same one.
+/// The switch. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Capture(Arc<Switch>);
 
 #[derive(Debug, Default)]
 struct Switch {
-    /// Whether there is a session, to be looked at without the lock.
+    /// Whether there is a session, readable without the lock.
     is_on: AtomicBool,
     session: Mutex<Option<Session>>,
 }
 
-/// One file's time.
+/// A running capture.
 #[derive(Debug)]
 struct Session {
     file: PathBuf,
@@ -63,18 +62,18 @@ struct Session {
     finished: Queue,
 }
 
-/// What a session shares with its writer.
+/// The state that a session shares with its writer.
 #[derive(Debug, Default)]
 struct Progress {
     written: AtomicU32,
-    /// Nothing more is to be written.
+    /// Nothing more may be written.
     is_stopped: AtomicBool,
 }
 
-/// What is wanted of a session.
+/// The options of a capture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartOptions {
-    /// Where to write, and that the order is this user's own.
+    /// The file, and the proof that the request comes from the daemon's user.
     #[serde(flatten)]
     pub proof: Proof,
     /// After so many requests it ends.
@@ -83,7 +82,7 @@ pub struct StartOptions {
     pub minutes: u32,
 }
 
-/// A file that was made by [`create`], which shows that whoever names it is this user.
+/// A file that [`create`] has created, and the secret in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// Its whole path.
@@ -92,13 +91,13 @@ pub struct Proof {
     pub secret: String,
 }
 
-/// How things stand.
+/// The status.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Status {
-    /// Nothing is noted.
+    /// Off: nothing is recorded.
     Off,
-    /// The content of requests is being written.
+    /// On: the content of requests is written.
     On {
         /// Where to.
         file: PathBuf,
@@ -111,41 +110,41 @@ pub enum Status {
     },
 }
 
-/// Why it was not turned on.
+/// Why a capture could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// There is a session already.
+    /// A capture is already running.
     #[error(
-        "a capture is under way already, into {}; end it with `codex-proxy capture off`",
+        "a capture is already running, into {}; stop it with `codex-proxy capture off`",
         file.display()
     )]
     AlreadyOn {
         /// Where it writes.
         file: PathBuf,
     },
-    /// No end, or one that is too far away.
+    /// A limit is out of range.
     #[error("a capture takes 1 to {MAX_REQUESTS} requests and 1 to {MAX_MINUTES} minutes")]
     Limits,
-    /// The file will not do.
+    /// The file is not accepted.
     #[error(transparent)]
     File(#[from] FileError),
-    /// Nothing can be written to it.
-    #[error("cannot write to the file of the capture: {0}; free the disk")]
+    /// The file cannot be written.
+    #[error("cannot write to the capture file: {0}; free disk space")]
     Unwritable(std::io::Error),
-    /// The system has no thread for it.
-    #[error("cannot start the thread that writes: {0}")]
+    /// The writer thread cannot be started.
+    #[error("cannot start the writer thread: {0}")]
     Thread(std::io::Error),
 }
 
 impl Capture {
-    /// Turns it on. This looks at the file system and may wait for it.
+    /// Starts a capture. Accesses the file system and may block.
     pub fn start(&self, wanted: &StartOptions) -> Result<Status, StartError> {
         let (requests, minutes) = (wanted.requests, wanted.minutes);
         if !(1..=MAX_REQUESTS).contains(&requests) || !(1..=MAX_MINUTES).contains(&minutes) {
             return Err(StartError::Limits);
         }
         let time = Duration::from_secs(u64::from(minutes) * 60);
-        // Before the lock, which requests take: a file system may take its time.
+        // Before taking the lock, which requests need: the file system may block.
         let file = file::take(&wanted.proof)?;
         let (begins, path) = (Timestamp::now(), wanted.proof.file.clone());
         let shared = Arc::new(Progress::default());
@@ -178,39 +177,39 @@ impl Capture {
         Ok(status)
     }
 
-    /// [`Capture::stop`] on the order of somebody who has to show that they are this user. Looks at
-    /// the file system.
+    /// [`Capture::stop`] for a request that must prove that it comes from the daemon's user.
+    /// Accesses the file system.
     pub fn stop_by(&self, proof: &Proof) -> Result<Status, FileError> {
         file::take(proof)?;
         Ok(self.stop())
     }
 
-    /// Turns it off: from here on nothing is written, of exchanges under way neither. Gives how it
-    /// stood until then.
+    /// Stops the capture: nothing more is written, not even of exchanges in progress. Returns the
+    /// previous status.
     pub fn stop(&self) -> Status {
         let mut session = self.0.lock();
         let status = session.as_ref().map_or(Status::Off, Session::status);
         if let Some(session) = &*session {
             session.shared.is_stopped.store(true, Ordering::Release);
-            tracing::warn!(file = %session.file.display(), "capture is off: it was turned off");
+            tracing::warn!(file = %session.file.display(), "capture turned off");
         }
         self.0.close(&mut session);
         status
     }
 
-    /// How things stand.
+    /// The status.
     pub fn status(&self) -> Status {
         let mut session = self.0.lock();
         self.0.close_if_over(&mut session);
         session.as_ref().map_or(Status::Off, Session::status)
     }
 
-    /// Whether a request that begins now would be noted.
+    /// Whether a new request would be recorded.
     pub fn is_on(&self) -> bool {
         self.0.is_on.load(Ordering::Relaxed)
     }
 
-    /// Notes a request that begins now; nothing if it is off, which is told without waiting.
+    /// Starts the recording of a new request; `None` if capture is off, which needs no lock.
     pub fn begin(&self, secrets: Secrets) -> Option<Recording> {
         if !self.is_on() {
             return None;
@@ -220,25 +219,25 @@ impl Capture {
         let session = slot.as_mut()?;
         session.left -= 1;
         session.begun += 1;
-        let tape = Recording::new(session.begun, secrets, session.finished.clone());
+        let recording = Recording::new(session.begun, secrets, session.finished.clone());
         if session.left == 0 {
             tracing::warn!(
                 file = %session.file.display(),
-                "capture takes no more requests: it has as many as were asked for"
+                "capture takes no more requests: the request limit is reached"
             );
             self.0.close(&mut slot);
         }
-        Some(tape)
+        Some(recording)
     }
 }
 
 impl Switch {
     fn lock(&self) -> MutexGuard<'_, Option<Session>> {
-        // What is guarded is whole at any time.
+        // The state is consistent after every step, so a poisoned lock does not matter.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the session: no request is noted any more. Its writer ends with its last exchange.
+    /// Ends the session: no more requests are recorded. Its writer stops after the last exchange.
     fn close(&self, session: &mut Option<Session>) {
         self.is_on.store(false, Ordering::Release);
         *session = None;
@@ -246,12 +245,12 @@ impl Switch {
 
     fn close_if_over(&self, session: &mut Option<Session>) {
         if session.as_ref().is_some_and(|session| session.deadline <= Instant::now()) {
-            tracing::warn!("capture takes no more requests: its time is over");
+            tracing::warn!("capture takes no more requests: the time limit is reached");
             self.close(session);
         }
     }
 
-    /// Ends the session that has this writer, if it goes on.
+    /// Ends the session of this writer, if it is still running.
     fn end(&self, of: &Arc<Progress>) {
         let mut session = self.lock();
         if session.as_ref().is_some_and(|session| Arc::ptr_eq(&session.shared, of)) {
@@ -271,7 +270,7 @@ impl Session {
     }
 }
 
-/// Where a capture goes when nobody says so, made from the time.
+/// The default file of a new capture, named after the time.
 pub fn fresh_file(now: Timestamp) -> Option<PathBuf> {
     default_file(&now.strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string())
 }

@@ -1,4 +1,4 @@
-//! What is noted of one exchange while it goes on: as it is, and in memory only.
+//! The recording of one exchange in progress: unredacted, and in memory only.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +15,7 @@ use super::writer::{Finished, Queue};
 /// How much of one exchange is kept.
 const MAX_EXCHANGE: usize = 32 << 20;
 
-/// Notes an exchange. Clones note the same one; the last of them to go hands it to the writer.
+/// The recording of an exchange. Clones share it; dropping the last one hands it to the writer.
 #[derive(Debug, Clone)]
 pub struct Recording(Arc<Inner>);
 
@@ -27,7 +27,7 @@ struct Inner {
     finished: Queue,
 }
 
-/// All that was noted, nothing of which may be written as it is.
+/// The unredacted data, which must not be written as it is.
 #[derive(Debug, Default)]
 struct Noted {
     number: u32,
@@ -93,7 +93,7 @@ impl Recording {
     pub fn call(&self) -> CallRecording {
         let mut noted = self.0.lock();
         noted.calls.push(NotedCall { at_ms: self.0.at(), ..NotedCall::default() });
-        CallRecording { reel: Arc::clone(&self.0), index: noted.calls.len() - 1 }
+        CallRecording { inner: Arc::clone(&self.0), index: noted.calls.len() - 1 }
     }
 
     /// The head of what the client gets.
@@ -108,18 +108,18 @@ impl Recording {
     }
 }
 
-/// Notes one call to the backend.
+/// The recording of one call to the backend.
 #[derive(Debug)]
 pub struct CallRecording {
-    reel: Arc<Inner>,
+    inner: Arc<Inner>,
     index: usize,
 }
 
 impl CallRecording {
-    /// What is sent; if it is sent again with another login, only the last time counts.
+    /// The request; if it is retried with another login, only the last one counts.
     pub fn sent(&self, headers: &HeaderMap, body: &Bytes) {
-        let mut noted = self.reel.lock();
-        // The bytes of the body are shared between the tries of a request.
+        let mut noted = self.inner.lock();
+        // The bytes of the body are shared between the attempts of a request.
         if noted.take(body.len()) {
             let request = Sent { headers: headers.clone(), body: body.clone() };
             noted.calls[self.index].request = request;
@@ -128,14 +128,14 @@ impl CallRecording {
 
     /// The head of the answer.
     pub fn head(&self, status: StatusCode, headers: &HeaderMap) {
-        let (at_ms, headers) = (self.reel.at(), headers.clone());
+        let (at_ms, headers) = (self.inner.at(), headers.clone());
         let response = Some(NotedResponse { at_ms, status, headers, body: None });
-        self.reel.lock().calls[self.index].response = response;
+        self.inner.lock().calls[self.index].response = response;
     }
 
-    /// The body of a refusal.
+    /// The body of an error response.
     pub fn body(&self, body: &[u8]) {
-        let mut noted = self.reel.lock();
+        let mut noted = self.inner.lock();
         if noted.take(body.len())
             && let Some(response) = &mut noted.calls[self.index].response
         {
@@ -145,9 +145,9 @@ impl CallRecording {
 
     /// An event of the answer.
     pub fn event(&self, data: &str) {
-        let at_ms = self.reel.at();
-        let mut noted = self.reel.lock();
-        // As much again for what stands around it.
+        let at_ms = self.inner.at();
+        let mut noted = self.inner.lock();
+        // The same again as overhead.
         if noted.take(data.len() + 64) {
             noted.calls[self.index].events.push(Event { at_ms, data: data.to_owned() });
         }
@@ -155,21 +155,21 @@ impl CallRecording {
 
     /// The backend has ended the answer.
     pub fn ended(&self) {
-        self.reel.lock().calls[self.index].end = End::There;
+        self.inner.lock().calls[self.index].end = End::There;
     }
 
     /// The call has failed.
     pub fn failed(&self, reason: String) {
-        self.reel.lock().calls[self.index].end = End::Failed(reason);
+        self.inner.lock().calls[self.index].end = End::Failed(reason);
     }
 }
 
 impl Noted {
-    /// Whether there is room for so many bytes more.
+    /// Whether so many more bytes may be kept.
     fn take(&mut self, bytes: usize) -> bool {
         let left = self.room.checked_sub(bytes);
         self.is_cut |= left.is_none();
-        // After a gap nothing more is taken: what came later would look as if it came next.
+        // After a gap nothing more is kept: later data would look contiguous.
         self.room = left.unwrap_or(0);
         left.is_some() && !self.is_cut
     }
@@ -263,7 +263,7 @@ impl Drop for Inner {
             room = 0;
         }
         let secrets = std::mem::take(&mut self.secrets);
-        // Redacting takes time, which the writer has.
+        // Redacting takes time: the writer thread does it.
         let finished: Finished = Box::new(move || noted.redacted(&secrets));
         self.finished.send(room, finished);
     }
@@ -286,8 +286,8 @@ mod tests {
         let body = Bytes::from(vec![b' '; 1000]);
         let (queue, written) = queue(fit * body.len() + 999);
         let note = |number| {
-            let tape = Recording::new(number, Secrets::default(), queue.clone());
-            tape.body(&body);
+            let recording = Recording::new(number, Secrets::default(), queue.clone());
+            recording.body(&body);
         };
         // Nobody writes meanwhile.
         for number in 0..40 {
@@ -305,14 +305,14 @@ mod tests {
     #[test]
     fn an_exchange_that_is_too_large_is_cut_and_says_so() {
         let (finished, written) = queue(1 << 20);
-        let tape = Recording::new(1, Secrets::default(), finished);
-        tape.0.lock().room = 1000;
-        let call = tape.call();
+        let recording = Recording::new(1, Secrets::default(), finished);
+        recording.0.lock().room = 1000;
+        let call = recording.call();
         call.event(&"a".repeat(400));
         call.event(&"b".repeat(800));
         // There would be room for this one, but it did not come next.
         call.event("c");
-        drop((tape, call));
+        drop((recording, call));
         let exchange = next(&written);
         assert!(exchange.is_cut);
         assert_eq!(exchange.calls[0].events.len(), 1);

@@ -42,24 +42,24 @@ fn exchanges(file: &Path, count: usize) -> Vec<Exchange> {
 #[test]
 fn an_exchange_is_written_with_all_that_was_noted() {
     let (capture, _folder, file) = on(5);
-    let tape = begin(&capture).unwrap();
+    let recording = begin(&capture).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("authorization", HeaderValue::from_static("Bearer secret"));
     headers.insert("content-type", HeaderValue::from_static("application/json"));
-    tape.head(&headers);
-    tape.body(&Bytes::from_static(br#"{"messages":["of jo@example.com"]}"#));
-    let call = tape.call();
+    recording.head(&headers);
+    recording.body(&Bytes::from_static(br#"{"messages":["of jo@example.com"]}"#));
+    let call = recording.call();
     call.sent(&headers, &Bytes::from_static(br#"{"prompt_cache_key":"k"}"#));
     call.head(StatusCode::OK, &headers);
     call.event(r#"{"type":"a",  "n":1}"#);
     call.ended();
-    let refused = tape.call();
+    let refused = recording.call();
     refused.head(StatusCode::TOO_MANY_REQUESTS, &headers);
     refused.body(b"slower");
     refused.failed("HTTP 429".to_owned());
-    tape.error(r#"{"error":{"code":"c"}}"#.to_owned());
-    tape.answer(StatusCode::BAD_GATEWAY, &headers);
-    drop((tape, call));
+    recording.error(r#"{"error":{"code":"c"}}"#.to_owned());
+    recording.answer(StatusCode::BAD_GATEWAY, &headers);
+    drop((recording, call));
     // It goes on as long as anybody notes something.
     assert!(read(&file).is_err());
     drop(refused);
@@ -230,14 +230,11 @@ fn what_is_no_capture_is_named_by_its_line() {
     let file = folder.path().join("c.jsonl");
     let heading = r#"{"codex_proxy_capture":1,"version":"0","begun":"","note":""}"#;
     for (text, expected) in [
-        ("", "holds no exchange"),
-        (heading, "holds no exchange"),
-        ("{}", ":1: this is not a line of a capture: missing field"),
-        (
-            &heading.replace(":1,", ":9,"),
-            ":1: this is not a line of a capture: it is of the form 9",
-        ),
-        (&format!("{heading}\n\n{{\"number\":1}}\n"), ":3: this is not a line of a capture"),
+        ("", "contains no exchange"),
+        (heading, "contains no exchange"),
+        ("{}", ":1: not a valid line of a capture file: missing field"),
+        (&heading.replace(":1,", ":9,"), ":1: not a valid line of a capture file: its format is 9"),
+        (&format!("{heading}\n\n{{\"number\":1}}\n"), ":3: not a valid line of a capture file"),
     ] {
         std::fs::write(&file, text).unwrap();
         let error = read(&file).unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! The thread that writes. Everything that waits for a disk, or takes long, is done here.
+//! The writer thread. Everything that blocks on the disk, or takes long, is done here.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,30 +13,30 @@ use jiff::Timestamp;
 use super::exchange::{Exchange, FORM, Heading};
 use super::{MAX_FILE, Progress, StartError, Switch};
 
-/// An exchange that has ended. What may be written of it is made when it is asked for.
+/// A finished exchange. It is redacted when it is written.
 pub(super) type Finished = Box<dyn FnOnce() -> Exchange + Send>;
 
-/// How much of exchanges that have ended may wait to be written. The content of one that comes when
-/// the disk or redacting does not keep up is left out.
+/// The limit of the queue, in bytes of content. If the writer does not keep up, the content of
+/// further exchanges is dropped.
 const MAX_WAITING: usize = 64 << 20;
 
-/// The way to the writer. Clones lead to the same one.
+/// The queue to the writer. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Queue {
     sender: Sender<(usize, Finished)>,
-    /// How many bytes of content wait.
+    /// How many bytes of content are queued.
     waiting: Arc<AtomicUsize>,
-    /// How many may.
+    /// The limit.
     most: usize,
 }
 
-/// The writer's end of it.
+/// The receiving end.
 pub(super) struct Received {
     receiver: Receiver<(usize, Finished)>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// One in which so many bytes of content may wait.
+/// A queue for so many bytes of content.
 pub(super) fn queue(most: usize) -> (Queue, Received) {
     let (sender, receiver) = channel();
     let waiting = Arc::new(AtomicUsize::new(0));
@@ -44,13 +44,13 @@ pub(super) fn queue(most: usize) -> (Queue, Received) {
 }
 
 impl Queue {
-    /// Takes room for so many bytes of content; false if too much waits already.
+    /// Reserves room for so many bytes of content; false if the queue is full.
     pub(super) fn take_room(&self, bytes: usize) -> bool {
         let add = |waiting: usize| waiting.checked_add(bytes).filter(|&sum| sum <= self.most);
         self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
-    /// Hands over an exchange, with the room that was taken for it.
+    /// Sends an exchange, with its reserved room.
     pub(super) fn send(&self, room: usize, finished: Finished) {
         // Without a writer there is nothing to do about it.
         let _ = self.sender.send((room, finished));
@@ -58,7 +58,7 @@ impl Queue {
 }
 
 impl Received {
-    /// The next exchange. What it gives has to be dropped when the exchange is.
+    /// The next exchange. The returned guard must live as long as the exchange.
     pub(super) fn next(
         &self,
         deadline: Option<Instant>,
@@ -73,7 +73,7 @@ impl Received {
     }
 }
 
-/// Room in the queue, given back when this is dropped.
+/// Reserved room in the queue, released on drop.
 pub(super) struct Room {
     bytes: usize,
     waiting: Arc<AtomicUsize>,
@@ -85,8 +85,8 @@ impl Drop for Room {
     }
 }
 
-const NOTE: &str = "This holds prompts and answers. Tokens, keys, account ids and e-mail addresses \
-                    of the login have been left out; look through it before you give it away.";
+const NOTE: &str = "This file contains prompts and answers. Tokens, keys, account ids and e-mail \
+                    addresses of the login have been removed; review it before you share it.";
 
 pub(super) struct Writer {
     file: File,
@@ -115,7 +115,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Starts the thread. It ends when the session and all of its exchanges have.
+    /// Starts the thread. It stops after the session and all of its exchanges have ended.
     pub(super) fn start(
         self,
         deadline: Instant,
@@ -136,7 +136,7 @@ impl Writer {
                 Ok((_room, finished)) if !self.progress.is_stopped.load(Ordering::Acquire) => {
                     if let Err(error) = self.exchange(&finished()) {
                         let file = self.path.display();
-                        tracing::error!(%file, %error, "capture has failed, and ends here");
+                        tracing::error!(%file, %error, "capture failed and was stopped");
                         self.end(switch);
                         return;
                     }
@@ -150,7 +150,7 @@ impl Writer {
             }
         }
         let written = self.progress.written.load(Ordering::Relaxed);
-        tracing::warn!(file = %self.path.display(), written, "capture has ended");
+        tracing::warn!(file = %self.path.display(), written, "capture ended");
     }
 
     fn end(&self, switch: &Weak<Switch>) {
@@ -162,14 +162,17 @@ impl Writer {
     fn exchange(&mut self, exchange: &Exchange) -> io::Result<()> {
         let line = serde_json::to_vec(exchange)?;
         if self.size + line.len() as u64 > MAX_FILE {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it would become too large"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "the file would become too large",
+            ));
         }
         self.line(line)?;
         self.progress.written.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A line at once, so that a file that is read meanwhile has whole lines.
+    /// Writes whole lines, so that a concurrent reader sees no partial ones.
     fn line(&mut self, mut line: Vec<u8>) -> io::Result<()> {
         line.push(b'\n');
         self.size += line.len() as u64;

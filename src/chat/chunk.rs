@@ -1,7 +1,7 @@
 //! Chunks of a streamed answer, written as server-sent events.
 //!
-//! A chunk is written as bytes around the one text that changes: what all chunks of an answer
-//! share is made once.
+//! A chunk is written as bytes around the one text that changes: the shared parts of an answer's
+//! chunks are serialized once.
 
 use serde::Serialize;
 
@@ -13,24 +13,24 @@ use super::usage::Usage;
 /// Writes the chunks of an answer.
 #[derive(Debug)]
 pub struct ChunkWriter {
-    /// Up to the choices.
+    /// The bytes up to the choices.
     head: Vec<u8>,
-    /// For each choice, up to what is new of it.
+    /// For each choice, the bytes up to its delta.
     openings: Vec<Vec<u8>>,
-    /// From the end of a choice that goes on, and of one that has ended.
+    /// The end of a chunk without and with a finish reason.
     tails: Tails,
-    /// Which choices have got their role.
+    /// Which choices have sent their role.
     introduced: Vec<bool>,
     /// Where reasoning goes.
     reasoning_field: ReasoningField,
 }
 
-/// What stands after the news of a choice.
+/// The bytes after the delta of a choice.
 #[derive(Debug, Clone, Copy)]
 struct Tails {
-    /// If it goes on.
+    /// Without a finish reason.
     open: &'static str,
-    /// If it ends: from the end of the reason.
+    /// After the finish reason.
     ended: &'static str,
 }
 
@@ -42,7 +42,7 @@ const TAILS_WITH_USAGE: Tails = Tails {
     ended: "}],\"usage\":null}\n\n",
 };
 
-/// What the first chunk of a choice says beside the role.
+/// What the first chunk of a choice contains besides the role.
 #[derive(Clone, Copy)]
 enum First {
     Text,
@@ -101,9 +101,9 @@ impl ChunkWriter {
         }
     }
 
-    /// Writes one piece of a choice's answer. The first piece is preceded by a chunk with the
-    /// role; of several choices all are introduced before anything else, in order, since clients
-    /// take the first chunk of a choice for its place in a list.
+    /// Writes one delta of a choice. The first one is preceded by a chunk with the role; with
+    /// several choices, the roles of all are sent first, in order, since some clients order choices
+    /// by their first chunk.
     pub fn delta(&mut self, choice: usize, delta: &Delta<'_>, out: &mut Vec<u8>) {
         let first = match delta {
             Delta::Content(_) | Delta::Finish(_) => First::Text,
@@ -243,7 +243,7 @@ impl ChunkWriter {
     }
 }
 
-/// Writes a text as a JSON string. Most pieces of text are written as they are.
+/// Writes a text as a JSON string. Most texts need no escaping.
 fn string(out: &mut Vec<u8>, text: &str) {
     if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
         return write(out, text);
@@ -311,8 +311,8 @@ impl<'a> Call<'a> {
     }
 }
 
-/// A generated picture, in the form that `OpenRouter` introduced. The index keeps accumulators
-/// of SDKs from failing on a list.
+/// A generated image, in the form that `OpenRouter` introduced. The index keeps accumulators of
+/// SDKs from failing on a list.
 #[derive(Debug, Serialize)]
 pub(super) struct Image<'a> {
     index: usize,

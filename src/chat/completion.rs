@@ -1,4 +1,4 @@
-//! A whole answer, gathered from its pieces.
+//! A whole answer, built from its deltas.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::delta::{
 };
 use super::usage::Usage;
 
-/// Gathers one choice.
+/// Collects one choice.
 #[derive(Debug, Default)]
 pub struct CompletionBuilder {
     content: String,

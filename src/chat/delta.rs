@@ -1,11 +1,11 @@
-//! What an answer consists of, piece by piece.
+//! The deltas of an answer.
 
 use serde::Serialize;
 
-/// One piece of one choice's answer.
+/// One delta of a choice.
 ///
-/// Pieces come in an order that makes sense to every client: a call is opened before its
-/// arguments come, and [`Finish`](Delta::Finish) is the last.
+/// Deltas have an order that every client supports: a tool call begins before its arguments, and
+/// [`Finish`](Delta::Finish) is the last.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delta<'a> {
     /// Text of the answer.
@@ -14,48 +14,48 @@ pub enum Delta<'a> {
     Reasoning(&'a str),
     /// Text of a refusal.
     Refusal(&'a str),
-    /// A call begins.
+    /// A tool call begins.
     Call {
         /// 0, 1, 2… in the order in which calls begin.
         index: usize,
         /// The call's id.
         id: &'a str,
-        /// What is called, as the client names it.
+        /// The tool, by the client's name.
         name: &'a str,
-        /// In which form.
+        /// The form of the call.
         kind: CallKind,
     },
-    /// More of a call's arguments or input.
+    /// More of a tool call's arguments or input.
     Arguments {
         /// The call's index.
         index: usize,
         /// The text.
         text: &'a str,
-        /// In which form.
+        /// The form of the call.
         kind: CallKind,
     },
-    /// A generated picture.
+    /// A generated image.
     Image {
         /// 0, 1, 2…
         index: usize,
-        /// A `data:` address with the picture.
+        /// A `data:` address with the image.
         url: &'a str,
     },
-    /// All sealed reasoning of the answer, for clients that carry it.
+    /// All encrypted reasoning of the answer, for clients that carry it.
     ReasoningDetails(&'a [ReasoningDetail]),
     /// All citations of the answer.
     Annotations(&'a [Annotation]),
-    /// The end.
+    /// The finish reason.
     Finish(FinishReason),
 }
 
-/// The `format` of sealed reasoning.
+/// The `format` of encrypted reasoning.
 pub const DETAILS_FORMAT: &str = "openai-responses-v1";
 
-/// What the `id` of sealed reasoning begins with; its place among the turn's items follows.
+/// What the `id` of encrypted reasoning begins with; its place among the turn's items follows.
 pub const DETAILS_ID: &str = "rs_";
 
-/// Sealed reasoning, in the form that `OpenRouter` introduced.
+/// Encrypted reasoning, in the form that `OpenRouter` introduced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ReasoningDetail {
     #[serde(rename = "type")]
@@ -68,7 +68,7 @@ pub struct ReasoningDetail {
 }
 
 impl ReasoningDetail {
-    /// The sealed reasoning `data`, which stood at `position` among the turn's items and is the
+    /// The encrypted reasoning `data`, which stood at `position` among the turn's items and is the
     /// `index`-th of its kind.
     pub fn new(index: usize, position: usize, data: &str) -> Self {
         Self {
@@ -81,7 +81,7 @@ impl ReasoningDetail {
     }
 }
 
-/// In which form a call is told.
+/// The form of a tool call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallKind {
     /// An entry of `tool_calls` with a function.
@@ -96,15 +96,15 @@ pub enum CallKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
-    /// It was complete, or a stop sequence came.
+    /// It was complete, or a stop sequence was found.
     Stop,
     /// A token limit was reached.
     Length,
-    /// Tools are to be called.
+    /// There are tool calls.
     ToolCalls,
-    /// A function is to be called, in the deprecated form.
+    /// There is a function call, in the deprecated form.
     FunctionCall,
-    /// It was withheld.
+    /// The content filter has withheld it.
     ContentFilter,
 }
 
@@ -132,7 +132,7 @@ pub struct UrlCitation {
     pub title: String,
 }
 
-/// The name of the field that reasoning stands in; clients differ.
+/// The name of the field for reasoning; clients differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReasoningField {
     /// `reasoning_content`, as `DeepSeek` has it.
@@ -151,30 +151,30 @@ impl ReasoningField {
     }
 }
 
-/// Takes the pieces of one choice's answer.
+/// A sink for the deltas of one choice.
 pub trait Sink {
-    /// The next piece.
+    /// The next delta.
     fn delta(&mut self, delta: Delta<'_>);
 
-    /// Whether nothing goes out before the end, so that all pieces can be taken back.
+    /// Whether nothing is sent before the end, so that all deltas can be discarded.
     fn can_take_back(&self) -> bool {
         false
     }
 
-    /// Forgets all pieces so far: the answer is told anew. Not called unless that is possible.
+    /// Discards all deltas so far: the answer is emitted again. Only called if that is possible.
     fn take_back(&mut self) {}
 }
 
-/// Pieces that are kept for a sink that is not at hand.
+/// Buffered deltas for a sink on another thread.
 #[derive(Debug, Default)]
 pub struct Kept {
     pieces: Vec<Piece>,
     can_take_back: bool,
-    /// What came before these pieces does not count.
+    /// Deltas before these are discarded.
     is_anew: bool,
 }
 
-/// A [`Delta`] of its own.
+/// An owned [`Delta`].
 #[derive(Debug)]
 enum Piece {
     Content(String),
@@ -189,12 +189,12 @@ enum Piece {
 }
 
 impl Kept {
-    /// Nothing yet, for a sink from which all pieces can be taken back, or not.
+    /// An empty buffer, for a sink that can discard deltas, or not.
     pub fn new(can_take_back: bool) -> Self {
         Self { can_take_back, ..Self::default() }
     }
 
-    /// Gives the pieces to their sink.
+    /// Sends the deltas to their sink.
     pub fn give(self, sink: &mut impl Sink) {
         if self.is_anew {
             sink.take_back();
@@ -248,7 +248,7 @@ impl Sink for Kept {
     }
 }
 
-/// How an answer was processed, told with every piece of it.
+/// The service tier of an answer, sent with every chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ServiceTier {
@@ -264,7 +264,7 @@ pub enum ServiceTier {
 
 impl ServiceTier {
     /// The tier of this name. Clients with closed sets fail on names they do not know, so unknown
-    /// ones are the default; so is `auto`, which the first events say before it is settled.
+    /// ones are the default; so is `auto`, which the first events contain before it is decided.
     pub fn from_upstream(name: Option<&str>) -> Self {
         match name {
             Some("priority" | "fast" | "ultrafast") => Self::Priority,
@@ -275,7 +275,7 @@ impl ServiceTier {
     }
 }
 
-/// What all pieces of an answer share.
+/// The fields shared by all chunks of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heading {
     /// `chatcmpl-…`
@@ -284,6 +284,6 @@ pub struct Heading {
     pub created: u64,
     /// The model as the client asked for it.
     pub model: String,
-    /// How the answer is processed.
+    /// The service tier.
     pub service_tier: ServiceTier,
 }

@@ -7,14 +7,14 @@ use serde::Serialize;
 /// `code` is a string or null, never a number: strict clients fail on anything else.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ErrorObject {
-    /// What went wrong and what to do about it, for people.
+    /// The message, with a hint.
     pub message: String,
     /// The class: `invalid_request_error`, `server_error`, `rate_limit_error`, …
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The JSON path of the request field at fault.
     pub param: Option<String>,
-    /// What programs match on.
+    /// The code.
     pub code: Option<String>,
 }
 

@@ -1,13 +1,13 @@
-//! Refusals of a client's request: always the client's to mend, never sent upstream.
+//! Errors of a client's request, which is never sent upstream.
 
 use std::fmt;
 
 use crate::excerpt::{excerpt, excerpt_of};
 
-/// The longest path that is told, in bytes: clients choose the names in it.
+/// The longest path in a message, in bytes: clients choose the names in it.
 const MAX_PATH: usize = 512;
 
-/// Why a request is refused with 400 (or 404 for an unknown model, 413 for a large body).
+/// Why a request is rejected with 400 (or 404 for an unknown model, 413 for a large body).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidRequest {
@@ -15,11 +15,11 @@ pub struct InvalidRequest {
     pub message: String,
     /// The JSON path of the field at fault, such as `messages[0].content[1].type`.
     pub param: Option<String>,
-    /// OpenAI's code for this kind of mistake.
+    /// OpenAI's code for this kind of error.
     pub code: Option<Code>,
 }
 
-/// OpenAI's codes for mistakes in a request.
+/// OpenAI's codes for errors in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// `array_above_max_length`
@@ -72,13 +72,13 @@ impl Code {
 }
 
 impl InvalidRequest {
-    /// A refusal of the field at `param`.
+    /// An error of the field at `param`.
     pub fn new(param: impl fmt::Display, code: Code, message: impl Into<String>) -> Self {
         let param = excerpt_of(&param.to_string(), MAX_PATH).into_owned();
         Self { message: message.into(), param: Some(param), code: Some(code) }
     }
 
-    /// A refusal of the body as a whole.
+    /// An error of the body as a whole.
     pub fn body(message: impl Into<String>) -> Self {
         Self { message: message.into(), param: None, code: None }
     }
@@ -90,7 +90,7 @@ impl InvalidRequest {
         Self::new(param, Code::Missing, message)
     }
 
-    /// The same refusal with a hint at the end of its message.
+    /// The same error with a hint at the end of its message.
     #[must_use]
     pub fn with_hint(mut self, hint: &str) -> Self {
         self.message.push(' ');
@@ -106,7 +106,7 @@ impl InvalidRequest {
         Self::new(param, Code::InvalidValue, message)
     }
 
-    /// An array with more elements than are taken.
+    /// An array with too many elements.
     pub fn too_long(param: impl fmt::Display, most: usize, length: usize) -> Self {
         let message = format!(
             "Invalid '{param}': array too long. Expected an array with maximum length {most}, but \
@@ -115,7 +115,7 @@ impl InvalidRequest {
         Self::new(param, Code::ArrayTooLong, message)
     }
 
-    /// The field is understood and cannot be honoured.
+    /// The field is known but not supported.
     pub fn unsupported(param: impl fmt::Display, why: &str) -> Self {
         let shown = param.to_string();
         let shown = excerpt_of(&shown, MAX_PATH);

@@ -1,7 +1,7 @@
-//! Reading JSON with the path at hand, so that every refusal names the field at fault.
+//! Reading JSON with its path, so that every error names the field at fault.
 //!
-//! A [`Node`] is a value together with the way to it. The way is a chain of borrowed parents:
-//! nothing is allocated unless a refusal has to be worded.
+//! A [`Node`] is a value with its path. The path is a chain of borrowed parents: nothing is
+//! allocated unless there is an error.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::invalid_request::{Code, InvalidRequest};
 use crate::json::{Number, Value};
 use crate::steps;
 
-/// A value in a client's request and where it stands.
+/// A value in a client's request and its path.
 #[derive(Clone, Copy)]
 pub struct Node<'p, 'v> {
     value: &'v Value<'v>,
@@ -63,7 +63,7 @@ impl<'p, 'v> Node<'p, 'v> {
         Some(Node { value, parent: Some(self), key: Key::Field(name) })
     }
 
-    /// The field `name`, or a refusal.
+    /// The field `name`, or an error.
     pub fn require<'n>(&'n self, name: &'v str) -> Result<Node<'n, 'v>, InvalidRequest>
     where
         'p: 'n,
@@ -160,7 +160,7 @@ impl<'p, 'v> Node<'p, 'v> {
         Ok(number)
     }
 
-    /// Whether this is a text of nothing but white space, which forms send for what is not chosen.
+    /// Whether this is blank text, which forms send for empty fields.
     pub fn is_blank(&self) -> bool {
         self.value.as_str().is_some_and(|text| text.trim().is_empty())
     }
@@ -179,7 +179,7 @@ impl<'p, 'v> Node<'p, 'v> {
             })
     }
 
-    /// A refusal of the value's type.
+    /// An error of the value's type.
     pub fn wrong_type(&self, expected: &str) -> InvalidRequest {
         let got = kind(self.value);
         let message =

@@ -1,7 +1,7 @@
-//! What clients speak: the Chat Completions wire format.
+//! The client protocol: the Chat Completions wire format.
 //!
-//! [`request`] reads a client's JSON leniently into types that say what it means; [`delta`] is
-//! what an answer consists of, written as chunks by [`chunk`] or gathered by [`completion`].
+//! [`request`] reads a client's JSON leniently into types that say what it means; [`delta`] has the
+//! deltas of an answer, which [`chunk`] writes as chunks and [`completion`] collects.
 
 pub mod chunk;
 pub mod completion;

@@ -1,8 +1,8 @@
-//! What an answer cost, as chat completions tell it.
+//! The usage of an answer, in the form of chat completions.
 
 use serde::Serialize;
 
-/// What an answer cost, in tokens.
+/// The usage of an answer, in tokens.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Usage {
     /// All of the input.
@@ -20,11 +20,11 @@ pub struct Usage {
 /// The input in parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PromptDetails {
-    /// What came from the cache.
+    /// Tokens from the cache.
     pub cached_tokens: u64,
     /// Always 0: there is no audio.
     pub audio_tokens: u64,
-    /// What was written to the cache, where the backend tells.
+    /// Tokens written to the cache, if the backend reports them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write_tokens: Option<u64>,
 }
@@ -32,7 +32,7 @@ pub struct PromptDetails {
 /// The output in parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct CompletionDetails {
-    /// What was spent on reasoning.
+    /// Tokens for reasoning.
     pub reasoning_tokens: u64,
     /// Always 0: there is no audio.
     pub audio_tokens: u64,

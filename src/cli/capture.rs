@@ -23,24 +23,23 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Have the daemon write the content of the next requests and answers to a new file
+    /// Write the content of the next requests and answers to a new file
     On {
-        /// How many requests
+        /// The number of requests to record
         #[arg(long, value_name = "N", default_value_t = 20,
             value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_REQUESTS)))]
         requests: u32,
-        /// For how long, in minutes
+        /// The time limit, in minutes
         #[arg(long, value_name = "M", default_value_t = 10,
             value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_MINUTES)))]
         minutes: u32,
-        /// The file, which must not be there yet [default: a new one in the system's folder for
-        /// the state of programs]
+        /// The file, which must not exist yet [default: a new one in the system's state folder]
         #[arg(long, value_name = "PATH")]
         file: Option<PathBuf>,
     },
-    /// End it at once
+    /// Stop the capture
     Off,
-    /// Say how things stand
+    /// Show whether a capture is running
     Status,
 }
 
@@ -53,7 +52,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
                 on(&daemon, *requests, *minutes, file.as_deref()).await?
             }
             Action::Off => match off(&daemon).await? {
-                Status::Off => "capture was off already".to_owned(),
+                Status::Off => "capture was already off".to_owned(),
                 Status::On { file, written, .. } => {
                     let requests = counted(written, "request");
                     format!("capture is off; {requests} in {}", file.display())
@@ -78,23 +77,23 @@ async fn on(
     let path = match file {
         Some(file) => std::path::absolute(file)
             .map_err(|error| unwritable(format!("cannot find {}: {error}", file.display())))?,
-        None => capture::fresh_file(Timestamp::now()).ok_or_else(|| {
-            unwritable("there is no folder for the state of programs; use --file".to_owned())
-        })?,
+        None => capture::fresh_file(Timestamp::now())
+            .ok_or_else(|| unwritable("this system has no state folder; use --file".to_owned()))?,
     };
     let secret = capture::create(&path).map_err(|error| {
         let path = path.display();
-        unwritable(format!("cannot make {path}: {error}; a capture needs a new file (--file)"))
+        unwritable(format!("cannot create {path}: {error}; a capture needs a new file (--file)"))
     })?;
-    let order = json!({ "turn": "on", "file": path, "secret": secret, "requests": requests,
+    let request = json!({ "action": "on", "file": path, "secret": secret, "requests": requests,
         "minutes": minutes });
-    match turn(daemon, &order).await {
+    match turn(daemon, &request).await {
         Ok(status) => Ok(format!(
             "{}\n\n\
-             That is prompts, answers, tools and their results. Tokens, keys, account ids and the \
-             login's\ne-mail address are left out, but look through the file before you give it \
-             away.\n`codex-proxy capture off` ends it; `codex-proxy serve --simulate --replay \
-             FILE` answers from it.",
+             This includes prompts, answers, tools and their results. Tokens, keys, account ids \
+             and the login's\n\
+             e-mail address are removed, but review the file before you share it.\n\
+             `codex-proxy capture off` stops it; `codex-proxy serve --simulate --replay FILE` \
+             answers from it.",
             text(&status)
         )),
         Err(failure) => {
@@ -105,31 +104,32 @@ async fn on(
     }
 }
 
-/// Ends it, with a file that shows whose order it is.
+/// Ends it, with a file that proves who sends the request.
 async fn off(daemon: &Daemon) -> Result<Status, Failure> {
-    daemon.health().await?;
     let unwritable = |message: String| Failure::new(Exit::Unwritable, message);
-    let path = capture::fresh_file(Timestamp::now())
-        .ok_or_else(|| unwritable("there is no folder for the state of programs".to_owned()))?;
-    let path = path.with_extension("off");
+    // Beside the capture, where the daemon certainly sees it: a service may see no other folder.
+    let Status::On { file, .. } = status(daemon.get("/v1/capture").await?)? else {
+        return Ok(Status::Off);
+    };
+    let path = file.with_extension("off");
     let secret = capture::create(&path)
-        .map_err(|error| unwritable(format!("cannot make {}: {error}", path.display())))?;
-    let order = json!({ "turn": "off", "file": path, "secret": secret });
-    let status = turn(daemon, &order).await;
+        .map_err(|error| unwritable(format!("cannot create {}: {error}", path.display())))?;
+    let request = json!({ "action": "off", "file": path, "secret": secret });
+    let status = turn(daemon, &request).await;
     // It has served its purpose.
     let _ = std::fs::remove_file(&path);
     status
 }
 
-async fn turn(daemon: &Daemon, order: &Value) -> Result<Status, Failure> {
-    let response = daemon.post("/v1/capture", order).await?;
+async fn turn(daemon: &Daemon, request: &Value) -> Result<Status, Failure> {
+    let response = daemon.post("/v1/capture", request).await?;
     let body = response.bytes().await.map_err(|error| daemon.silent(&error))?;
     status(serde_json::from_slice(&body).unwrap_or_default())
 }
 
 fn status(json: Value) -> Result<Status, Failure> {
     serde_json::from_value(json).map_err(|_| {
-        let message = "the daemon is of another version; start it again with this one";
+        let message = "the daemon is a different version; restart it with this one";
         Failure::new(Exit::Unavailable, message)
     })
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anstyle::Style;
 use bytes::Bytes;
 use clap::Args;
+use eventsource_stream::{EventStreamError, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::Response;
 use serde_json::{Value, json};
@@ -20,7 +21,6 @@ use super::exit::{Exit, Failure};
 use super::serve::runtime;
 use crate::config::Config;
 use crate::printable::{printable, printable_line};
-use crate::sse;
 
 /// How long the daemon may be silent. It sends comments while the model thinks, and lets requests
 /// wait for a minute at most.
@@ -31,19 +31,19 @@ const MAX_INPUT: usize = 64 << 20;
 /// What to ask.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The question; `-` is standard input, which is also read where there is no question
+    /// The question; `-` is standard input, which is also read if there is no question
     #[arg(value_name = "TEXT")]
     texts: Vec<String>,
     /// The model
     #[arg(long, short, value_name = "NAME", default_value = "default")]
     model: String,
-    /// How much it thinks, such as low or high
+    /// The reasoning effort, such as low or high
     #[arg(long, short, value_name = "EFFORT")]
     effort: Option<String>,
-    /// What it is told before the question
+    /// The system message
     #[arg(long, short, value_name = "TEXT")]
     system: Option<String>,
-    /// Show what it thinks, on standard error, if that is a terminal
+    /// Show the reasoning on standard error, if that is a terminal
     #[arg(long, short)]
     reasoning: bool,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let shows_reasoning = arguments.reasoning && io::stderr().is_terminal();
     runtime()?.block_on(async {
         let silent = |_| {
-            let cause = format!("nothing has come for {} s", ANSWER_TIMEOUT.as_secs());
+            let cause = format!("no data for {} s", ANSWER_TIMEOUT.as_secs());
             Error::Silent { place: daemon.place().clone(), cause }
         };
         let answer = timeout(ANSWER_TIMEOUT, daemon.post("/v1/chat/completions", &request));
@@ -82,7 +82,7 @@ fn question(texts: &[String]) -> Result<String, Failure> {
     let stdin = || {
         let stdin = io::stdin();
         if stdin.is_terminal() && texts.is_empty() {
-            let message = "there is no question; try: codex-proxy chat \"Hello!\"";
+            let message = "no question given; try: codex-proxy chat \"Hello!\"";
             return Err(Failure::new(Exit::Usage, message));
         }
         let mut text = String::new();
@@ -107,15 +107,15 @@ fn question(texts: &[String]) -> Result<String, Failure> {
 }
 
 async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<(), Failure> {
-    let limits = sse::Limits { event: MAX_INPUT, body: usize::MAX };
-    let mut events = pin!(sse::events(Box::pin(pieces(answer)), limits));
+    let mut events = pin!(pieces(answer).eventsource());
     let cut = |cause: String| Error::Silent { place: daemon.place().clone(), cause };
     loop {
         let Some(event) = events.next().await else {
             screen.end();
             return Err(cut("the answer ended before it was complete".to_owned()).into());
         };
-        let read = event.map_err(|error| Failure::from(cut(error.to_string()))).and_then(|data| {
+        let read = event.map_err(|error| Failure::from(cut(described(error)))).and_then(|event| {
+            let data = event.data;
             if data == "[DONE]" {
                 return Ok(None);
             }
@@ -143,6 +143,16 @@ async fn show(daemon: &Daemon, answer: Response, screen: &mut Screen) -> Result<
     }
 }
 
+/// Why the events end early.
+fn described(error: EventStreamError<String>) -> String {
+    match error {
+        EventStreamError::Transport(cause) => cause,
+        EventStreamError::Utf8(_) | EventStreamError::Parser(_) => {
+            "the answer is not a stream of events".to_owned()
+        }
+    }
+}
+
 /// The body as it comes, and an error if it does not.
 fn pieces(answer: Response) -> impl Stream<Item = Result<Bytes, String>> {
     futures_util::stream::unfold(Some(answer), |answer| async {
@@ -150,8 +160,8 @@ fn pieces(answer: Response) -> impl Stream<Item = Result<Bytes, String>> {
         match timeout(ANSWER_TIMEOUT, answer.chunk()).await {
             Ok(Ok(Some(piece))) => Some((Ok(piece), Some(answer))),
             Ok(Ok(None)) => None,
-            Ok(Err(_)) => Some((Err("the connection broke".to_owned()), None)),
-            Err(_) => Some((Err(format!("nothing came for {} s", ANSWER_TIMEOUT.as_secs())), None)),
+            Ok(Err(_)) => Some((Err("the connection was lost".to_owned()), None)),
+            Err(_) => Some((Err(format!("no data for {} s", ANSWER_TIMEOUT.as_secs())), None)),
         }
     })
 }
@@ -168,7 +178,7 @@ struct Chunk {
 /// Reads the data of an event.
 fn read(data: &str) -> Result<Chunk, Failure> {
     let chunk: Value = serde_json::from_str(data)
-        .map_err(|_| Failure::new(Exit::Unavailable, "the daemon sent something unreadable"))?;
+        .map_err(|_| Failure::new(Exit::Unavailable, "the daemon sent invalid data"))?;
     if let Some(refused) = Refused::read(200, &chunk) {
         return Err(Error::Refused(refused).into());
     }

@@ -17,8 +17,8 @@ const LIMIT: u64 = 1 << 20;
 pub(super) enum KeyError {
     /// The file is not there, or not for this user.
     #[error(
-        "cannot read the file of `[server] api_key_file`, {}: {source}; put a key of it into \
-         CODEX_PROXY_SERVER_API_KEYS, or run this as the user of the daemon",
+        "cannot read the file of `[server] api_key_file`, {}: {source}; set \
+         CODEX_PROXY_SERVER_API_KEYS to one of its keys, or run this as the daemon's user",
         path.display()
     )]
     Unreadable {
@@ -30,7 +30,7 @@ pub(super) enum KeyError {
     /// No line of it is a key.
     #[error(
         "there is no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` \
-         makes one",
+         creates one",
         path.display()
     )]
     Empty {

@@ -14,7 +14,8 @@ pub(super) fn advised(error: config::Error) -> Failure {
     Failure::new(
         Exit::Config,
         format!(
-            "{failure}\nWith a container, make a key and start it with that:\n  \
+            "{failure}\n\
+             In a container, create a key and start it with that key:\n  \
              export CODEX_PROXY_SERVER_API_KEYS=\"$(docker run --rm IMAGE key new)\"\n  \
              docker run … -e CODEX_PROXY_SERVER_API_KEYS IMAGE"
         ),

@@ -1,4 +1,4 @@
-//! How a command reaches the daemon that runs with the same settings.
+//! How a command connects to the daemon with the same settings.
 
 use std::fmt;
 use std::io;
@@ -15,8 +15,9 @@ use serde_json::Value;
 use super::client_keys::{self, KeyError};
 use super::exit::{Exit, Failure};
 use crate::config::{self, Listen};
+use crate::error_chain::root_cause;
 
-/// How long connecting may take: the daemon is on this machine.
+/// The connect timeout: the daemon is on this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long the daemon may take to say that it runs.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,7 +43,7 @@ pub(super) enum Place {
     Unix(PathBuf),
 }
 
-/// What the daemon says of itself.
+/// The health answer of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) struct Health {
     /// Always `ok`.
@@ -59,34 +60,34 @@ pub(super) struct Details {
     pub(super) version: String,
     /// Whether there is a login to use.
     pub(super) credentials: bool,
-    /// Whether the backend is made up.
+    /// Whether the backend is simulated.
     pub(super) simulated: bool,
-    /// Why the login is of no more use, and what to do.
+    /// Why the login can no longer be used, with a hint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) login_error: Option<String>,
 }
 
-/// Why the daemon has not done what it was asked for.
+/// Why a request to the daemon failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// The settings do not tell where it is.
+    /// The settings do not determine its address.
     #[error(
-        "the settings have the system choose the daemon's port, so nobody can tell where it is; \
-         name the port with --listen"
+        "the settings let the system choose the daemon's port, so its address is not known; set \
+         the port with --listen"
     )]
     AnyPort,
     /// There is no client for such a place.
-    #[error("cannot set up a client for {place}: {cause}")]
+    #[error("cannot create a client for {place}: {cause}")]
     Client {
         /// Where.
         place: Place,
         /// Why.
         cause: String,
     },
-    /// Nobody listens.
+    /// No daemon is running.
     #[error(
         "no daemon answers at {place} ({cause}); start it with `codex-proxy` or `codex-proxy \
-         service start`, or name its address with --listen"
+         service start`, or set its address with --listen"
     )]
     NotRunning {
         /// Where.
@@ -94,10 +95,10 @@ pub(super) enum Error {
         /// What the system says.
         cause: String,
     },
-    /// Somebody listens and keeps silent, or breaks off.
+    /// The server does not answer, or closes the connection.
     #[error(
-        "something listens at {place} and does not answer ({cause}); if it is codex-proxy, see \
-         its log and start it again"
+        "something listens at {place} but does not answer ({cause}); if it is codex-proxy, check \
+         its log and restart it"
     )]
     Silent {
         /// Where.
@@ -107,7 +108,7 @@ pub(super) enum Error {
     },
     /// It is not codex-proxy.
     #[error(
-        "what answers at {place} is not codex-proxy ({found}); have codex-proxy listen on another \
+        "the server at {place} is not codex-proxy ({found}); let codex-proxy listen on another \
          port with --listen or `[server] listen`"
     )]
     Stranger {
@@ -116,13 +117,13 @@ pub(super) enum Error {
         /// What came back.
         found: String,
     },
-    /// There is no key to send.
+    /// No API key is configured.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The daemon does not take the key.
+    /// The daemon rejects the key.
     #[error(
-        "the daemon at {place} does not take the key of these settings; it was started with other \
-         settings, so use the same, or start it again"
+        "the daemon at {place} rejects the key of these settings; it was started with other \
+         settings: use those, or restart it"
     )]
     WrongKey {
         /// Where.
@@ -138,9 +139,9 @@ pub(super) enum Error {
 pub(super) struct Refused {
     /// The status; that of success if the failure came within a stream.
     pub(super) status: u16,
-    /// What programs match on.
+    /// The error code.
     pub(super) code: Option<String>,
-    /// What people read; it names the remedy.
+    /// The message, with a hint.
     pub(super) message: String,
 }
 
@@ -163,7 +164,7 @@ impl Daemon {
         self.key.as_ref().map(Option::as_ref)
     }
 
-    /// What the daemon says of itself. This needs no key, but says less without one.
+    /// The health answer of the daemon. This needs no key, but says less without one.
     pub(super) async fn health(&self) -> Result<Health, Error> {
         let key = self.key.as_ref().ok().and_then(Option::as_ref);
         let request = self.request(Method::GET, "/health", key).timeout(HEALTH_TIMEOUT);
@@ -176,7 +177,7 @@ impl Daemon {
         }
         match serde_json::from_slice(&body) {
             Ok(health @ Health { .. }) if health.status == "ok" => Ok(health),
-            _ => Err(found("its /health says something else".to_owned())),
+            _ => Err(found("its /health has other content".to_owned())),
         }
     }
 
@@ -255,7 +256,7 @@ impl Daemon {
     }
 
     fn stranger(&self, found: &str) -> Error {
-        let found = format!("{found}: its answer is not of the OpenAI API");
+        let found = format!("{found}: not an answer of the OpenAI API");
         Error::Stranger { place: self.place.clone(), found }
     }
 }
@@ -361,18 +362,9 @@ fn is_not_http(error: &reqwest::Error) -> bool {
     false
 }
 
-/// What lies at the bottom of an error: what the system says.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    error.to_string()
-}
-
 /// A silence in a few words, without the address, which the message names already.
 fn causes(error: &reqwest::Error) -> String {
-    if error.is_timeout() { "it takes too long".to_owned() } else { root_cause(error) }
+    if error.is_timeout() { "timed out".to_owned() } else { root_cause(error) }
 }
 
 #[cfg(test)]
@@ -455,7 +447,7 @@ mod tests {
             ),
             (Error::Silent { place: place(), cause: text() }, Exit::Unavailable, "its log"),
             (Error::Stranger { place: place(), found: text() }, Exit::Unavailable, "another port"),
-            (Error::WrongKey { place: place() }, Exit::Config, "start it again"),
+            (Error::WrongKey { place: place() }, Exit::Config, "restart it"),
             (refused(401, Some("upstream_auth")), Exit::NotSignedIn, "sign in"),
             (refused(404, Some("model_not_found")), Exit::Usage, "sign in"),
             (refused(421, None), Exit::Config, "sign in"),

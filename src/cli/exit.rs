@@ -13,27 +13,27 @@ use crate::{config, telemetry};
 pub enum Exit {
     /// All went well.
     Ok = 0,
-    /// The command line makes no sense.
+    /// The command line is invalid.
     Usage = 64,
     /// The sign-in was declined, or the account may not use Codex.
     Declined = 67,
-    /// Something in front of the sign-in service blocks this network.
+    /// Cloudflare blocks this network at the sign-in service.
     Blocked = 68,
     /// The backend, the sign-in service or the address to listen on is not available.
     Unavailable = 69,
-    /// A fault of the program or the machine.
+    /// An internal error.
     Internal = 70,
-    /// The ports of the sign-in are taken.
+    /// The ports of the sign-in are in use.
     PortTaken = 71,
     /// The login or another file cannot be written.
     Unwritable = 73,
-    /// Nobody finished the sign-in in time.
+    /// The sign-in timed out.
     TimedOut = 75,
-    /// The browser came back from another sign-in.
+    /// The answer belongs to another sign-in.
     WrongState = 76,
     /// There is no usable login.
     NotSignedIn = 77,
-    /// The settings are wrong.
+    /// The settings are invalid.
     Config = 78,
     /// `run`: the command is there and cannot be run.
     CommandNotRunnable = 126,
@@ -44,7 +44,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every way to end.
+    /// All exit codes.
     pub const ALL: [Self; 15] = [
         Self::Ok,
         Self::Usage,
@@ -84,12 +84,12 @@ impl Failure {
         Self { exit, message: message.to_string() }
     }
 
-    /// A failure that has been told already.
+    /// A failure that was already printed.
     pub(super) fn silent(exit: Exit) -> Self {
         Self { exit, message: String::new() }
     }
 
-    /// Whether it has been told already.
+    /// Whether it was already printed.
     pub(super) fn is_silent(&self) -> bool {
         self.message.is_empty()
     }
@@ -138,7 +138,7 @@ impl From<sign_in::Error> for Failure {
     }
 }
 
-/// How the program ends when the sign-in service has failed.
+/// The exit code for an error of the sign-in service.
 fn service(error: &issuer::Error) -> Exit {
     match error {
         issuer::Error::Blocked { .. } => Exit::Blocked,

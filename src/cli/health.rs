@@ -41,7 +41,7 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
 
 fn text(place: &Place, health: &Health) -> String {
     let Some(details) = &health.details else {
-        return format!("a daemon answers at {place}; it does not take the key of these settings");
+        return format!("a daemon answers at {place} but rejects the key of these settings");
     };
     let state = match (details.simulated, details.credentials, &details.login_error) {
         (true, ..) => "simulated",
@@ -89,10 +89,7 @@ mod tests {
                 Some((false, false)),
                 "codex-proxy 1.2.3 answers at http://127.0.0.1:1, not signed in",
             ),
-            (
-                None,
-                "a daemon answers at http://127.0.0.1:1; it does not take the key of these settings",
-            ),
+            (None, "a daemon answers at http://127.0.0.1:1 but rejects the key of these settings"),
         ] {
             assert_eq!(text(&place, &health(details)), expected);
         }

@@ -39,7 +39,8 @@ fn print_new() -> Result<(), Failure> {
     if stderr.is_terminal() {
         let _ = writeln!(
             stderr,
-            "\nPut it into `[server] api_keys` of the settings, or on a line of the file that\n\
+            "\n\
+             Add it to `[server] api_keys` in the settings, or as a line to the file that\n\
              `[server] api_key_file` names, and restart the daemon. Clients send it as their API \
              key."
         );

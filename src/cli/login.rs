@@ -14,7 +14,7 @@ use crate::credentials::sign_in::{Browser, Device, PORTS};
 use crate::credentials::{Location, Login, NewDocument, NewLogin, Store, Summary};
 use crate::printable::printable_line;
 
-/// As long as a code of the device flow is good for.
+/// As long as a code of the device flow is valid.
 const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// The largest document that is read from standard input.
@@ -23,22 +23,22 @@ const MAX_KEY: u64 = 1 << 20;
 /// How to sign in.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// With a code that you type in on another machine
+    /// Use a code that you enter in a browser on another machine
     #[arg(long, conflicts_with_all = ["with_token", "no_browser"])]
     device: bool,
-    /// With an auth.json from another machine, read from standard input
+    /// Read an auth.json from another machine from standard input
     #[arg(long, conflicts_with = "no_browser")]
     with_token: bool,
-    /// Print the address of the sign-in page instead of opening it
+    /// Print the address of the sign-in page instead of opening a browser
     #[arg(long)]
     no_browser: bool,
     /// Replace another account's login without asking
     #[arg(long, short)]
     yes: bool,
-    /// Where the browser comes back to, for services other than the real one
+    /// The port of the redirect URL, for services other than the real one
     #[arg(long, value_name = "PORT", hide = true)]
     port: Option<u16>,
-    /// How long to wait for the person, in seconds
+    /// How long to wait for the user, in seconds
     #[arg(long, value_name = "SECONDS", hide = true)]
     timeout: Option<u64>,
 }
@@ -76,7 +76,7 @@ async fn sign_in(config: &Config, store: &Store, arguments: &Arguments) -> Resul
             store.discard(new).await;
         }
         let message = format!(
-            "{} is signed in already and was kept; use --yes to replace it",
+            "{} is already signed in and was kept; use --yes to replace it",
             described(&old)
         );
         return Err(Failure::new(Exit::Usage, message));
@@ -111,7 +111,7 @@ async fn with_browser(
         let opening = tokio::task::spawn_blocking(move || webbrowser::open(address.as_str()));
         matches!(opening.await, Ok(Ok(())))
     };
-    let open = if opened { "If your browser has not opened, open" } else { "Open" };
+    let open = if opened { "If your browser did not open, open" } else { "Open" };
     say(&format!("{open} this address to sign in:\n\n  {address}\n"));
     if !opened && !arguments.no_browser {
         say("On a machine without a browser use: codex-proxy login --device\n");
@@ -122,8 +122,8 @@ async fn with_browser(
 async fn with_code(config: &Config, patience: Duration) -> Result<NewLogin, Failure> {
     let device = Device::start(issuer(config)?).await?;
     say(&format!(
-        "Open {} on any machine and type in this code (good for 15 minutes; never give it to \
-         anybody):\n\n  {}\n",
+        "Open {} on any machine and enter this code (valid for 15 minutes; never share it):\n\n  \
+         {}\n",
         device.address(),
         device.user_code()
     ));
@@ -151,7 +151,7 @@ fn confirmed(old: &Login, new: &Login, stdin_is_used: bool) -> bool {
         return false;
     }
     let (old, new) = (described(old), described(new));
-    output::say(&format!("{old} is signed in. Replace it by {new}? [y/N] "));
+    output::say(&format!("{old} is signed in. Replace it with {new}? [y/N] "));
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).is_ok()
         && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
@@ -159,7 +159,7 @@ fn confirmed(old: &Login, new: &Login, stdin_is_used: bool) -> bool {
 
 fn described(login: &Login) -> String {
     let summary = Summary::from(login);
-    let email = summary.email.unwrap_or_else(|| "an account without address".to_owned());
+    let email = summary.email.unwrap_or_else(|| "an account without an e-mail address".to_owned());
     let described = match summary.plan {
         Some(plan) => format!("{email}, plan {plan}"),
         None => email,

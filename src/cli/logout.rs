@@ -11,7 +11,7 @@ use crate::credentials::Location;
 /// What to sign out.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Also if the login is shared: this signs out the Codex CLI too
+    /// Also remove a shared login: this signs out the Codex CLI too
     #[arg(long)]
     shared: bool,
 }
@@ -21,14 +21,15 @@ pub(super) fn run(config: &Config, arguments: &Arguments) -> Result<(), Failure>
     let store = store(config, Location::of(&config.auth))?;
     let path = store.location().path.display().to_string();
     if store.location().keeper == LoginStore::Codex && !arguments.shared {
-        let message =
-            format!("the login in {path} is the Codex CLI's too; use --shared to sign out both");
+        let message = format!(
+            "the login in {path} is shared with the Codex CLI; use --shared to sign out both"
+        );
         return Err(Failure::new(Exit::Usage, message));
     }
     let complaint = runtime()?.block_on(store.sign_out())?;
     if let Some(error) = complaint {
         tracing::warn!(%error, "the login was removed here, but the service did not confirm it");
     }
-    output::say(&format!("Signed out: {path} is removed.\n"));
+    output::say(&format!("Signed out: {path} was removed.\n"));
     Ok(())
 }

@@ -13,7 +13,7 @@ use super::output;
 /// Where to.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Write a page for each command into this folder, which is made if need be
+    /// Write one page per command to this folder, which is created if needed
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }

@@ -1,15 +1,15 @@
-//! The command line: what was typed, and which command that runs.
+//! The command line: parsing it and running the command.
 //!
-//! A command is a variant of `Command` and an arm of `Cli::run`; `launch/` is `run`, and `run.rs`
-//! is what runs until it is told to stop. Of use to several of them:
+//! A command is a variant of `Command` and an arm of `Cli::run`; `run/` is the
+//! command `run`, and `serve.rs` runs the daemon until a signal stops it. Shared by several:
 //!
 //! | file | holds |
 //! |---|---|
 //! | `daemon.rs`, `client_keys.rs` | how a command reaches the running daemon |
-//! | `sign.rs` | whose login a command uses that asks the backend itself |
+//! | `sign.rs` | the login of a command that calls the backend itself |
 //! | `output.rs` | printing, with and without colours |
 //! | `exit.rs`, `signals.rs` | how the program ends |
-//! | `examples.rs` | what stands below the options in every command's help |
+//! | `examples.rs` | the text below the options in every command's help |
 
 mod capture;
 mod chat;
@@ -50,36 +50,36 @@ use crate::telemetry;
 
 const EXAMPLES: &str = "\
 Examples:
-  codex-proxy                            serve on 127.0.0.1:10455 with the login of the Codex CLI
+  codex-proxy                            serve on 127.0.0.1:10455 with the Codex CLI's login
   codex-proxy serve --simulate           try it without an account: nothing leaves this machine
   codex-proxy --listen 127.0.0.1:8080    serve on another port
   codex-proxy login                      sign in with a browser; --device without one
-  codex-proxy status --limits            who is signed in, and what is left of the plan
-  codex-proxy doctor                     check everything, and say what to do about it
-  codex-proxy health                     does the daemon run? for containers' health checks
-  codex-proxy models                     which models there are
+  codex-proxy status --limits            who is signed in, and the plan's limits
+  codex-proxy doctor                     find problems and how to fix them
+  codex-proxy health                     is the daemon running? for container health checks
+  codex-proxy models                     list the models
   codex-proxy chat \"Hello!\"              ask something
-  codex-proxy snippet python             how to tell a client of the daemon
-  codex-proxy run -- aider               run a program that finds the daemon
-  codex-proxy key new                    make an API key for `[server] api_keys` and a client
-  codex-proxy service install            have it run for good; see also `service --help`
-  codex-proxy config                     show the settings in force and where each is from
-  codex-proxy capture on                 write the next requests and answers to a file
+  codex-proxy snippet python             settings for a client
+  codex-proxy run -- aider               run a program with OPENAI_* set
+  codex-proxy key new                    create an API key for `[server] api_keys`
+  codex-proxy service install            install as a background service
+  codex-proxy config                     show the current settings and their sources
+  codex-proxy capture on                 record the next requests and answers to a file
   codex-proxy simulate --listen 127.0.0.1:9000
-                                         a stand-in for the Codex backend, for tests of your own
+                                         a simulated Codex backend for your own tests
 
 Clients need base_url = \"http://127.0.0.1:10455/v1\" and any API key,
 or one of `[server] api_keys` if there are any.
 
 Exit codes:
-  0 fine, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
-  69 backend or sign-in service not available, 70 internal error, 71 sign-in port taken,
+  0 success, 64 wrong usage, 67 sign-in declined, 68 network blocked by Cloudflare,
+  69 backend or sign-in service unavailable, 70 internal error, 71 sign-in port in use,
   73 login or file cannot be written, 75 sign-in timed out, 76 answer to another sign-in,
-  77 not signed in, 78 wrong settings, 130 ended by a signal while asking;
-  of `run`: 126 command cannot be run, 127 command not found, 128 and more ended by a signal,
-  else the command's own";
+  77 not signed in, 78 invalid settings, 130 interrupted by a signal;
+  of `run`: 126 command cannot be run, 127 command not found, 128 and above ended by a signal,
+  otherwise the command's own";
 
-/// Turns your own ChatGPT plan into a local OpenAI API.
+/// A local OpenAI API over your own ChatGPT plan.
 #[derive(Debug, Parser)]
 #[command(name = "codex-proxy", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -89,63 +89,63 @@ struct Cli {
     command: Option<Command>,
 }
 
-/// What may stand before or after any command.
+/// Options that may be given before or after any command.
 #[derive(Debug, Default, Args)]
 struct Options {
-    /// The settings file [default: codex-proxy/config.toml in the system's folder for settings]
+    /// The settings file [default: codex-proxy/config.toml in the system's settings folder]
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
-    /// Where to listen [default: 127.0.0.1:10455; of `simulate`: 127.0.0.1:10456]
+    /// The address to listen on [default: 127.0.0.1:10455; `simulate`: 127.0.0.1:10456]
     #[arg(long, value_name = "ADDR", global = true)]
     listen: Option<String>,
-    /// The form of the log on standard error [default: text]
+    /// The format of the log on standard error [default: text]
     #[arg(long, value_name = "FORMAT", global = true, value_parser = ["text", "json"])]
     log_format: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the daemon (what happens without a command)
+    /// Run the daemon (the default command)
     #[command(after_help = examples::SERVE)]
     Serve {
-        /// Answer from a simulated backend: no account needed, nothing leaves this machine
+        /// Use a simulated backend: no account needed, nothing leaves this machine
         #[arg(long)]
         simulate: bool,
-        /// Answer from a file that `codex-proxy capture` has made, instead of making answers up
+        /// Answer from a file written by `codex-proxy capture` instead of simulating answers
         #[arg(long, value_name = "FILE", requires = "simulate")]
         replay: Option<PathBuf>,
-        /// Stop when standard input ends, as for a daemon that belongs to another process
+        /// Stop when standard input ends, for a daemon that another process has started
         #[arg(long = run::UNTIL_STDIN_ENDS, hide = true)]
         until_stdin_ends: bool,
     },
     /// Run the simulated Codex backend alone
     #[command(after_help = examples::SIMULATE)]
     Simulate,
-    /// Print the settings in force and where each value came from
+    /// Print the current settings and where each value comes from
     #[command(after_help = examples::CONFIG)]
     Config,
-    /// Have the daemon write requests and answers to a file, so that a report can carry them
+    /// Record requests and answers to a file, for bug reports
     #[command(after_help = examples::CAPTURE)]
     Capture(capture::Arguments),
-    /// Ask the daemon whether it runs (exit code 0; 69 if nobody answers)
+    /// Check whether the daemon is running (exit code 0; 69 if not)
     #[command(after_help = examples::HEALTH)]
     Health(health::Arguments),
-    /// Check settings, login, network and clients, and say what to do
+    /// Check settings, login, network and clients, and suggest fixes
     #[command(after_help = examples::DOCTOR)]
     Doctor(doctor::Arguments),
     /// List the models
     #[command(after_help = examples::MODELS)]
     Models(models::Arguments),
-    /// Ask something and print the answer as it comes
+    /// Ask a question and print the answer as it arrives
     #[command(after_help = examples::CHAT)]
     Chat(chat::Arguments),
-    /// Run a command that finds the daemon, which is started if none runs
+    /// Run a command with OPENAI_* set, starting the daemon if needed
     #[command(after_help = examples::RUN)]
     Run(run::Arguments),
     /// Print the settings for a client
     #[command(after_help = examples::SNIPPET)]
     Snippet(snippet::Arguments),
-    /// Make keys for those who may use the daemon
+    /// Create API keys for clients of the daemon
     #[command(after_help = examples::KEY)]
     Key(key::Arguments),
     /// Sign in with ChatGPT
@@ -157,13 +157,13 @@ enum Command {
     /// Show who is signed in
     #[command(after_help = examples::STATUS)]
     Status(status::Arguments),
-    /// Print what has a shell complete commands and options
+    /// Print shell completions
     #[command(after_help = examples::COMPLETIONS)]
     Completions(completions::Arguments),
-    /// Print or write the manual
+    /// Print or write the manual pages
     #[command(after_help = examples::MAN)]
     Man(man::Arguments),
-    /// Have the system run the daemon: systemd or launchd
+    /// Run the daemon as a background service (systemd or launchd)
     #[cfg(unix)]
     #[command(after_help = examples::SERVICE)]
     Service(service::Arguments),
@@ -174,7 +174,7 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version arrive here too. A closed pipe is nobody's problem.
+            // Help and version arrive here too. A closed pipe is not an error.
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
@@ -286,7 +286,7 @@ impl Options {
         )
     }
 
-    /// The settings for what does not listen: whether it may is not its matter.
+    /// The settings for a command that does not listen: the checks of `listen` do not apply to it.
     fn settings_without_listening(&self) -> Result<(Config, Effective), Failure> {
         let here = Some("127.0.0.1:0".to_owned());
         Self { listen: here, config: self.config.clone(), log_format: self.log_format.clone() }
@@ -307,7 +307,7 @@ impl Options {
         let text = self.listen.as_deref().unwrap_or("127.0.0.1:10456");
         text.parse().map_err(|_| {
             let message = format!(
-                "flag --listen: \"{text}\" is not an address with a port; allowed: one such as \
+                "flag --listen: \"{text}\" is not an address with a port; use one such as \
                  127.0.0.1:10456"
             );
             Failure::new(Exit::Usage, message)

@@ -1,5 +1,4 @@
-//! What systemd is told of the daemon, where it asks (`Type=notify`, `WatchdogSec=`). Elsewhere
-//! nothing is said to anybody.
+//! Notifications for systemd (`Type=notify`, `WatchdogSec=`). Without systemd they do nothing.
 
 use std::time::Duration;
 
@@ -16,16 +15,16 @@ pub(super) fn ready(places: &[Listen]) {
     system::ready(&format!("Listening on {}", places.join(", ")));
 }
 
-/// The daemon was told to stop, and what is under way may take so long: longer, perhaps, than the
-/// manager would wait unasked.
+/// The daemon is stopping, and requests in progress may take so long, perhaps longer than the
+/// manager's timeout.
 pub(super) fn stopping(limit: Duration) {
-    let text = format!("Stopping: what is under way has {} s to end", limit.as_secs());
+    let text = format!("Stopping: requests in progress have {} s to finish", limit.as_secs());
     system::stopping(&text, limit + AFTERWARDS);
 }
 
-/// From now on shows that the daemon lives, as often as the manager wants to see it. A task of the
-/// runtime does it, once all `threads` have answered: where nothing goes on any more on one of
-/// them, this stops, and the manager starts the daemon anew. Needs a runtime.
+/// Starts the watchdog notifications, at the manager's interval. A task of the runtime sends them
+/// once all `threads` have answered: if one of them is stuck, they stop, and the manager restarts
+/// the daemon. Needs a runtime.
 pub(super) fn watchdog(threads: Threads) {
     system::watchdog(threads);
 }
@@ -68,10 +67,10 @@ mod system {
         });
     }
 
-    /// A manager that cannot be told will find out by itself.
+    /// Errors are not fatal.
     fn tell(state: &[NotifyState<'_>]) {
         if let Err(error) = sd_notify::notify(state) {
-            tracing::debug!(%error, "cannot tell the service manager how it goes");
+            tracing::debug!(%error, "cannot notify the service manager");
         }
     }
 }

@@ -5,14 +5,14 @@ use std::io::{ErrorKind, Write as _};
 use super::exit::{Exit, Failure};
 use crate::printable::printable;
 
-/// Prints all of it to standard output. A closed pipe is nobody's problem; a full disk is.
+/// Prints all of it to standard output. A closed pipe is not an error; a full disk is.
 ///
-/// Nothing of it steers a terminal: much of what commands print comes from files and the network.
+/// Terminal control characters are escaped: much of the output comes from files and the network.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     print_own(printable(text).as_bytes())
 }
 
-/// Prints what this program has made itself, as it is.
+/// Prints this program's own text unchanged.
 pub(super) fn print_own(bytes: &[u8]) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     checked(stdout.write_all(bytes).and_then(|()| stdout.flush()))
@@ -21,7 +21,7 @@ pub(super) fn print_own(bytes: &[u8]) -> Result<(), Failure> {
 /// The same for what nobody misses if it cannot be printed.
 pub(super) fn say(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    // A closed pipe is nobody's problem.
+    // A closed pipe is not an error.
     let _ = stdout.write_all(printable(text).as_bytes()).and_then(|()| stdout.flush());
 }
 

@@ -1,4 +1,4 @@
-//! The commands that run until they are told to stop.
+//! The commands that run until a signal stops them.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::simulator::{Replay, Settings, Simulator};
 use crate::telemetry::{self, Banner};
 use crate::upstream::{Client, CredentialProvider, Tls, http_client_over};
 
-/// Who answers the daemon's calls.
+/// The backend of the daemon.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backend {
     /// The Codex backend.
@@ -66,7 +66,7 @@ fn run(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    // The daemon has further threads of its own; see `server::Workers`.
+    // The daemon has further threads of its own; see `server::WorkerPool`.
     let runtime = Builder::new_current_thread().enable_all().build();
     runtime
         .map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
@@ -81,7 +81,7 @@ async fn serve_until_stopped(
         Backend::Codex => None,
         Backend::Simulated { replay } => Some(simulator(replay.as_deref())?),
     };
-    // From here on being told to stop is heard, so that nobody who sees the daemon is too early.
+    // Signals are handled from here on, before the daemon becomes visible.
     let mut signals = install_signals()?;
     server::raise_descriptor_limit(config.server.max_connections);
     let listener = listening.await?;
@@ -130,7 +130,7 @@ async fn serve_until_stopped(
         })
         .await;
     if served.is_none() {
-        tracing::warn!("told to stop again: what is still open is dropped");
+        tracing::warn!("second signal: exiting immediately");
     }
     if let Account::SignedIn(store) = signed_in {
         settle(&store).await;
@@ -149,12 +149,12 @@ fn limits(server: &config::Server) -> Limits {
     }
 }
 
-/// Waits for a renewal of the login that is on its way, whatever signals come: one that is cut off
-/// can cost a new sign-in.
+/// Waits for a login renewal in progress, regardless of signals: interrupting it can require a new
+/// sign-in.
 async fn settle(store: &Store) {
     let mut settling = std::pin::pin!(store.settle());
     if settling.as_mut().now_or_never().is_none() {
-        tracing::info!("waiting for the login to be renewed, which could be lost otherwise");
+        tracing::info!("waiting for the login renewal to finish, so that the login is not lost");
         settling.await;
     }
 }
@@ -181,7 +181,7 @@ fn install_signals() -> Result<Signals, Failure> {
     })
 }
 
-/// Whom the clients of this process trust.
+/// The trusted certificates of this process's clients.
 fn tls() -> Result<Tls, Failure> {
     Tls::of_environment().map_err(|error| Failure::new(Exit::Config, error))
 }
@@ -207,7 +207,7 @@ async fn simulate_until_stopped(address: SocketAddr) -> Result<(), Failure> {
     let mut signals = install_signals()?;
     let listener = bind(address, "use --listen with another address").await?;
     let address = local_address(&listener)?;
-    tracing::info!(%address, "the simulated Codex backend is listening: its answers are made up");
+    tracing::info!(%address, "the simulated Codex backend is listening: its answers are not real");
     let served = signals.stop(|stop| Simulator::default().serve(listener, stop)).await;
     served.unwrap_or(Ok(())).map_err(|error| Failure::new(Exit::Internal, error))
 }
@@ -218,7 +218,7 @@ fn simulator(replay: Option<&Path>) -> Result<Simulator, Failure> {
     let exchanges = capture::read(file).map_err(|error| Failure::new(Exit::Usage, error))?;
     let replay = Replay::new(exchanges).ok_or_else(|| {
         let file = file.display();
-        Failure::new(Exit::Usage, format!("no backend has answered in any exchange of {file}"))
+        Failure::new(Exit::Usage, format!("no exchange in {file} contains an answer of a backend"))
     })?;
     Ok(Simulator::new(Settings { replay: Some(Arc::new(replay)), ..Settings::default() }))
 }

@@ -1,4 +1,4 @@
-//! Being told to stop, once or twice.
+//! Stop signals, once or twice.
 
 use std::future::poll_fn;
 use std::io;
@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 /// What tells this process to stop: SIGINT, SIGTERM, SIGHUP, which comes when its terminal closes,
 /// and SIGQUIT; on Windows Ctrl-C, Ctrl-Break, a console that closes and the end of the session.
-/// None of them may cut off a renewal of the login.
+/// None of them may interrupt a renewal of the login.
 pub(super) struct Signals {
     streams: [Stream; 4],
 }

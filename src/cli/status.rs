@@ -21,10 +21,10 @@ use crate::upstream::Client;
 /// What to show.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Show the e-mail address and the account's id in full
+    /// Show the full e-mail address and the account id
     #[arg(long)]
     show: bool,
-    /// Ask the backend what is left of the plan
+    /// Get the plan's limits from the backend
     #[arg(long)]
     limits: bool,
     /// Print JSON
@@ -46,7 +46,7 @@ pub(super) fn run(
             return Ok(Report { status, limits: None, daemons_problem });
         }
         if status.login.platform == Platform::OpenAiApi {
-            let message = "an API key has no plan whose limits could be shown; leave out --limits";
+            let message = "an API key has no plan limits to show; leave out --limits";
             return Err(Failure::new(Exit::Usage, message));
         }
         let limits = keeping_renewals(&store, limits(config, &store)).await??;
@@ -197,7 +197,7 @@ fn kept(location: &Location) -> String {
 fn whose(keeper: LoginStore) -> &'static str {
     match keeper {
         LoginStore::Codex => "shared with the Codex CLI",
-        LoginStore::Own => "only codex-proxy's",
+        LoginStore::Own => "codex-proxy only",
     }
 }
 
@@ -206,16 +206,18 @@ fn end(status: &Status) -> Option<Timestamp> {
 }
 
 fn ending(status: &Status, now: Timestamp) -> String {
-    let renewal = if status.is_renewable { "renewed by itself" } else { "cannot be renewed" };
+    let renewal = if status.is_renewable { "renewed automatically" } else { "cannot be renewed" };
     match end(status) {
-        None => format!("does not say when it ends; {renewal}"),
+        None => format!("has no expiry time; {renewal}"),
         Some(_) if status.has_expired && status.is_renewable => {
-            "has ended; the next request renews it".to_owned()
+            "has expired; the next request renews it".to_owned()
         }
-        Some(_) if status.has_expired => format!("has ended; {renewal}"),
+        Some(_) if status.has_expired => format!("has expired; {renewal}"),
         // By the clock of the service that issued it.
-        Some(end) if end <= now => format!("has not ended, though by this clock it has; {renewal}"),
-        Some(end) => format!("ends in {}; {renewal}", span(now, end)),
+        Some(end) if end <= now => {
+            format!("still valid, though by this machine's clock it has expired; {renewal}")
+        }
+        Some(end) => format!("expires in {}; {renewal}", span(now, end)),
     }
 }
 
@@ -245,7 +247,7 @@ fn window(told: &Told, now: Timestamp) -> String {
     };
     let reset = resets_at
         .and_then(|at| Timestamp::from_second(at).ok())
-        .map(|at| format!(", begins anew in {}", span(now, at)))
+        .map(|at| format!(", resets in {}", span(now, at)))
         .unwrap_or_default();
     let of = if told.is_main() {
         String::new()
@@ -316,11 +318,11 @@ mod tests {
         let expected = "\
 account  j***@example.com
 plan     plus
-token    ends in 60 min; renewed by itself
+token    expires in 60 min; renewed automatically
 renewed  2 days ago
 login    /home/jo/.codex/auth.json (shared with the Codex CLI)
 limit    4 % of 7 days used
-limit    Spark: 70 % of 5 hours used, begins anew in 2 h
+limit    Spark: 70 % of 5 hours used, resets in 2 h
 credits  12.5
 ";
         assert_eq!(text, expected);
@@ -333,13 +335,16 @@ credits  12.5
         let location = Location::shared(std::path::Path::new("/home/jo/.codex"));
         let mut report = report();
         report.status.clock_skew = Some(7200);
-        report.daemons_problem = Some("the login has ended; run `codex-proxy login`".to_owned());
+        report.daemons_problem = Some("the login has expired; run `codex-proxy login`".to_owned());
         let text = report.to_text(&location, false, now());
-        assert!(text.contains("token    the login has ended; run `codex-proxy login`\n"), "{text}");
+        assert!(
+            text.contains("token    the login has expired; run `codex-proxy login`\n"),
+            "{text}"
+        );
         assert!(text.contains("clock    2 h ahead when the login was renewed"), "{text}");
         let json = report.to_json(&location, false, now());
         assert_eq!(json["signed_in"], false);
-        assert_eq!(json["error"], "the login has ended; run `codex-proxy login`");
+        assert_eq!(json["error"], "the login has expired; run `codex-proxy login`");
         assert_eq!(json["clock_ahead_secs"], 7200);
     }
 

@@ -44,10 +44,9 @@ pub(super) fn listen(text: &str, home: Option<PathBuf>) -> Result<Listen, String
 pub(crate) fn only_this_machine(listen: Listen) -> Result<Listen, String> {
     match listen {
         Listen::Tcp(address) if !address.ip().to_canonical().is_loopback() => Err(format!(
-            "{address} can be reached from other machines, so an API key is needed: make one with \
-             `codex-proxy key new` and put it into `[server] api_keys`, into the file that \
-             `[server] api_key_file` names, or into the variable CODEX_PROXY_SERVER_API_KEYS, as in \
-             `export CODEX_PROXY_SERVER_API_KEYS=\"$(codex-proxy key new)\"`"
+            "{address} can be reached from other machines, so an API key is needed; run `export \
+             CODEX_PROXY_SERVER_API_KEYS=\"$(codex-proxy key new)\"`, or add a key to `[server] \
+             api_keys` or to the file in `[server] api_key_file`"
         )),
         listen => Ok(listen),
     }
@@ -67,13 +66,13 @@ pub(crate) fn api_key(key: &str) -> Result<SecretString, String> {
     let characters: BTreeSet<u8> = key.bytes().collect();
     if key.len() < SHORTEST || characters.len() < FEWEST_CHARACTERS {
         return Err(
-            "an API key is too easy to guess: it needs 16 random bytes or more, which are \
-                    22 characters or more; `codex-proxy key new` makes one"
+            "an API key is too easy to guess: use at least 16 random bytes (22 characters); \
+             `codex-proxy key new` creates one"
                 .to_owned(),
         );
     }
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("an API key holds characters that clients cannot send".to_owned());
+        return Err("an API key contains characters that clients cannot send".to_owned());
     }
     Ok(key.into())
 }
@@ -103,17 +102,17 @@ pub(super) fn origin(text: &str) -> Result<HeaderValue, String> {
             header_value(&origin)
         }
         _ => Err(format!(
-            "\"{text}\" is not one origin (scheme://host:port, without path or wildcards)"
+            "\"{text}\" is not an origin (scheme://host:port, without path or wildcards)"
         )),
     }
 }
 
 /// An address of a service: `https`, or `http` on this machine; without trailing slash.
 pub(super) fn service_url(text: &str) -> Result<Url, String> {
-    let mut url = Url::parse(text).map_err(|error| format!("this is not a URL ({error})"))?;
+    let mut url = Url::parse(text).map_err(|error| format!("not a URL ({error})"))?;
     // Not quoted in the message: it would show the password.
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("a URL may not hold credentials".to_owned());
+        return Err("a URL may not contain credentials".to_owned());
     }
     match url.scheme() {
         "https" => {}
@@ -133,12 +132,13 @@ pub(super) fn service_url(text: &str) -> Result<Url, String> {
 pub(super) fn base_url(text: &str) -> Result<Url, String> {
     let url = service_url(text)?;
     if url.path().ends_with("/responses") {
-        return Err(format!("\"{text}\" is one endpoint: leave the \"/responses\" out"));
+        return Err(format!("\"{text}\" is an endpoint: leave out \"/responses\""));
     }
     Ok(url)
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the address is this machine's own.
+pub(crate) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
@@ -154,12 +154,12 @@ pub(super) fn header_text(text: String) -> Result<String, String> {
 }
 
 fn header_value(text: &str) -> Result<HeaderValue, String> {
-    HeaderValue::from_str(text).map_err(|_| "it holds characters that headers cannot".to_owned())
+    HeaderValue::from_str(text)
+        .map_err(|_| "it contains characters that are not allowed in a header".to_owned())
 }
 
 fn header_name(text: &str) -> Result<HeaderName, String> {
-    let name: HeaderName =
-        text.parse().map_err(|_| format!("\"{text}\" is not a header's name"))?;
+    let name: HeaderName = text.parse().map_err(|_| format!("\"{text}\" is not a header name"))?;
     if RESERVED.contains(&name) {
         return Err(format!("\"{name}\" may not be set here"));
     }
@@ -207,6 +207,6 @@ pub(super) fn path(text: &str, home: Option<PathBuf>) -> Result<PathBuf, String>
         Some(rest) if rest.is_empty() || rest.starts_with(std::path::is_separator) => rest,
         _ => return Ok(PathBuf::from(text)),
     };
-    let home = home.ok_or("there is no home directory that ~ could stand for")?;
+    let home = home.ok_or("~ cannot be expanded: there is no home directory")?;
     Ok(home.join(rest.trim_start_matches(std::path::is_separator)))
 }

@@ -25,7 +25,7 @@ impl<'a> Document<'a> {
             origin: document.origin(error.span().map_or(0, |span| span.start)),
             setting: String::new(),
             // Only the message: the error's full text quotes the line, which may hold a secret.
-            message: format!("this is not TOML: {}", error.message()),
+            message: format!("invalid TOML: {}", error.message()),
         };
         let problems = errors.into_iter().map(problem).collect();
         (document, problems)

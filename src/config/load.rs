@@ -49,12 +49,12 @@ fn config(r: &mut SettingsReader<'_>) -> Result<Config, Invalid> {
 fn server(r: &mut SettingsReader<'_>) -> Result<Server, Invalid> {
     let home = r.home();
     let api_keys = r.take(
-        key("server", "api_keys", "keys as `codex-proxy key new` makes them"),
+        key("server", "api_keys", "keys as created by `codex-proxy key new`"),
         Vec::new(),
         |keys: Vec<String>| checks::api_keys(&keys),
     );
     let api_key_file = r.take(
-        key("server", "api_key_file", "a file with a key on each line, or empty"),
+        key("server", "api_key_file", "a file with one key per line, or empty"),
         String::new(),
         |text: String| checks::path(&text, home.clone()),
     );
@@ -133,7 +133,7 @@ fn upstream(r: &mut SettingsReader<'_>) -> Result<(Upstream, String), Invalid> {
     );
     let home = r.home();
     let file = r.take(
-        key("upstream", "api_key_file", "a file that holds the key, or empty"),
+        key("upstream", "api_key_file", "a file that contains the key, or empty"),
         String::new(),
         |text: String| checks::path(&text, home),
     );

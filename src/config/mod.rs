@@ -28,7 +28,7 @@ use secrecy::SecretString;
 
 pub(crate) use self::checks::api_key;
 #[cfg(unix)]
-pub(crate) use self::checks::only_this_machine;
+pub(crate) use self::checks::{is_loopback, only_this_machine};
 pub use self::client_version::{ClientVersion, Named};
 pub use self::codex::CodexConfig;
 pub use self::effective::Effective;
@@ -118,11 +118,11 @@ pub struct Server {
     pub max_body_total_bytes: usize,
     /// How long a request body may take from its beginning to its end.
     pub body_timeout: Duration,
-    /// How long a client may take nothing of its answer.
+    /// The timeout for a client that does not read its answer.
     pub send_timeout: Duration,
     /// How many connections may be open at once.
     pub max_connections: usize,
-    /// How long answers may go on after the daemon was told to stop.
+    /// The shutdown timeout: how long answers may continue after the stop signal.
     pub shutdown: Duration,
 }
 
@@ -138,7 +138,7 @@ impl Server {
 pub enum Listen {
     /// An address and port; one that other machines can reach only together with API keys.
     Tcp(SocketAddr),
-    /// A socket in the file system, for this user alone.
+    /// A Unix socket for this user only.
     Unix(PathBuf),
 }
 
@@ -181,9 +181,9 @@ pub struct Upstream {
     pub connect_timeout: Duration,
     /// Whether the list of models is fetched ahead of the requests that need it.
     pub prewarm: bool,
-    /// How often a call that failed may be sent again.
+    /// How often a call that failed may be retried.
     pub max_retries: u32,
-    /// How many calls may be under way at once.
+    /// How many calls may be in progress at once.
     pub max_in_flight: usize,
     /// How many requests may wait for one of them to end.
     pub max_queued: usize,
@@ -251,7 +251,7 @@ pub enum LoginStore {
 /// `[compat]`: what to do with request fields that the backend does not know.
 #[derive(Debug, Clone, Copy)]
 pub struct Compat {
-    /// Refuse with 400 what would be dropped.
+    /// Reject fields with 400 that would be dropped.
     pub strict: bool,
     /// What `max_completion_tokens` and `max_tokens` do.
     pub max_tokens: MaxTokens,
@@ -264,7 +264,7 @@ pub struct Output {
     pub reasoning: Reasoning,
     /// Where the model's preambles before tool calls go.
     pub commentary: Commentary,
-    /// Whether sealed reasoning is given to clients as `reasoning_details`, and taken back.
+    /// Whether encrypted reasoning is given to clients as `reasoning_details`, and taken back.
     pub reasoning_details: bool,
 }
 

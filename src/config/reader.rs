@@ -35,7 +35,7 @@ pub(super) struct SettingsReader<'a> {
 }
 
 impl<'a> SettingsReader<'a> {
-    /// Parses the file; what is wrong with its syntax is kept for [`Reader::finish`].
+    /// Parses the file; what is wrong with its syntax is kept for [`SettingsReader::finish`].
     pub(super) fn new(sources: &'a Sources) -> Self {
         let (file, problems) = sources.file.as_ref().map(Document::parse).unzip();
         Self {

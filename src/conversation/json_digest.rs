@@ -1,5 +1,5 @@
-//! Whether two JSON texts say the same: clients write arguments with other white space and key
-//! order than the model did.
+//! Equality of JSON texts: clients write arguments with other white space and key order than the
+//! model.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,10 +7,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// A digest that is the same for all spellings of a JSON text; text that is not JSON is taken as
-/// it stands, and nothing at all as an empty object, which is what clients are told of it.
+/// A digest that is independent of the formatting of a JSON text; text that is not JSON is hashed
+/// as it is, and an empty text as an empty object, which is what clients get for it.
 ///
-/// The text is hashed as it is read: nothing is built of it.
+/// The text is hashed while it is parsed: nothing is allocated.
 pub(crate) fn digest(text: &str) -> u64 {
     let text = if text.is_empty() { "{}" } else { text };
     serde_json::from_str::<Digest>(text).map_or_else(|_| xxh3_64(text.as_bytes()), |json| json.0)

@@ -1,11 +1,11 @@
-//! Turns of conversations: what the backend said, put back where the client repeats it.
+//! Turns of conversations: output items of the backend, replayed where the client repeats the turn.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `turn.rs` | what a turn is, by what it is found again, and whether a client repeats it |
+//! | `turn.rs` | a turn, its key, and whether a client repeats it |
 //! | `recorder.rs` | the turn of an answer, from its output items |
 //! | `store.rs` | the turns of this process: in memory, bounded in bytes and in age |
-//! | `json_digest.rs` | whether two JSON texts say the same |
+//! | `json_digest.rs` | equality of JSON texts |
 
 mod json_digest;
 mod recorder;

@@ -40,7 +40,7 @@ impl TurnRecorder {
     pub fn item(&mut self, item: &event::Item<'_>) {
         let is_bare = item.encrypted_content.as_deref().is_none_or(str::is_empty);
         if item.kind.as_deref() == Some("reasoning") && is_bare {
-            // Without its sealed form it cannot be sent back, and is not missed.
+            // Without its encrypted form it cannot be replayed, and is not needed.
             return;
         }
         match sendable(item) {
@@ -50,7 +50,7 @@ impl TurnRecorder {
         }
     }
 
-    /// The turn, if it can be sent back and the client knows exactly its calls.
+    /// The turn, if it can be replayed and the client knows exactly its tool calls.
     pub fn turn(&self, emitted: &Emitted) -> Option<Turn> {
         let calls = self.items.iter().filter_map(|item| match item {
             Item::FunctionCall { call_id, .. } | Item::CustomToolCall { call_id, .. } => {

@@ -1,4 +1,4 @@
-//! The memory of turns, kept in this process alone: bounded in bytes and in age, never on disk.
+//! The memory of turns, in this process only: limited in bytes and age, never on disk.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +19,8 @@ const MISSED_SHARE: u64 = 16;
 #[derive(Debug, Clone)]
 pub struct TurnMemory {
     turns: Cache<Key, Arc<Turn>>,
-    /// Turns that were looked for and were not there, or could not be used; they have been sent
-    /// plainly since, and go on so: the backend's prompt cache knows them like that.
+    /// Turns that were not found, or could not be used. They were sent as the client has them, and
+    /// that must not change: the backend's prompt cache has them in this form.
     missed: Cache<Key, ()>,
     max_bytes: u64,
 }
@@ -46,16 +46,16 @@ impl TurnMemory {
 
     /// Remembers a turn, unless it was missed before.
     pub fn remember(&self, key: Key, turn: Turn) {
-        // The cache would take it in, throw it out again, and free it some time later.
+        // The cache would insert it, evict it, and free it later.
         if turn.size() as u64 > self.max_bytes || self.missed.contains_key(&key) {
             return;
         }
         self.turns.entry(key).or_insert_with(|| Arc::new(turn));
-        // Evicts at once what is too much, rather than some day.
+        // Evicts at once what is over the limit.
         self.turns.run_pending_tasks();
     }
 
-    /// Forgets turns for good: the backend does not take them back.
+    /// Forgets turns for good: the backend rejects them.
     pub fn forget(&self, keys: &[Key]) {
         for key in keys {
             self.turns.invalidate(key);

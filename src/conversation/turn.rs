@@ -1,11 +1,11 @@
 //! A turn of the model, and how it is found again.
 //!
-//! Chat clients cannot carry the sealed reasoning that comes with an answer. A finished turn is
-//! remembered as the backend gave it, and found again when its outcome turns up in a later
-//! request: by the id of its first call, or by its text and all that preceded it. It takes the
-//! place of what the client repeats only if text and calls are the same.
+//! Chat clients cannot carry the encrypted reasoning of an answer. A finished turn is remembered as
+//! the backend sent it, and found again when a later request repeats it: by the id of its first
+//! tool call, or by its text and everything before it. It replaces the client's version only if
+//! text and tool calls are the same.
 //!
-//! This module says what is remembered and by what it is found; keeping it is done elsewhere.
+//! This module defines what is remembered and its keys; storing it is done elsewhere.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use crate::responses::request::{Item, Output, Part, Role};
 pub struct Turn {
     /// The output items in order, as they are sent back.
     pub items: Vec<Item<'static>>,
-    /// The text as the client got it.
+    /// The text as sent to the client.
     pub text: String,
-    /// What pins the rest of a tool loop to a machine (`x-codex-turn-state`).
+    /// The token that pins the rest of a tool loop to a machine (`x-codex-turn-state`).
     pub turn_state: Option<String>,
 }
 
-/// By what a turn is found, within one account and model family.
+/// The key of a turn, within one account and model family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(u128);
 
 /// Finds turns.
 pub trait TurnStore {
-    /// The turn of this key. That there is none is remembered too: a turn that was once sent
-    /// plainly must not change afterwards, or the cached prefix is lost.
+    /// The turn of this key. A miss is remembered, too: a turn that was once sent without replay
+    /// must not change afterwards, or the cached prefix is lost.
     fn recall(&self, key: Key) -> Option<Arc<Turn>>;
 }
 
@@ -45,7 +45,7 @@ impl TurnStore for Nothing {
     }
 }
 
-/// What is remembered of a conversation, and whose it is.
+/// The memory as used for a conversation.
 #[derive(Clone)]
 pub struct ReplaySource<'m> {
     /// Whose turns count.
@@ -61,7 +61,7 @@ impl ReplaySource<'_> {
     }
 }
 
-/// Whose turns they are: sealed reasoning is bound to the account and the model family.
+/// The scope of turns: encrypted reasoning is bound to the account and the model family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     account: String,
@@ -82,14 +82,14 @@ impl Scope {
         hash
     }
 
-    /// The key of a turn with calls. Ids are the backend's own and unlike any other.
+    /// The key of a turn with tool calls. Ids are the backend's own and unique.
     pub fn key_of_call(&self, call_id: &str) -> Key {
         let mut hash = self.hash("call");
         add(&mut hash, call_id);
         Key(hash.digest128())
     }
 
-    /// The key of a turn without calls, after all that preceded it.
+    /// The key of a turn without tool calls, including everything before it.
     pub fn key_of_text(&self, history: u128, text: &str) -> Key {
         let mut hash = self.hash("text");
         hash.update(&history.to_le_bytes());
@@ -98,7 +98,7 @@ impl Scope {
     }
 }
 
-/// `gpt-5.6` of `gpt-5.6-sol`: models of one family open each other's reasoning.
+/// `gpt-5.6` of `gpt-5.6-sol`: models of one family can decrypt each other's reasoning.
 fn family(model: &str) -> &str {
     let end = model.match_indices('-').nth(1).map_or(model.len(), |(at, _)| at);
     &model[..end]
@@ -109,7 +109,7 @@ fn add(hash: &mut Xxh3, text: &str) {
     hash.update(text.as_bytes());
 }
 
-/// What a conversation was so far: equal for equal histories, in whichever spelling.
+/// A digest of a conversation: equal for equal histories, independent of formatting.
 #[derive(Clone, Default)]
 pub struct History(Xxh3);
 
@@ -164,7 +164,7 @@ impl History {
                     }
                 }
             }
-            // Clients cannot carry them.
+            // Clients cannot carry these items.
             Item::Reasoning { .. } | Item::WebSearchCall { .. } => {}
         }
         hash.update(&[0xFF]);
@@ -203,8 +203,8 @@ impl Turn {
         spoken(&text_of(plain)) == spoken(&self.text) && calls(&self.items).eq(calls(plain))
     }
 
-    /// Whether the turn is worth remembering and safe to send back: there is something in it that
-    /// chat clients cannot carry, and reasoning is followed by what it led to.
+    /// Whether the turn is worth remembering and safe to replay: it contains something that chat
+    /// clients cannot carry, and reasoning is followed by its result.
     pub fn is_worth_remembering(&self) -> bool {
         let has_secrets = self.items.iter().any(|item| {
             matches!(
@@ -256,11 +256,10 @@ impl Turn {
     }
 }
 
-/// What stands around reasoning that is shown within the text.
+/// The tags around reasoning within the text.
 const THINK: (&str, &str) = ("<think>", "</think>");
 
-/// A text without the reasoning at its beginning: clients to which it is shown there send it back
-/// with it or without.
+/// A text without the reasoning at its beginning: clients send it back with or without it.
 fn without_think(text: &str) -> &str {
     let rest = text.trim_start().strip_prefix(THINK.0);
     match rest.and_then(|rest| rest.split_once(THINK.1)) {
@@ -269,12 +268,12 @@ fn without_think(text: &str) -> &str {
     }
 }
 
-/// What a text says: the same with and without what clients add, strip or trim.
+/// A normalized text: independent of what clients add, strip or trim.
 fn spoken(text: &str) -> &str {
     without_think(text).trim()
 }
 
-/// What the model says in these items.
+/// The model's text in these items.
 pub(crate) fn text_of(items: &[Item<'_>]) -> String {
     let mut texts = String::new();
     for item in items {

@@ -1,4 +1,4 @@
-//! A key of the OpenAI platform in place of a login.
+//! An API key of the OpenAI platform instead of a login.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use super::file;
 use super::login::Login;
 use crate::plain_file;
 
-/// Larger files hold neither a key nor a login.
+/// The largest file that is read.
 const LIMIT: u64 = 1 << 20;
 
 /// Why there is no key.
 #[derive(Debug, thiserror::Error)]
 pub enum NoKey {
-    /// None of the places has one.
+    /// No source has one.
     #[error(
-        "there is no API key: set the variable {variable}, or `[upstream] api_key_file`, or sign \
-         in to Codex with a key"
+        "no API key: set the variable {variable}, or `[upstream] api_key_file`, or sign in to \
+         Codex with a key"
     )]
     Nowhere {
         /// The variable that was asked.

@@ -1,10 +1,10 @@
-//! Putting a new login in the place of the old one, so that a whole one is on disk at any moment.
+//! Atomic replacement of the login: a complete login is on disk at any moment.
 //!
 //! A refresh token can be redeemed once. From the answer of the sign-in service until its
 //! successor is on disk, a crash loses the login for the Codex CLI too. Everything that can be
-//! done or can fail is therefore done before the token is redeemed: [`Slot::prepare`] makes the
-//! new file with room in it, [`Slot::note`] fills it, [`Slot::commit`] puts it in place. Only the
-//! last is done under the Codex CLI's locks.
+//! done or can fail is therefore done before the token is redeemed: [`AtomicReplace::prepare`]
+//! creates the new file with room in it, [`AtomicReplace::write_ahead`] fills it, and
+//! [`AtomicReplace::commit`] puts it in place. Only the last is done under the Codex CLI's locks.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek as _, Write as _};
@@ -16,18 +16,18 @@ use super::location::Places;
 use super::login_file::LIMIT;
 use crate::plain_file;
 
-/// How much room is made: more than any login needs.
+/// The reserved size: more than any login needs.
 const RESERVED_BYTES: usize = 64 << 10;
 
-/// A place that is ready to take a new login.
+/// A prepared replacement of the login.
 #[derive(Debug)]
 pub(super) struct AtomicReplace {
     places: Places,
-    /// The new file; absent where the folder takes none.
+    /// The new file; `None` if none can be created in the folder.
     temp: Option<File>,
-    /// What is in it, in front of the spaces.
+    /// Its content before the padding.
     noted: Zeroizing<Vec<u8>>,
-    /// Whether that is on disk, and nothing else is in the file.
+    /// Whether exactly that is on disk.
     is_synced: bool,
     rename: Rename,
 }
@@ -38,10 +38,10 @@ fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)
 }
 
-/// How a login was put in its place.
+/// How a login was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Written {
-    /// Another file now has the name: readers saw the old one or the new one.
+    /// By a rename: readers see the old file or the new one.
     Replaced,
     /// The file was overwritten, as for a single file that is mounted into a container.
     InPlace,
@@ -56,7 +56,7 @@ impl AtomicReplace {
     fn prepare_with(places: Places, rename: Rename) -> io::Result<Self> {
         let spare = match make_room(&places) {
             Ok(file) => Some(file),
-            // No new files here, but perhaps the old one can be written.
+            // No new file can be created here, but perhaps the old one is writable.
             Err(error) if is_forbidden(&error) => {
                 File::options().write(true).open(&places.target)?;
                 None
@@ -69,12 +69,12 @@ impl AtomicReplace {
         Ok(Self { places, temp: spare, noted: Zeroizing::default(), is_synced: false, rename })
     }
 
-    /// Hands the new login to the system, beside the old one: from then on [`unfinished`] finds it
-    /// should this process be killed. Takes microseconds, for the room is made. The spaces after
-    /// it keep it valid JSON.
+    /// Writes the new login to the temporary file: from then on [`unfinished`] finds it if this
+    /// process is killed. Takes microseconds, since the space is reserved. Padding with spaces
+    /// keeps it valid JSON.
     pub(super) fn write_ahead(&mut self, content: &[u8]) -> io::Result<()> {
         let Some(file) = &mut self.temp else { return Ok(()) };
-        // Over the end of what was noted before, which may have been longer.
+        // Also overwrites the end of earlier content, which may have been longer.
         let length = content.len().max(self.noted.len());
         let mut padded = Zeroizing::new(Vec::with_capacity(length));
         padded.extend_from_slice(content);
@@ -87,7 +87,7 @@ impl AtomicReplace {
         Ok(())
     }
 
-    /// Has what was noted written to the disk, so that [`Slot::commit`] need not wait for it.
+    /// Syncs what was written ahead to the disk, so that [`AtomicReplace::commit`] need not wait.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.temp else { return Ok(()) };
         file.set_len(self.noted.len() as u64)?;
@@ -96,8 +96,8 @@ impl AtomicReplace {
         Ok(())
     }
 
-    /// Puts the new login in place: the one that was noted and synced takes no more than a rename.
-    /// It survives a crash of the system after [`sync_folder`].
+    /// Puts the new login in place: if it was written ahead and synced, this is only a rename. It
+    /// survives a crash of the system after [`sync_folder`].
     pub(super) fn commit(mut self, content: &[u8]) -> io::Result<Written> {
         if self.temp.is_none() {
             overwrite(&self.places.target, content)?;
@@ -112,13 +112,13 @@ impl AtomicReplace {
         put_in_place(&self.places, content, self.rename)
     }
 
-    /// Leaves everything as it was.
+    /// Discards the replacement.
     pub(super) fn abandon(self) {
         discard(&self.places);
     }
 }
 
-/// What somebody wrote and did not put in place, being killed in between.
+/// A login that a killed process has written ahead but not put in place.
 pub(super) fn unfinished(places: &Places) -> Option<Vec<u8>> {
     plain_file::read(&places.temp, LIMIT).ok()
 }
@@ -130,11 +130,11 @@ pub(super) fn finish(places: &Places, content: &[u8]) -> io::Result<Written> {
 
 /// Removes it.
 pub(super) fn discard(places: &Places) {
-    // What cannot be removed is overwritten or ignored the next time.
+    // If it cannot be removed, it is overwritten or ignored the next time.
     let _ = fs::remove_file(&places.temp);
 }
 
-/// The new file, private, owned like the old one, and full of spaces.
+/// Creates the new file: private, with the owner of the old one, and filled with spaces.
 fn make_room(places: &Places) -> io::Result<File> {
     discard(places);
     let mut options = File::options();
@@ -148,8 +148,8 @@ fn make_room(places: &Places) -> io::Result<File> {
     Ok(file)
 }
 
-/// A daemon that runs as another user must not take the file from its owner, nor from a group that
-/// its owner shares it with: one that everybody could read was shared with nobody on purpose.
+/// Keeps the owner, and the group if the owner shares the file with it, in case the daemon runs as
+/// another user. World-readable files are not considered shared on purpose.
 #[cfg(unix)]
 fn keep_owner(new: &File, old: &Path) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
@@ -176,7 +176,7 @@ fn put_in_place(places: &Places, content: &[u8], rename: Rename) -> io::Result<W
     match rename(&places.temp, &places.target) {
         Ok(()) => Ok(Written::Replaced),
         Err(error) if cannot_be_replaced(&error) => {
-            // Meanwhile the new file is the backup: `unfinished` finds it if this is cut off.
+            // Meanwhile the new file is the backup: `unfinished` finds it if this is interrupted.
             sync_folder(places);
             overwrite(&places.target, content)?;
             discard(places);
@@ -199,8 +199,8 @@ fn overwrite(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The name is on disk only with its folder. Not every system can open folders, and where that
-/// fails there is nothing better to do.
+/// A rename is durable only after its folder is synced. Not every system can open folders; errors
+/// are ignored.
 pub(super) fn sync_folder(places: &Places) {
     if let Ok(folder) = File::open(places.folder()) {
         let _ = folder.sync_all();

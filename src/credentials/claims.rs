@@ -1,7 +1,7 @@
-//! What the sign-in service says about the account inside its tokens.
+//! The claims about the account in the sign-in service's tokens.
 //!
-//! Pure. Signatures are not checked: the tokens are only ever sent back to where they came from,
-//! and nothing here grants anything.
+//! Pure. Signatures are not checked: the tokens are only sent back to their issuer, and nothing
+//! here grants access.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,7 +17,7 @@ const MAX_REGION: usize = 32;
 /// `None`: they change over time, and most are for display.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Claims {
-    /// When the token ends, in seconds since 1970.
+    /// When the token expires, in seconds since 1970.
     #[serde(default, deserialize_with = "lenient", rename = "exp")]
     pub expires_at: Option<i64>,
     /// When the token was issued, in seconds since 1970.
@@ -80,7 +80,7 @@ impl Claims {
         self.auth.chatgpt_plan_type.as_deref()
     }
 
-    /// The region that answers have to be worked out in; nothing if the account is free to use any.
+    /// The region that requests must be processed in; `None` if any is allowed.
     pub fn residency(&self) -> Option<&str> {
         let residency = [&self.auth.chatgpt_compute_residency, &self.chatgpt_compute_residency];
         let residency = residency.into_iter().flatten().map(|region| region.trim());

@@ -1,4 +1,4 @@
-//! How long the sign-in service is left alone after it has failed to give new tokens.
+//! The cooldown after a failed renewal.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 use super::issuer;
 use super::session::{Fingerprint, REFRESH_COOLDOWN};
 
-/// The first pause after the service has answered with a failure; each one after that for the same
-/// tokens is twice as long.
+/// The first pause after an error of the service; it doubles with each further error for the same
+/// tokens.
 const INITIAL_COOLDOWN: Duration = Duration::from_secs(1);
 
 /// The longest pause, unless the service asks for a longer one.
 const MAX_COOLDOWN: Duration = Duration::from_secs(10 * 60);
 
-/// The longest pause after the service could not be reached, which costs it nothing: a laptop that
-/// wakes up is online again soon.
+/// The longest pause after the service could not be reached: a laptop that wakes up is online again
+/// soon.
 const MAX_COOLDOWN_UNREACHABLE: Duration = Duration::from_secs(30);
 
-/// A pause in asking for new tokens.
+/// A pause between renewals.
 #[derive(Debug)]
 pub(super) struct Pause {
     /// The tokens that could not be renewed.
@@ -45,12 +45,12 @@ impl Pause {
         }
     }
 
-    /// Whether the failure was only a moment ago.
+    /// Whether the failure was just now.
     pub(super) fn is_new(&self) -> bool {
         self.failed_at.elapsed() < REFRESH_COOLDOWN
     }
 
-    /// How long it goes on; zero if it is over.
+    /// The remaining time; zero if it is over.
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }
@@ -63,13 +63,13 @@ fn length(cause: &issuer::Error, earlier: u32, chance: f64) -> Duration {
         _ => MAX_COOLDOWN,
     };
     let doubled = INITIAL_COOLDOWN.saturating_mul(2_u32.saturating_pow(earlier)).min(longest);
-    // Daemons that failed together do not come back together.
+    // Jitter: daemons that failed together do not retry together.
     let own = doubled.mul_f64(0.8 + 0.4 * chance);
     own.max(cause.retry_after().unwrap_or_default())
 }
 
 fn chance() -> f64 {
-    // Without randomness the pauses are the even ones.
+    // Without randomness there is no jitter.
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }
 

@@ -1,4 +1,4 @@
-//! Why there is no usable login, and what to do about it.
+//! Errors of the login, with hints.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::issuer;
 use super::location::ACCESS_TOKEN_VARIABLE;
 
-/// Why there is no usable login. No message holds anything of the file's content.
+/// Why there is no usable login. No message contains anything of the file's content.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// There is no file.
@@ -17,7 +17,7 @@ pub enum Error {
         /// Where it was looked for.
         path: PathBuf,
     },
-    /// There is no file of this program's own.
+    /// There is no file of the separate login.
     #[error("not signed in: {} does not exist; run `codex-proxy login`", path.display())]
     OwnMissing {
         /// Where it was looked for.
@@ -26,9 +26,9 @@ pub enum Error {
     /// There is no file because the Codex CLI keeps the login elsewhere.
     #[error(
         "{} does not exist, and {} says cli_auth_credentials_store = \"{store}\": the Codex CLI \
-         keeps its login {}, where codex-proxy cannot read it; set \
-         cli_auth_credentials_store = \"file\" there and run `codex login` again, or keep a login \
-         of its own with `[auth] store = \"own\"` and `codex-proxy login`",
+         keeps its login {}, where codex-proxy cannot read it; set cli_auth_credentials_store = \
+         \"file\" there and run `codex login` again, or use a separate login with `[auth] store \
+         = \"own\"` and `codex-proxy login`",
         path.display(), config.display(), whereabouts(store)
     )]
     ElsewhereStored {
@@ -67,7 +67,8 @@ pub enum Error {
     },
     /// The login is of a kind that the backend's API cannot be used with here.
     #[error(
-        "{} holds {mode}, which codex-proxy cannot use; run `codex-proxy login` or `codex login`",
+        "{} contains {mode}, which codex-proxy cannot use; run `codex-proxy login` or `codex \
+         login`",
         path.display()
     )]
     UnsupportedMode {
@@ -76,10 +77,10 @@ pub enum Error {
         /// What it holds.
         mode: Mode,
     },
-    /// The login has ended and nothing but signing in again helps. Answered without asking the
-    /// sign-in service again until the file changes.
+    /// The login has expired and a new sign-in is needed. Returned without another request to the
+    /// sign-in service until the file changes.
     #[error(
-        "the login in {} has ended: {why}; {}", path.display(),
+        "the login in {} has expired: {why}; {}", path.display(),
         ended_remedy(kept_elsewhere.as_deref())
     )]
     Ended {
@@ -91,9 +92,9 @@ pub enum Error {
         /// `cli_auth_credentials_store`.
         kept_elsewhere: Option<String>,
     },
-    /// The access token has ended and could not be renewed this time.
+    /// The access token has expired and could not be renewed this time.
     #[error(
-        "the login in {} has to be renewed, which failed: {cause}{}", path.display(),
+        "cannot renew the login in {}: {cause}{}", path.display(),
         next_try(*retry_in)
     )]
     NotRenewed {
@@ -101,37 +102,38 @@ pub enum Error {
         path: PathBuf,
         /// Why.
         cause: Arc<issuer::Error>,
-        /// How long the sign-in service is left alone.
+        /// The remaining cooldown.
         retry_in: Duration,
     },
-    /// The sign-in service does not serve the country or region that the network is in. It is not
-    /// asked again until the login changes.
+    /// The sign-in service does not serve the country or region that the network is in. There is no
+    /// further request until the login changes.
     #[error(
-        "the login in {} has to be renewed, and the sign-in service does not serve the country or \
-         region of this network; use another network and sign in again with `codex-proxy login`",
+        "cannot renew the login in {}: the sign-in service does not serve the country or region \
+         of this network; use another network and sign in again with `codex-proxy login`",
         path.display()
     )]
     RefusedCountry {
         /// The file.
         path: PathBuf,
     },
-    /// The account of a personal access token could not be asked for this time.
+    /// The account of a personal access token could not be looked up this time.
     #[error(
-        "cannot find out whose personal access token is in {place}: {cause}{}", next_try(*retry_in)
+        "cannot identify the account of the personal access token in {place}: {cause}{}",
+        next_try(*retry_in)
     )]
     UnknownAccount {
         /// Where the token is: a file or a variable.
         place: String,
         /// Why.
         cause: Arc<issuer::Error>,
-        /// How long the sign-in service is left alone.
+        /// The remaining cooldown.
         retry_in: Duration,
     },
-    /// The sign-in service does not accept a personal access token. It is not asked again until
-    /// the token changes.
+    /// The sign-in service does not accept a personal access token. There is no further request
+    /// until the token changes.
     #[error(
-        "the personal access token in {place} is not accepted ({why}); make a new one, or sign in \
-         with `codex-proxy login`"
+        "the personal access token in {place} is not accepted ({why}); create a new one, or sign \
+         in with `codex-proxy login`"
     )]
     RefusedToken {
         /// Where the token is: a file or a variable.
@@ -141,14 +143,15 @@ pub enum Error {
     },
     /// The variable holds something other than a personal access token.
     #[error(
-        "the variable {ACCESS_TOKEN_VARIABLE} does not hold a personal access token (at-…), and \
-         codex-proxy cannot use agent identities; unset it, or set it to such a token"
+        "the variable {ACCESS_TOKEN_VARIABLE} does not contain a personal access token (at-…), \
+         and codex-proxy does not support agent identities; unset it, or set it to such a token"
     )]
     UnsupportedVariable,
-    /// Nothing new can be written, so the token that renews the login was not spent.
+    /// The file is not writable, so the refresh token was not redeemed.
     #[error(
-        "the login in {} has to be renewed, but cannot be written ({source}), and renewing it \
-         without writing it would sign out the Codex CLI; make the file and its folder writable",
+        "the login in {} has to be renewed, but its file cannot be written ({source}), and \
+         renewing it without writing it would sign out the Codex CLI; make the file and its \
+         folder writable",
         path.display()
     )]
     Unwritable {
@@ -157,11 +160,11 @@ pub enum Error {
         /// What the system says.
         source: Arc<std::io::Error>,
     },
-    /// The login was renewed and could not be written. It is kept in memory, and writing it is
-    /// tried again with every request.
+    /// The login was renewed but could not be written. It is kept in memory, and writing is retried
+    /// with every request.
     #[error(
-        "the login in {} was renewed, but could not be written ({source}); free the disk before \
-         codex-proxy is stopped, or you have to sign in again",
+        "the login in {} was renewed, but could not be written ({source}); free disk space \
+         before you stop codex-proxy, or you have to sign in again",
         path.display()
     )]
     Unsaved {
@@ -181,8 +184,8 @@ pub enum Error {
     },
     /// The file says that the login is an API key, and has none.
     #[error(
-        "{} says that the login is an API key, and holds none; run `codex-proxy login`, or sign in \
-         to Codex with a key again",
+        "{} says that the login is an API key, but contains none; run `codex-proxy login`, or \
+         sign in to Codex with a key again",
         path.display()
     )]
     NoKey {
@@ -190,7 +193,10 @@ pub enum Error {
         path: PathBuf,
     },
     /// The login is of the right kind, but has no access token.
-    #[error("{} holds no access token; run `codex-proxy login` or `codex login`", path.display())]
+    #[error(
+        "{} contains no access token; run `codex-proxy login` or `codex login`",
+        path.display()
+    )]
     NoToken {
         /// The file.
         path: PathBuf,
@@ -198,12 +204,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the same may work in a while without anybody doing anything.
+    /// Whether a later attempt may succeed without any action of the user.
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::NotRenewed { .. } | Self::UnknownAccount { .. } | Self::Busy { .. })
     }
 
-    /// How long it will fail in any case, where that is known.
+    /// How long it will fail in any case, if known.
     pub fn retry_in(&self) -> Option<Duration> {
         match self {
             Self::NotRenewed { retry_in, .. } | Self::UnknownAccount { retry_in, .. } => {
@@ -225,8 +231,8 @@ fn ended_remedy(kept_elsewhere: Option<&str>) -> String {
     match kept_elsewhere {
         None => sign_in.to_owned(),
         Some(store) => format!(
-            "Codex keeps its login {} (cli_auth_credentials_store = \"{store}\"), and the file is \
-             an old one: set that to \"file\" in Codex's config.toml and {sign_in}",
+            "Codex keeps its login {} (cli_auth_credentials_store = \"{store}\"), and the file \
+             is outdated: set that to \"file\" in Codex's config.toml and {sign_in}",
             whereabouts(store)
         ),
     }
@@ -234,7 +240,7 @@ fn ended_remedy(kept_elsewhere: Option<&str>) -> String {
 
 fn next_try(retry_in: Duration) -> String {
     let seconds = retry_in.as_secs() + u64::from(retry_in.subsec_nanos() > 0);
-    if seconds == 0 { String::new() } else { format!("; it is tried again after {seconds} s") }
+    if seconds == 0 { String::new() } else { format!("; the next attempt is in {seconds} s") }
 }
 
 fn whereabouts(store: &str) -> &'static str {

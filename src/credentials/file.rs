@@ -310,7 +310,7 @@ mod tests {
             assert_eq!(mode(&file), expected, "{file}");
         }
         let message = read(&json!({"auth_mode": "headers"})).unwrap_err().to_string();
-        assert!(message.contains("holds headers of a host application"), "{message}");
+        assert!(message.contains("contains headers of a host application"), "{message}");
         assert!(message.contains("`codex-proxy login`"), "{message}");
     }
 

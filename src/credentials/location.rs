@@ -1,4 +1,4 @@
-//! Which file the login is in, and what is beside it.
+//! The file of the login, and the files next to it.
 
 use std::path::{Path, PathBuf};
 
@@ -8,16 +8,16 @@ use crate::config::{self, LoginStore};
 
 pub(super) use crate::config::ACCESS_TOKEN_VARIABLE;
 
-/// Which file the login is in, or that it is in a variable.
+/// The file of the login, or its variable.
 #[derive(Debug, Clone)]
 pub struct Location {
-    /// The file, as it was named: perhaps a link to it.
+    /// The file as named: perhaps a symbolic link.
     pub path: PathBuf,
-    /// Whose it is.
+    /// Who owns the login.
     pub keeper: LoginStore,
     /// The folder of the Codex CLI.
     pub codex_home: PathBuf,
-    /// The value of `CODEX_ACCESS_TOKEN`, which goes before the file.
+    /// The value of `CODEX_ACCESS_TOKEN`, which takes precedence over the file.
     pub access_token: Option<SecretString>,
 }
 
@@ -43,7 +43,7 @@ impl Location {
         }
     }
 
-    /// Where the login is, for people.
+    /// The location for messages.
     pub fn place(&self) -> String {
         match self.access_token {
             Some(_) => format!("the variable {ACCESS_TOKEN_VARIABLE}"),
@@ -61,7 +61,7 @@ impl Location {
         }
     }
 
-    /// The places to work on, after following links.
+    /// The paths to work on, after following links.
     pub(super) fn places(&self) -> Places {
         let codex_locks = match self.keeper {
             // Beside the name, and not beside what it links to: that is where the Codex CLI has them.
@@ -82,9 +82,9 @@ const CODEX_LOCKS: [&str; 2] = ["auth.lock", "auth.json.lock"];
 pub(super) struct Places {
     /// The file; not a link.
     pub(super) target: PathBuf,
-    /// Where its successor is written first.
+    /// The temporary file.
     pub(super) temp: PathBuf,
-    /// What processes of this program lock over a whole renewal.
+    /// The lock of this program's processes for a whole renewal.
     pub(super) renewal_lock: PathBuf,
     /// What the Codex CLI and this program lock around reading, merging and writing, in this order.
     pub(super) codex_locks: Vec<PathBuf>,

@@ -21,32 +21,31 @@ use tokio::time::{Instant, sleep};
 use super::issuer;
 use crate::plain_file::{self, Links};
 
-/// How long to wait for the Codex CLI's locks. It holds them for milliseconds; after this time
-/// whoever holds them has hung, and the login is written without them.
+/// The timeout for the Codex CLI's locks. It holds them for milliseconds; after this time the
+/// holder is considered hung, and the login is written without them.
 const CODEX_LOCKS_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The longest that a renewal may take: its request, then the Codex CLI's locks, and some time to
-/// write.
+/// The longest renewal: its request, then the Codex CLI's locks, and some time to write.
 pub const LONGEST_RENEWAL: Duration =
     issuer::TIMEOUT.saturating_add(CODEX_LOCKS_TIMEOUT).saturating_add(Duration::from_secs(15));
 
-/// How long to wait for another process of this program: for all that it may have to wait for.
+/// The timeout for another process of this program: the longest renewal.
 const RENEWAL_LOCK_TIMEOUT: Duration = LONGEST_RENEWAL;
 
-/// How often to look whether a lock is free. A wait inside the system could not be given up.
+/// The polling interval for a lock. A blocking lock call could not be cancelled.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why there is no lock.
 #[derive(Debug)]
 pub(super) enum NoLock {
-    /// Somebody else has held it all the time.
+    /// Another process has held it until the timeout.
     Busy,
-    /// The file cannot be made.
+    /// The file cannot be created.
     Io(io::Error),
 }
 
-/// The lock that processes of this program hold over a renewal, until it is dropped. Empty where
-/// there can be no locks.
+/// The lock of this program's processes for a renewal, released on drop. `None` where locks are not
+/// supported.
 #[derive(Debug)]
 pub(super) struct RenewalLock {
     _file: Option<File>,
@@ -61,7 +60,7 @@ impl RenewalLock {
     async fn acquire_within(path: &Path, timeout: Duration) -> Result<Self, NoLock> {
         let file = match open(path) {
             Ok(file) => file,
-            // Where nobody can make the file, nobody holds it.
+            // If the file cannot be created, nobody holds the lock.
             Err(error) if is_forbidden(&error) => return Ok(Self { _file: None }),
             Err(error) => return Err(NoLock::Io(error)),
         };
@@ -76,7 +75,8 @@ impl RenewalLock {
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(
                         path = %path.display(),
-                        "this file system knows no locks: run only one codex-proxy on this login"
+                        "this file system does not support locks: run only one codex-proxy with \
+                         this login"
                     );
                     return Ok(Self { _file: None });
                 }
@@ -103,7 +103,7 @@ impl Drop for HeldCodexLocks<'_> {
 
 impl CodexLocks {
     /// Opens them, or makes them. What cannot be made is done without: a login that was renewed
-    /// has to be written whether or not there are locks.
+    /// must be written whether or not there are locks.
     pub(super) fn open(paths: &[PathBuf]) -> Self {
         let opened = paths.iter().filter_map(|path| match open(path) {
             Ok(file) => Some((path.clone(), file)),

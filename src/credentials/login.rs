@@ -1,4 +1,4 @@
-//! A login, and what may be shown of it.
+//! A login, and its displayable summary.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -10,7 +10,7 @@ use crate::platform::Platform;
 pub struct Login {
     /// Which API the bearer is for.
     pub platform: Platform,
-    /// The bearer for the backend.
+    /// The bearer token for the backend.
     pub access_token: SecretString,
     /// The `chatgpt-account-id` header.
     pub account_id: Option<String>,
@@ -20,10 +20,10 @@ pub struct Login {
     pub email: Option<String>,
     /// Whether the account lives in the `FedRAMP` environment.
     pub fedramp: bool,
-    /// The region that answers have to be worked out in; nothing if any will do.
+    /// The region that requests must be processed in; `None` if any is allowed.
     pub residency: Option<String>,
-    /// When the access token ends, in seconds since 1970. It may have ended already: then it is
-    /// the backend that refuses it.
+    /// When the access token expires, in seconds since 1970. It may have expired already: then the
+    /// backend rejects it.
     pub expires_at: Option<i64>,
     /// When the access token was issued, in seconds since 1970.
     pub issued_at: Option<i64>,
@@ -45,8 +45,8 @@ impl Login {
         }
     }
 
-    /// Whose login it is, the same for all tokens of one account: what belongs to one account may
-    /// not be sent with a login of another. It is never empty and holds no secret.
+    /// The identity of the account, the same for all of its tokens: data of one account must not be
+    /// sent with another account's login. It is never empty and contains no secret.
     pub fn owner(&self) -> String {
         let digest = || {
             let digest = Sha256::digest(self.access_token.expose_secret());
@@ -54,29 +54,29 @@ impl Login {
         };
         match (self.platform, &self.account_id, &self.email) {
             (Platform::Codex, Some(id), _) => format!("account {id}"),
-            // Tokens without an account are told apart by the person.
+            // Tokens without an account are identified by the user.
             (Platform::Codex, None, Some(email)) => format!("person {email}"),
             (Platform::Codex, None, None) => "unnamed account".to_owned(),
-            // A key names nobody, and another key may be of another organization.
+            // A key has no identity, and another key may belong to another organization.
             (Platform::OpenAiApi, ..) => format!("key {}", digest()),
         }
     }
 
-    /// Whether both have the same bearer.
+    /// Whether both have the same bearer token.
     pub fn has_same_token(&self, other: &Self) -> bool {
         self.access_token.expose_secret() == other.access_token.expose_secret()
     }
 
-    /// Whether what belongs to one of the two may be sent with the other.
+    /// Whether data of one may be sent with the other.
     pub fn is_same_account(&self, other: &Self) -> bool {
         self.owner() == other.owner()
     }
 }
 
-/// What may be shown of the login in banners and health answers.
+/// The displayable summary of the login, for banners and health answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// Whether there is a login that can be tried.
+    /// Whether there is a usable login.
     pub signed_in: bool,
     /// The plan's name.
     pub plan: Option<String>,
@@ -84,7 +84,7 @@ pub struct Summary {
     pub email: Option<String>,
     /// When the access token ends, in seconds since 1970.
     pub expires_at: Option<i64>,
-    /// Why the login is of no more use, and what to do, if it is known to be so.
+    /// Why the login can no longer be used, with a hint, if that is known.
     pub ended: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The file, read again when it is another one.
+//! The file, re-read when it changes.
 
 use std::fs::{File, Metadata};
 use std::io::{ErrorKind, Read as _};
@@ -18,8 +18,8 @@ use crate::plain_file::{self, Links};
 /// Larger files are not logins.
 pub(super) const LIMIT: u64 = 1 << 20;
 
-/// How long to wait before each further look at a file that may be half-written, as old versions
-/// of the Codex CLI write it in place.
+/// The delays before re-reading a file that may be half-written, as old versions of the Codex CLI
+/// write it in place.
 pub(super) const HALF_WRITTEN_DELAYS: [Duration; 4] = [
     Duration::from_millis(20),
     Duration::from_millis(40),
@@ -40,7 +40,7 @@ pub(super) struct LoginFile {
     known: Mutex<Option<Known>>,
 }
 
-/// What the file held when it was last read.
+/// The content at the last read.
 #[derive(Debug, Clone)]
 struct Known {
     identity: Option<Identity>,
@@ -56,8 +56,7 @@ impl LoginFile {
         &self.location
     }
 
-    /// What the file holds; reads it again if it has changed, which costs one look at its
-    /// metadata to find out.
+    /// The current content; re-reads the file if its metadata has changed.
     pub(super) async fn session(&self) -> Outcome {
         match self.unchanged() {
             Some(outcome) => outcome,
@@ -65,8 +64,7 @@ impl LoginFile {
         }
     }
 
-    /// Reads the file whether or not it looks changed; for when the backend has refused what it
-    /// held.
+    /// Reads the file even if it looks unchanged; used after the backend has rejected its login.
     pub(super) async fn reload(&self) -> Outcome {
         self.remember(patiently(|| self.look_elsewhere()).await)
     }

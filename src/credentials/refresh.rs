@@ -1,5 +1,5 @@
-//! One renewal. It runs in a task of its own, one at a time in this process and, by a lock, among
-//! all processes of this program.
+//! One renewal. It runs in a separate task, one at a time in this process and, by a lock, among all
+//! processes of this program.
 //!
 //! 1. The refresh token is redeemed under the [`RenewalLock`] only, as the Codex CLI redeems under
 //!    no lock. Both may redeem the same token: then one of the two is told that it was used, and
@@ -10,7 +10,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -27,11 +26,11 @@ use super::location::{Location, Places};
 use super::lock::{CodexLocks, HeldCodexLocks, NoLock, RenewalLock};
 use super::login_file::{HALF_WRITTEN_DELAYS, Outcome, look_once};
 use super::session::{Fingerprint, RefreshState, Session};
-use super::store::{Shared, Unsaved};
+use super::state::{Shared, Unsaved};
 use crate::config::CodexConfig;
 
-/// How long to wait for the tokens that another program has got for the same refresh token and is
-/// about to write. The Codex CLI waits up to 5 s for its locks before it writes.
+/// How long to wait for another program to write the tokens that it got for the same refresh token.
+/// The Codex CLI waits up to 5 s for its locks before it writes.
 const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long to wait for them while another program holds the Codex CLI's locks: it is writing, or
@@ -41,50 +40,11 @@ const LOCKED_SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(75);
 /// How often to look for them.
 const SUCCESSOR_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How many times the sign-in service was asked for new tokens since the start, by what came of it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Renewals {
-    /// It gave them.
-    pub renewed: u64,
-    /// It refused to: the login has ended, or another program was first.
-    pub refused: u64,
-    /// It could not be asked, or failed.
-    pub failed: u64,
-}
-
-/// Counts them.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    renewed: AtomicU64,
-    refused: AtomicU64,
-    failed: AtomicU64,
-}
-
-impl Tally {
-    fn count<T>(&self, answer: &Result<T, issuer::Error>) {
-        let counter = match answer {
-            Ok(_) => &self.renewed,
-            Err(error) if error.ended().is_some() => &self.refused,
-            Err(_) => &self.failed,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn sum(&self) -> Renewals {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Renewals {
-            renewed: read(&self.renewed),
-            refused: read(&self.refused),
-            failed: read(&self.failed),
-        }
-    }
-}
-
-/// What came of writing a successor.
+/// The outcome of writing a successor.
 enum Kept {
     /// It is in the file.
     Written(Written),
-    /// Somebody has signed in or out meanwhile, and meant it.
+    /// The user has signed in or out meanwhile, which takes precedence.
     Superseded,
     /// It could not be written.
     Unsaved(io::Error, SecretSlice<u8>),
@@ -123,7 +83,7 @@ impl Shared {
         }
     }
 
-    /// What to do when the service gives no new tokens for `disk`.
+    /// Handles a failed renewal of `disk`.
     async fn not_renewed(
         &self,
         disk: &Arc<Session>,
@@ -147,8 +107,8 @@ impl Shared {
             let retry_in = state.pause.as_ref().map(Pause::left).unwrap_or_default();
             return Err(Error::NotRenewed { path, cause: error, retry_in });
         };
-        // Told once for each login that has ended: requests that fail by it are told one by one.
-        tracing::warn!(%error, "the login cannot be renewed any more");
+        // Logged once per expired login: failing requests are logged one by one.
+        tracing::warn!(%error, "the login can no longer be renewed");
         self.state().ended = Some((set, error.clone()));
         Err(error)
     }
@@ -198,7 +158,7 @@ impl Shared {
                 self.tell(written);
             }
             Kept::Superseded => {
-                tracing::warn!("the login was changed by somebody while it was renewed");
+                tracing::warn!("the login was changed during the renewal");
             }
             Kept::Unsaved(error, content) => {
                 let unsaved = Unsaved { instead_of: old.fingerprint(), content };
@@ -214,7 +174,7 @@ impl Shared {
             tracing::warn!(
                 path = %self.reader.location().path.display(),
                 "the login was written in place, since the file cannot be replaced; mount its \
-                 folder rather than the file alone"
+                 folder instead of the file"
             );
         }
     }
@@ -226,7 +186,7 @@ impl Shared {
         error
     }
 
-    /// Writes what could not be written before, unless somebody has signed in meanwhile.
+    /// Writes a login that could not be written before, unless the user has signed in meanwhile.
     async fn write_unsaved(&self, places: &Places) -> Result<(), Error> {
         let Some(unsaved) = self.state().unsaved.take() else { return Ok(()) };
         let (places, location) = (places.clone(), self.reader.location().clone());
@@ -293,10 +253,10 @@ impl Shared {
         match finished.await {
             Ok(None) => {}
             Ok(Some(written)) => {
-                tracing::warn!("a renewal that was cut off has been completed");
+                tracing::warn!("an interrupted renewal was completed");
                 self.tell(written);
             }
-            Err(error) => tracing::warn!(%error, "a renewal that was cut off stays incomplete"),
+            Err(error) => tracing::warn!(%error, "an interrupted renewal could not be completed"),
         }
     }
 

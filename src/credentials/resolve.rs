@@ -1,5 +1,5 @@
-//! Whose a personal access token is. The token says nothing about itself, and the backend wants to
-//! be told the account, so the sign-in service is asked once, as the Codex CLI does.
+//! The account of a personal access token. The token does not contain it, and the backend requires
+//! it, so it is requested once from the sign-in service, as in the Codex CLI.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::issuer::{self, Whoami};
 use super::login::Login;
 use super::login_file::Outcome;
 use super::session::Session;
-use super::store::Shared;
+use super::state::Shared;
 
 impl Shared {
     /// The session of a personal access token with its account.
@@ -42,7 +42,7 @@ impl Shared {
     }
 }
 
-/// Whether the service has refused the token itself.
+/// Whether the service has rejected the token itself.
 fn is_final(error: &issuer::Error) -> bool {
     match error {
         issuer::Error::Refused { status, .. } => {

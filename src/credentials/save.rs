@@ -1,4 +1,4 @@
-//! A new login in the place of the old one, and none in the place of one.
+//! Saving a new login, and signing out.
 
 use std::io::ErrorKind;
 
@@ -15,11 +15,12 @@ use super::lock::CodexLocks;
 use super::login::Login;
 use super::login_file::LIMIT;
 use super::refresh::{blocking, look_locked, with_tokens};
-use super::session::Session;
+use super::session::{Kind, Session};
 use super::store::Store;
 use crate::plain_file;
+use crate::platform::Platform;
 
-/// What the sign-in service gave at the end of a sign-in.
+/// The result of a sign-in.
 #[derive(Debug, Clone)]
 pub struct NewLogin {
     /// The tokens; all three, or the sign-in would have failed.
@@ -36,7 +37,7 @@ impl NewLogin {
     }
 }
 
-/// A whole `auth.json` that comes from elsewhere.
+/// A whole `auth.json` from another machine.
 #[derive(Debug)]
 pub struct NewDocument(Session);
 
@@ -49,6 +50,12 @@ impl NewDocument {
     /// Whose login it is.
     pub fn login(&self) -> &Login {
         &self.0.login
+    }
+
+    /// Whether the login is made of tokens that a renewal replaces: it is neither a key nor a
+    /// personal access token.
+    pub fn has_tokens(&self) -> bool {
+        self.0.kind == Kind::Token && self.0.login.platform == Platform::Codex
     }
 
     /// The text of the document after a renewal at `now` that gave `tokens`.
@@ -82,15 +89,15 @@ impl Store {
         .await
     }
 
-    /// Ends a login at the service that is not to be used after all.
+    /// Revokes a new login that is not used after all.
     pub async fn discard(&self, new: &NewLogin) {
         if let Some(token) = &new.tokens.refresh_token {
-            // It ends by itself some day.
+            // It expires by itself.
             let _ = self.shared.issuer.revoke(token).await;
         }
     }
 
-    /// Writes a whole `auth.json` that comes from elsewhere.
+    /// Writes a whole `auth.json` from another machine.
     pub async fn save_document(&self, new: &NewDocument) -> Result<(), Error> {
         // It is UTF-8, or it would not have been parsed.
         let text = String::from_utf8_lossy(new.0.content.expose_secret()).into_owned();
@@ -98,8 +105,8 @@ impl Store {
         self.write(move |_| text.clone()).await
     }
 
-    /// Ends the login at the service, as far as that can be, and removes the file. Gives what went
-    /// wrong at the service.
+    /// Revokes the login at the service, if possible, and removes the file. Returns the service's
+    /// error.
     pub async fn sign_out(&self) -> Result<Option<issuer::Error>, Error> {
         let shared = &self.shared;
         let places = shared.reader.location().places();
@@ -151,7 +158,7 @@ impl Store {
                 let old = match plain_file::read(&places.target, LIMIT) {
                     Ok(old) => Zeroizing::new(old),
                     Err(error) if error.kind() == ErrorKind::NotFound => Zeroizing::default(),
-                    // What cannot be read now is not thrown away.
+                    // A file that cannot be read is not overwritten.
                     Err(error) => return Err(error),
                 };
                 Ok(change(&old))

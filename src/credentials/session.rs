@@ -1,4 +1,4 @@
-//! A login together with what renews it. Pure.
+//! A login with its refresh token. Pure.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use sha2::{Digest as _, Sha256};
 
 use super::login::Login;
 
-/// A token that ends within this time is renewed before it is used, as in the Codex CLI.
+/// A token that expires within this time is renewed before it is used, as in the Codex CLI.
 const REFRESH_BEFORE: Duration = Duration::from_secs(5 * 60);
 
-/// How long a token without an end is good for, as in the Codex CLI.
+/// The lifetime of a token without an expiry time, as in the Codex CLI.
 const MAX_TOKEN_AGE: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
-/// Tokens that came this recently, or that failed to be renewed, are used as they are: whoever
-/// issues tokens that end at once, or gives no new ones, is not asked again for each request.
+/// Tokens this recent, or whose renewal failed this recently, are used as they are: so there is not
+/// one renewal per request if a service issues expired tokens, or none.
 pub(super) const REFRESH_COOLDOWN: Duration = Duration::from_secs(30);
 
 /// How far this machine's clock may be ahead before tokens are judged by the service's clock, in
@@ -44,7 +44,7 @@ pub(super) enum Kind {
     PersonalAccessToken,
 }
 
-/// Tells one set of tokens from another without holding them.
+/// Identifies a set of tokens without containing them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fingerprint([u8; 32]);
 
@@ -53,9 +53,9 @@ pub(super) struct Fingerprint([u8; 32]);
 pub(super) enum RefreshState {
     /// Not yet, or it cannot be.
     No,
-    /// It should be, but can still be used.
+    /// It should be, but is still valid.
     Soon,
-    /// It has ended.
+    /// It has expired.
     Ended,
 }
 
@@ -104,7 +104,7 @@ impl Session {
         }
     }
 
-    /// Whether the tokens came a moment ago.
+    /// Whether the tokens were just issued.
     pub(super) fn is_new(&self, now: Timestamp) -> bool {
         self.age(now).is_some_and(|age| age < REFRESH_COOLDOWN)
     }
@@ -133,7 +133,7 @@ impl Session {
     }
 
     fn age(&self, now: Timestamp) -> Option<Duration> {
-        // A refresh in the future says nothing.
+        // A refresh time in the future is ignored.
         now.duration_since(self.last_refresh?).try_into().ok()
     }
 }

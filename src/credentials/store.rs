@@ -1,9 +1,8 @@
-//! The login as requests need it: valid, and renewed when it has to be.
+//! The login for requests: valid, and renewed when needed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use secrecy::SecretSlice;
 
 use super::cooldown::Pause;
 use super::error::Error;
@@ -11,18 +10,19 @@ use super::issuer::Issuer;
 use super::location::Location;
 use super::login::{Login, Summary};
 use super::login_file::{LoginFile, Outcome};
-use super::refresh::{Renewals, Tally};
 use super::session::{Fingerprint, RefreshState, Session};
+use super::state::Shared;
+use super::tally::{Renewals, Tally};
 use crate::platform::Platform;
 use crate::single_flight::SingleFlight;
 
-/// Where logins come from. Clones share their state.
+/// The source of logins. Clones share their state.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) shared: Arc<Shared>,
 }
 
-/// What there is to know about a login without asking anybody.
+/// The local status of a login.
 #[derive(Debug, Clone)]
 pub struct Status {
     /// The login.
@@ -31,50 +31,11 @@ pub struct Status {
     pub last_refresh: Option<Timestamp>,
     /// Whether it can be renewed.
     pub is_renewable: bool,
-    /// Whether its token has ended, by the clock of the service that issued it.
+    /// Whether its token has expired, by the clock of its issuer.
     pub has_expired: bool,
     /// How far this machine's clock was ahead of the service's when the login was renewed, in
     /// seconds, if it was more than five minutes.
     pub clock_skew: Option<i64>,
-}
-
-/// What all who need the login share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) reader: LoginFile,
-    pub(super) issuer: Issuer,
-    pub(super) tally: Tally,
-    /// Renewals, and questions whose personal access token it is.
-    flights: SingleFlight<Outcome>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    /// The last set of tokens that can be renewed no more, and how that is told.
-    pub(super) ended: Option<(Fingerprint, Error)>,
-    /// The last such set whose access token the backend has refused. It is not sent again.
-    refused: Option<Fingerprint>,
-    /// How long the sign-in service is left alone.
-    pub(super) pause: Option<Pause>,
-    /// A login that was renewed and could not be written.
-    pub(super) unsaved: Option<Unsaved>,
-    /// The last personal access token whose account was asked for, with its account.
-    pub(super) resolved: Option<(Fingerprint, Arc<Session>)>,
-    /// The last set of tokens for which the log says that the clock is wrong.
-    clock_warned: Option<Fingerprint>,
-}
-
-/// A file's content that has to be written where the set `instead_of` is.
-pub(super) struct Unsaved {
-    pub(super) instead_of: Fingerprint,
-    pub(super) content: SecretSlice<u8>,
-}
-
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("ended", &self.ended).finish_non_exhaustive()
-    }
 }
 
 impl Store {
@@ -92,16 +53,16 @@ impl Store {
         }
     }
 
-    /// The current login. One that is about to end is renewed first; if that fails, it is used
-    /// while it lives.
+    /// The current login. If it is about to expire, it is renewed first; if that fails, it is used
+    /// until it expires.
     pub async fn login(&self) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         Ok(Arc::clone(&self.usable(session).await?.login))
     }
 
     /// The login for a request that was made for `prepared`: the current one if it is of the same
-    /// account. If another account has signed in meanwhile, `prepared` itself: the request may hold
-    /// what only the first account can read.
+    /// account. If another account has signed in meanwhile, `prepared` itself: the request may
+    /// contain data that only the first account can decrypt.
     pub async fn login_for(&self, prepared: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.session().await?;
         if !session.login.is_same_account(prepared) && !session.is_unresolved() {
@@ -111,9 +72,8 @@ impl Store {
         Ok(if login.is_same_account(prepared) { login } else { Arc::clone(prepared) })
     }
 
-    /// What to use instead of a login that the backend has refused: another one of the same
-    /// account that the file holds by now, else a renewed one. The same one again if there is
-    /// nothing better.
+    /// The login to use after the backend has rejected this one: a newer one of the same account
+    /// from the file, else a renewed one, else the same one.
     pub async fn on_unauthorized(&self, refused: &Arc<Login>) -> Result<Arc<Login>, Error> {
         let session = self.shared.reader.reload().await?;
         if !session.login.is_same_account(refused) {
@@ -138,7 +98,7 @@ impl Store {
         Ok(Arc::clone(&outcome?.login))
     }
 
-    /// What there is to know about the login; nothing is renewed.
+    /// The local status of the login; nothing is renewed.
     pub async fn status(&self) -> Result<Status, Error> {
         let session = self.shared.reader.session().await?;
         let session = self.shared.state().resolved_for(&session).unwrap_or(session);
@@ -161,7 +121,7 @@ impl Store {
         self.shared.reader.peek().await.map(|session| session.login.platform).unwrap_or_default()
     }
 
-    /// What may be shown of the login. Renews nothing.
+    /// The displayable summary of the login. Renews nothing.
     pub async fn summary(&self) -> Summary {
         let Ok(session) = self.shared.reader.peek().await else { return Summary::default() };
         let state = self.shared.state();
@@ -183,8 +143,8 @@ impl Store {
         self.shared.tally.sum()
     }
 
-    /// Waits until no renewal is on its way; for the end of the program. A renewal that is cut off
-    /// can lose the login.
+    /// Waits until no renewal is in progress, before the program exits. An interrupted renewal can
+    /// lose the login.
     pub async fn settle(&self) {
         if let Some(flight) = self.shared.flights.under_way() {
             let _ = flight.await;
@@ -215,7 +175,10 @@ impl Store {
             RefreshState::Soon => match self.renewed(&session).await {
                 Ok(renewed) => Ok(renewed),
                 Err(error) => {
-                    tracing::warn!(%error, "the login could not be renewed and is used as it is");
+                    tracing::warn!(
+                        %error,
+                        "the login could not be renewed; using the current one"
+                    );
                     Ok(session)
                 }
             },
@@ -233,8 +196,8 @@ impl Store {
         if self.shared.state().clock_warned.replace(set) != Some(set) {
             tracing::warn!(
                 ahead_secs,
-                "the clock of this machine is wrong: by it, the login had ended when it came; set \
-                 the clock"
+                "this machine's clock is wrong: by this clock, the new login has already \
+                 expired; set the clock"
             );
         }
     }
@@ -259,7 +222,7 @@ impl Store {
         self.renew(stale).await
     }
 
-    /// A session newer than the set `stale`, from the renewal that is under way or else a new one.
+    /// A session newer than the set `stale`, from the renewal in progress or else a new one.
     async fn renew(&self, stale: Fingerprint) -> Outcome {
         let start = || {
             let shared = Arc::clone(&self.shared);
@@ -279,7 +242,7 @@ impl Store {
         }
     }
 
-    /// A personal access token with its account, which is asked for once.
+    /// A personal access token with its account, which is requested once.
     async fn resolved(&self, session: Arc<Session>) -> Outcome {
         let set = session.fingerprint();
         {
@@ -301,70 +264,5 @@ impl Store {
     fn aborted(&self, error: crate::single_flight::Aborted) -> Error {
         let source = Arc::new(std::io::Error::other(error));
         Error::Unreadable { path: self.location().path.clone(), source }
-    }
-}
-
-impl Shared {
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    /// How it is told that this set of tokens can be renewed no more, if that is so.
-    fn ended_for(&self, set: Fingerprint) -> Option<Error> {
-        self.ended.as_ref().filter(|(ended, _)| *ended == set).map(|(_, error)| error.clone())
-    }
-
-    /// Why this session is of no more use, if that is known.
-    fn unusable(&self, session: &Session) -> Option<Error> {
-        let set = session.fingerprint();
-        let ended = self.ended_for(set)?;
-        let is_dead = self.refused == Some(set)
-            || session.refresh_token.is_none()
-            || session.due(Timestamp::now()) == RefreshState::Ended;
-        is_dead.then_some(ended)
-    }
-
-    /// Whether the sign-in service may be asked for a successor of this set now.
-    pub(super) fn may_renew(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
-        if let Some(error) = self.ended_for(set) {
-            return Err(error);
-        }
-        match self.pause_for(set) {
-            None => Ok(()),
-            Some(pause) => Err(Error::NotRenewed {
-                path: location.path.clone(),
-                cause: Arc::clone(&pause.cause),
-                retry_in: pause.left(),
-            }),
-        }
-    }
-
-    /// Whether the sign-in service may be asked whose personal access token this is.
-    fn may_resolve(&self, set: Fingerprint, location: &Location) -> Result<(), Error> {
-        if let Some(error) = self.ended_for(set) {
-            return Err(error);
-        }
-        match self.pause_for(set) {
-            None => Ok(()),
-            Some(pause) => Err(Error::UnknownAccount {
-                place: location.place(),
-                cause: Arc::clone(&pause.cause),
-                retry_in: pause.left(),
-            }),
-        }
-    }
-
-    fn pause_for(&self, set: Fingerprint) -> Option<&Pause> {
-        self.pause.as_ref().filter(|pause| pause.set == set && !pause.left().is_zero())
-    }
-
-    fn resolved_for(&self, session: &Session) -> Option<Arc<Session>> {
-        if !session.is_unresolved() {
-            return None;
-        }
-        let (set, resolved) = self.resolved.as_ref()?;
-        (*set == session.fingerprint()).then(|| Arc::clone(resolved))
     }
 }

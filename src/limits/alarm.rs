@@ -7,7 +7,7 @@ use super::Window;
 /// only because the window has begun anew.
 const FALL: f64 = 10.0;
 
-/// How much has to be used.
+/// How much must be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Threshold {
     High = 80,

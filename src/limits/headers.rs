@@ -13,7 +13,7 @@ struct Limit {
     windows: [LimitValues; 2],
 }
 
-/// Reads what headers tell; their names have to be in lower case.
+/// Reads what headers tell; their names must be in lower case.
 pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: i64) -> Update {
     let mut update = Update::default();
     let mut limits = BTreeMap::<String, Limit>::new();

@@ -64,7 +64,7 @@ impl Reason {
     }
 }
 
-/// Reads what headers tell; their names have to be in lower case.
+/// Reads what headers tell; their names must be in lower case.
 pub fn read<'h>(headers: impl IntoIterator<Item = (&'h str, &'h str)>, now: i64) -> Reached {
     let (mut reason, mut active) = (None, None);
     let headers: Vec<_> = headers.into_iter().collect();

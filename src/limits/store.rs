@@ -85,7 +85,7 @@ impl Reporter {
                 used_percent = window.used_percent,
                 window_minutes = window.minutes,
                 resets_in_seconds = window.resets_at.map(|at| at - now),
-                "{} % or more of a limit of the plan are used",
+                "{} % or more of a plan limit is used",
                 threshold as u8
             );
         }

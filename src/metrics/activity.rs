@@ -10,13 +10,13 @@ use super::{RequestOutcome, millis, unix};
 /// How many requests are kept.
 const MAX_REQUESTS: usize = 50;
 
-/// How many seconds of tokens are added up.
+/// The length of a bucket, in seconds.
 const BUCKET_SECS: u64 = 300;
 
-/// How many sums there are: six hours.
+/// The number of buckets: six hours.
 const BUCKETS: u64 = 72;
 
-/// Names are those of clients and of the backend, and there is an end to what is kept of them.
+/// The longest name that is kept: names are chosen by clients and the backend.
 const MAX_NAME: usize = 64;
 
 /// The last requests and the tokens of the last hours.
@@ -27,7 +27,7 @@ pub(crate) struct Activity {
     tokens: VecDeque<Bucket>,
 }
 
-/// A request that has ended.
+/// A finished request.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Entry {
     seq: u64,
@@ -47,7 +47,7 @@ pub(crate) struct Entry {
     continuity: &'static str,
 }
 
-/// What was used within a time.
+/// The usage in a bucket.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Bucket {
     /// Its beginning, in unix seconds.
@@ -59,7 +59,7 @@ pub(crate) struct Bucket {
 }
 
 impl Activity {
-    /// Takes note of a request.
+    /// Adds a request.
     pub(crate) fn push(&mut self, ended: &RequestOutcome) {
         self.last += 1;
         if self.requests.len() == MAX_REQUESTS {
@@ -80,7 +80,7 @@ impl Activity {
         }
     }
 
-    /// The requests after that with this number, the newest last.
+    /// The requests after the one with this number, the newest last.
     pub(crate) fn requests(&self, after: u64) -> Vec<Entry> {
         self.requests.iter().filter(|entry| entry.seq > after).cloned().collect()
     }
@@ -97,7 +97,7 @@ impl Activity {
             .collect()
     }
 
-    /// The sum of this time. If the clock was put back, sums of times to come may be there.
+    /// The bucket of this time. If the clock was set back, there may be buckets in the future.
     fn bucket(&mut self, at: u64) -> &mut Bucket {
         let newest = at;
         self.tokens.retain(|bucket| (oldest(newest)..=newest).contains(&bucket.at));
@@ -109,7 +109,7 @@ impl Activity {
     }
 }
 
-/// The first of the sums of which this is the last one.
+/// The first of the buckets of which this is the last one.
 fn oldest(newest: u64) -> u64 {
     newest.saturating_sub((BUCKETS - 1) * BUCKET_SECS)
 }

@@ -1,25 +1,25 @@
-//! Names that others choose, of which there is an end: each is kept for as long as the daemon runs,
-//! and so is every series of figures with it.
+//! Label values chosen by others, limited in number: each one, and every series with it, is kept as
+//! long as the daemon runs.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-/// What stands for all names that are too many, too long or none.
+/// The label for further, overlong or empty names.
 pub(crate) const OTHER: &str = "other";
 
-/// Far more than anybody has models, or the backend has codes.
+/// Far more than there are models or codes.
 const MAX_LABELS: usize = 64;
 
 /// The longest name.
 const MAX_LABEL_LENGTH: usize = 64;
 
-/// The names that have been seen.
+/// The known names.
 #[derive(Debug, Default)]
 pub(crate) struct BoundedLabels(Mutex<HashSet<String>>);
 
 impl BoundedLabels {
-    /// The name itself, as long as there are not too many.
+    /// The name itself, unless there are too many.
     pub(crate) fn bounded<'n>(&self, name: &'n str) -> Cow<'n, str> {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.contains(name) {

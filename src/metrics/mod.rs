@@ -1,12 +1,11 @@
-//! Metrics of the daemon: counts, times, names of models and codes of errors, and
-//! nothing of what is said. They are kept in memory, and all of them are taken once per request,
-//! when it ends.
+//! Metrics of the daemon: counts, times, model names and error codes, but no content. They are kept
+//! in memory and updated once per request, when it ends.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | what the figures are made of |
+//! | `mod.rs` | the data that the metrics are made of |
 //! | `request.rs` | requests to any endpoint |
-//! | `labels.rs` | labels that others choose, in a bounded number |
+//! | `labels.rs` | label values chosen by others, limited in number |
 //! | `activity.rs` | the last requests, and the tokens of the last hours |
 //! | `prometheus.rs` | counters and histograms in the text format of Prometheus |
 //!
@@ -41,7 +40,7 @@ struct Inner {
     activity: Mutex<Activity>,
 }
 
-/// A request to a model, at its end.
+/// A finished model request.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestOutcome {
     pub(crate) request_id: String,
@@ -51,12 +50,12 @@ pub(crate) struct RequestOutcome {
     /// The model's own name, if there is such a model.
     pub(crate) slug: Option<String>,
     pub(crate) stream: bool,
-    /// What the client got or would have got.
+    /// The status that was sent, or would have been sent.
     pub(crate) status: u16,
     pub(crate) outcome: Outcome,
     /// What programs match on.
     pub(crate) error: Option<String>,
-    /// The failure in a few words, of which none are the backend's message.
+    /// A short description, without the backend's message.
     pub(crate) reason: Option<String>,
     pub(crate) first_token: Option<Duration>,
     pub(crate) total: Duration,
@@ -125,12 +124,12 @@ impl Metrics {
         self.activity().push(ended);
     }
 
-    /// A call to the backend has failed, with this code, and is sent again or not.
+    /// A call to the backend has failed, with this code, and is retried or not.
     pub(crate) fn call_failed(&self, code: &str, is_sent_again: bool) {
         self.0.prometheus.call_failed(&self.0.codes.bounded(code), is_sent_again);
     }
 
-    /// The model's name as a label: clients may ask for any, and only those that there are count.
+    /// The model's name as a label: only existing models are used, since clients may send any name.
     fn model<'e>(&self, ended: &'e RequestOutcome) -> Cow<'e, str> {
         match &ended.slug {
             Some(slug) => self.0.models.bounded(slug),

@@ -1,7 +1,7 @@
 //! Counters and histograms, in the text format of Prometheus.
 //!
 //! Names and units follow its conventions: base units, `_total` for what only grows, and labels
-//! with few values, of which there is an end.
+//! with a limited number of values.
 
 use std::time::Duration;
 
@@ -16,15 +16,16 @@ use super::labels::OTHER;
 use crate::credentials::Renewals;
 use crate::limits::Limits;
 
-/// Seconds until the first piece of an answer: from a quick model to one that thinks for minutes.
+/// Buckets in seconds until the first part of an answer: from a quick model to one that thinks for
+/// minutes.
 const FIRST_CHUNK: &[f64] =
     &[0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-/// Seconds of a request: from those that ask nobody to the longest answers.
+/// Buckets in seconds of a request: from those without a call to the longest answers.
 const DURATION: &[f64] =
     &[0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0];
 
-/// What is counted as it happens.
+/// Counters and histograms.
 pub(crate) struct Exporter {
     registry: Registry,
     requests: IntCounterVec,
@@ -36,7 +37,7 @@ pub(crate) struct Exporter {
     upstream_retries: IntCounter,
 }
 
-/// What is looked up when somebody asks.
+/// Values that are read on a scrape.
 pub(crate) struct Gauges {
     pub(crate) started: f64,
     pub(crate) in_flight: usize,
@@ -58,45 +59,44 @@ impl Exporter {
         Self {
             requests: counters(
                 "codex_proxy_requests_total",
-                "Requests that have ended, by the status that the client got or would have got; \
-                 499 if it has left. The endpoint is other for those that came to none.",
+                "Finished requests by the status sent to the client, or that would have been \
+                 sent; 499 if the client disconnected. The endpoint is other if none matched.",
                 &["endpoint", "model", "status"],
             ),
             durations: histograms(
                 "codex_proxy_request_duration_seconds",
-                "The time of a request until its answer has gone out.",
+                "The time until the answer to a request is sent completely.",
                 DURATION,
                 &["endpoint"],
             ),
             first_chunks: histograms(
                 "codex_proxy_first_chunk_seconds",
-                "The time of a streamed request until the first piece of its answer.",
+                "The time until the first piece of a streamed answer.",
                 FIRST_CHUNK,
                 &["model"],
             ),
             tokens: counters(
                 "codex_proxy_tokens_total",
-                "Tokens used. Those from the cache are a part of the input, those of reasoning a \
-                 part of the output.",
+                "Tokens used. Cached tokens are part of the input, reasoning tokens part of the \
+                 output.",
                 &["model", "kind"],
             ),
             continuity: counters(
                 "codex_proxy_continuity_requests_total",
-                "Requests by whether a turn of their conversation was remembered (hit), none was \
-                 (miss), or none was looked for (off).",
+                "Requests by whether a turn of the conversation was remembered (hit), was not \
+                 (miss), or was not looked up (off).",
                 &["result"],
             ),
             upstream_errors: counters(
                 "codex_proxy_upstream_errors_total",
-                "Calls to the backend that have failed, by the backend's code or the kind of the \
-                 failure.",
+                "Failed calls to the backend, by the backend's code or the kind of failure.",
                 &["code"],
             ),
             upstream_retries: registered(
                 &registry,
                 IntCounter::new(
                     "codex_proxy_upstream_retries_total",
-                    "Calls to the backend that were sent again.",
+                    "Retried calls to the backend.",
                 ),
             ),
             registry,
@@ -109,7 +109,7 @@ impl Exporter {
         self.durations.with_label_values(&[endpoint]).observe(duration.as_secs_f64());
     }
 
-    /// A request was turned away before it came to an endpoint, which takes no time.
+    /// A request was rejected before it reached an endpoint, which takes no time.
     pub(crate) fn refused(&self, status: u16) {
         self.count(OTHER, "", status);
     }
@@ -163,16 +163,16 @@ impl Gauges {
         };
         level(
             "codex_proxy_requests_in_flight",
-            "Requests to models that are under way, those that wait included.",
+            "Model requests in progress, including queued ones.",
             self.in_flight,
         );
-        level("codex_proxy_requests_queued", "Requests that wait for others to end.", self.waiting);
+        level("codex_proxy_requests_queued", "Requests in the queue.", self.waiting);
         registered(
             &registry,
             Gauge::new("codex_proxy_start_time_seconds", "When the daemon started, in unix time."),
         )
         .set(self.started);
-        let info = Opts::new("codex_proxy_build_info", "Which version runs; always 1.")
+        let info = Opts::new("codex_proxy_build_info", "The running version; always 1.")
             .const_label("version", env!("CARGO_PKG_VERSION"));
         registered(&registry, IntGauge::with_opts(info)).set(1);
         self.renewals(&registry);
@@ -186,8 +186,7 @@ impl Gauges {
             IntCounterVec::new(
                 Opts::new(
                     "codex_proxy_login_renewals_total",
-                    "How often the sign-in service was asked to renew the login, by what came of \
-                     it.",
+                    "Attempts to renew the login, by outcome.",
                 ),
                 &["result"],
             ),
@@ -202,11 +201,11 @@ impl Gauges {
         const LABELS: &[&str] = &["limit", "window"];
         let used = Opts::new(
             "codex_proxy_limit_used_ratio",
-            "How much of a limit of the plan is used, from 0 to 1, as the backend told last.",
+            "The used share of a plan limit, from 0 to 1, as last reported by the backend.",
         );
         let resets = Opts::new(
             "codex_proxy_limit_reset_time_seconds",
-            "When a window of a limit of the plan begins anew, in unix time.",
+            "When the window of a plan limit resets, in unix time.",
         );
         let used = registered(registry, GaugeVec::new(used, LABELS));
         let resets = registered(registry, IntGaugeVec::new(resets, LABELS));

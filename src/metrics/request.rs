@@ -1,4 +1,4 @@
-//! Requests to any endpoint, each of which is counted once: when its answer has gone out.
+//! Requests to any endpoint, each counted once: when its answer was sent.
 
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,12 +10,11 @@ use axum::http::StatusCode;
 use super::labels::OTHER;
 use super::{Metrics, RequestOutcome};
 
-/// The status of a request whose client has left before there was an answer.
+/// The status of a request whose client disconnected before the answer.
 const CLIENT_LEFT: u16 = 499;
 
-/// One request, from its coming to its end. It is counted when the last clone is dropped, however
-/// that comes about. Handlers take it as an argument if they know better than the head of the
-/// answer what became of the request.
+/// One request. It is counted when the last clone is dropped, in every case. Handlers take it as an
+/// argument if they know the outcome better than the head of the answer.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestMetrics(Arc<Inner>);
 
@@ -29,7 +28,7 @@ struct Inner {
     end: OnceLock<End>,
 }
 
-/// What became of the request.
+/// The outcome of the request.
 #[derive(Debug)]
 struct End {
     model: String,
@@ -48,7 +47,7 @@ impl Metrics {
         }))
     }
 
-    /// Counts a request that was turned away before it came to an endpoint.
+    /// Counts a request that was rejected before it reached an endpoint.
     pub(crate) fn refused(&self, status: StatusCode) {
         self.0.prometheus.refused(status.as_u16());
     }
@@ -60,7 +59,7 @@ impl RequestMetrics {
         let _ = self.0.endpoint.set(path.clone());
     }
 
-    /// There is an answer, whose head says this.
+    /// The answer has this status.
     pub(crate) fn answered(&self, status: StatusCode) {
         self.0.status.store(status.as_u16(), Ordering::Relaxed);
     }
@@ -91,7 +90,7 @@ impl Drop for Inner {
     }
 }
 
-/// An endpoint's path without what clients may put before it.
+/// An endpoint's path without ignored prefixes.
 fn plain(mut path: &str) -> &str {
     while let Some(rest) = path.strip_prefix("/v1").filter(|rest| rest.starts_with('/')) {
         path = rest;

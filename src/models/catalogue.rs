@@ -226,7 +226,7 @@ impl Inner {
                     state.list = Arc::new(list);
                 }
                 if asker == Asker::Nobody {
-                    tracing::info!(%error, "cannot get the list of models ahead of requests");
+                    tracing::info!(%error, "cannot get the list of models in advance");
                     return;
                 }
                 state.due = Instant::now() + RETRY;

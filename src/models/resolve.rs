@@ -36,7 +36,7 @@ pub struct Resolved {
 /// No model goes by this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "The model '{}' does not exist. These do: {}.", excerpt(name), available.join(", ")
+    "The model '{}' does not exist. Available models: {}.", excerpt(name), available.join(", ")
 )]
 pub struct UnknownModel {
     /// What the client asked for.
@@ -309,7 +309,8 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             error.to_string(),
-            "The model 'gpt-3' does not exist. These do: gpt-9, gpt-8-max, gpt-8, openai/gpt-oss."
+            "The model 'gpt-3' does not exist. Available models: gpt-9, gpt-8-max, gpt-8, \
+             openai/gpt-oss."
         );
     }
 

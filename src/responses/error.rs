@@ -1,4 +1,4 @@
-//! What the backend says of a failure, in whichever shape it says it.
+//! Error reports of the backend, in all of their forms.
 
 mod class;
 mod text;
@@ -20,18 +20,18 @@ const MAX_REPORT: usize = 1 << 20;
 /// The most bytes of a name (`code`, `param`, …) that are kept.
 const MAX_NAME: usize = 256;
 
-/// What the backend says of a failure. Every part may be missing.
+/// An error report of the backend. Every part may be missing.
 ///
-/// Two layers of the backend answer in two families of bodies, `{"detail": …}` and
-/// `{"error": {…}}`; in streams the same facts come flat or nested. All of them end here.
+/// Two layers of the backend use two kinds of bodies, `{"detail": …}` and `{"error": {…}}`; in
+/// streams the same fields are flat or nested. All of them are read here.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BackendError {
     /// The `type`: a class such as `invalid_request_error`, and for plan limits what others put
     /// into `code`.
     pub kind: Option<String>,
-    /// What programs match on.
+    /// The code.
     pub code: Option<String>,
-    /// For people; cut after 2 KiB.
+    /// The message; truncated after 2 KiB.
     pub message: Option<String>,
     /// The JSON path of the request field at fault.
     pub param: Option<String>,
@@ -48,16 +48,16 @@ pub struct BackendError {
 /// The body of an HTTP answer that reports a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
-    /// The backend speaks.
+    /// A report of the backend.
     Report(BackendError),
-    /// A page for browsers: something in front of the backend speaks.
+    /// An HTML page of a proxy in front of the backend.
     Html,
 }
 
 impl BackendError {
     /// Reads an error event, a failed response, an error object or an error body.
     ///
-    /// Never fails: of what it does not understand, it reports nothing.
+    /// Never fails: unknown parts are ignored.
     pub fn from_json(json: &str) -> Self {
         if json.len() > MAX_REPORT {
             return Self::default();

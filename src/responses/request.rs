@@ -78,7 +78,7 @@ impl Serialize for True {
 /// Extra parts of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum Include {
-    /// The reasoning in sealed form, for later turns.
+    /// The reasoning in encrypted form, for later turns.
     #[serde(rename = "reasoning.encrypted_content")]
     EncryptedReasoning,
 }
@@ -141,7 +141,7 @@ pub enum Item<'v> {
     Reasoning {
         /// Summaries of it; required, though there may be none.
         summary: Vec<Summary<'v>>,
-        /// The sealed thoughts.
+        /// The encrypted reasoning.
         encrypted_content: Cow<'v, str>,
     },
     /// A search that the backend has made.
@@ -241,7 +241,7 @@ pub enum Part<'v> {
         /// Its text.
         refusal: Cow<'v, str>,
     },
-    /// A picture.
+    /// An image.
     InputImage {
         /// An `http(s)` or `data:` address.
         image_url: Cow<'v, str>,

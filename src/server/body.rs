@@ -90,7 +90,7 @@ impl Reading {
             let taken = self.decoding.step(data).map_err(undecodable)?;
             data = &data[taken..];
             if taken == 0 && self.decoding.len() == before {
-                return Err(undecodable("there is something behind its end"));
+                return Err(undecodable("there is data after its end"));
             }
             self.decoded(before).await?;
         }
@@ -160,8 +160,8 @@ fn too_large(largest: usize) -> ApiError {
 
 fn unsupported(Unsupported(name): Unsupported) -> ApiError {
     let message = format!(
-        "The request body has the content-encoding \"{name}\", which is not decoded here. Send it \
-         without one, or with gzip or zstd."
+        "The request body has the unsupported content-encoding \"{name}\". Send it without one, \
+         or with gzip or zstd."
     );
     ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid_request_error", message)
         .code("unsupported_content_encoding")
@@ -169,13 +169,12 @@ fn unsupported(Unsupported(name): Unsupported) -> ApiError {
 
 fn undecodable(error: impl Display) -> ApiError {
     ApiError::invalid_request(format!(
-        "The request body is not what its content-encoding header says: {error}."
+        "The request body does not match its content-encoding header: {error}."
     ))
 }
 
 fn too_slow() -> ApiError {
-    let message = "The request body came too slowly, or stopped coming before its end. Send the \
-                   request again.";
+    let message = "The request body arrived too slowly or is incomplete. Send the request again.";
     ApiError::new(StatusCode::REQUEST_TIMEOUT, "invalid_request_error", message)
 }
 

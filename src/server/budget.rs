@@ -1,10 +1,8 @@
-//! The memory that all bodies of requests, and all answers that are not streamed, may take up
-//! together.
+//! The memory budget shared by all request bodies and all answers that are not streamed.
 //!
-//! What is known to be needed is reserved before any of it is read, and waited for in turn. What
-//! turns out to be needed later is waited for by one at a time: whoever else holds memory and
-//! would have to wait for more is refused at once, which gives memory back. So the one that waits
-//! gets on, and those that hold memory never wait for each other.
+//! Known sizes are reserved before anything is read, and requests queue for them. To grow a
+//! reservation, only one holder may wait at a time: other holders that would have to wait fail at
+//! once, which frees memory. So the waiting one makes progress, and holders never deadlock.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,14 +12,13 @@ use bytes::Bytes;
 use tokio::sync::{Mutex as Turns, Notify};
 use tokio::time::timeout;
 
-/// How long memory is waited for.
+/// The timeout for memory.
 const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The largest budget that is taken unasked, and the one where the size of the machine's memory
-/// cannot be found out.
+/// The largest default budget, and the default if the size of the machine's memory is not known.
 const LARGEST_DEFAULT: usize = 1 << 30;
 
-/// The budget. Clones are of the same.
+/// The budget. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Budget(Arc<Shared>);
 
@@ -29,24 +26,24 @@ pub(super) struct Budget(Arc<Shared>);
 struct Shared {
     total: usize,
     used: Mutex<usize>,
-    /// Some of it has been given back.
+    /// Memory was released.
     freed: Notify,
-    /// Who waits before anything is read, in the order of coming.
+    /// The queue of requests that wait before anything is read.
     beginning: Turns<()>,
-    /// Who holds some and waits for more.
+    /// The holder that waits for more.
     growing: Turns<()>,
 }
 
 /// Why there is no memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exhausted {
-    /// Others have it.
+    /// Other requests use it.
     ForNow,
-    /// It is more than all of it.
+    /// More than the whole budget was requested.
     ForGood,
 }
 
-/// Memory that is set aside until this is dropped.
+/// Memory that is reserved until this is dropped.
 #[derive(Debug)]
 pub(super) struct Reservation {
     budget: Budget,
@@ -54,7 +51,7 @@ pub(super) struct Reservation {
 }
 
 impl Budget {
-    /// So much; if that is nothing, what is sensible on this machine.
+    /// A budget of this size; 0 is the default for this machine.
     pub(super) fn new(bytes: usize) -> Self {
         let total = if bytes == 0 { sensible(memory_of_the_machine()) } else { bytes };
         Self(Arc::new(Shared {
@@ -66,12 +63,12 @@ impl Budget {
         }))
     }
 
-    /// Nothing, which can grow.
+    /// An empty reservation, which can grow.
     pub(super) fn nothing(&self) -> Reservation {
         Reservation { budget: self.clone(), bytes: 0 }
     }
 
-    /// Sets so much aside before anything is read. What is more than all of it gets all of it.
+    /// Reserves so much before anything is read. More than the whole budget gets the whole budget.
     pub(super) async fn reserve(&self, bytes: usize) -> Result<Reservation, Exhausted> {
         let bytes = bytes.min(self.0.total);
         let mut reservation = self.nothing();
@@ -87,8 +84,8 @@ impl Budget {
         Ok(reservation)
     }
 
-    /// Sets so much aside for one that holds `held` bytes already, and is refused at once if others
-    /// that hold some wait as well. What is more than all the rest gets all of the rest.
+    /// Reserves so much for a holder of `held` bytes. Fails at once if another holder is waiting.
+    /// More than the rest of the budget gets the rest.
     pub(super) async fn reserve_beside(
         &self,
         bytes: usize,
@@ -100,8 +97,8 @@ impl Budget {
         Ok(reservation)
     }
 
-    /// Bytes that are counted from now on, even if there is no room for them: they were made of
-    /// something that had to wait already.
+    /// Counts these bytes from now on, even over the limit: they were made from data that has
+    /// waited already.
     pub(super) fn overdraw(&self, bytes: Vec<u8>) -> Bytes {
         let mut reservation = self.nothing();
         reservation.bytes = bytes.capacity();
@@ -109,7 +106,7 @@ impl Budget {
         reservation.hold(bytes)
     }
 
-    /// Takes so much once it is there.
+    /// Takes so much once it is free.
     async fn wait_for(&self, bytes: usize) {
         loop {
             let mut freed = pin!(self.0.freed.notified());
@@ -136,18 +133,18 @@ impl Budget {
 }
 
 impl Reservation {
-    /// How much is set aside.
+    /// How much is reserved.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Whether all of the budget is set aside: then there is nothing to wait for.
+    /// Whether the whole budget is reserved: then waiting is useless.
     fn is_all(&self) -> bool {
         self.bytes >= self.budget.0.total
     }
 
-    /// Sets more aside, so that it is so much in all. With `alone`, all of the budget does for
-    /// whatever is needed.
+    /// Grows the reservation to so much in all. With `alone`, the whole budget is enough for any
+    /// size.
     pub(super) async fn grow(&mut self, bytes: usize, alone: Alone) -> Result<(), Exhausted> {
         let total = self.budget.0.total;
         if bytes > total && alone == Alone::Refused {
@@ -167,7 +164,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Gives back all but so much.
+    /// Shrinks the reservation to so much.
     pub(super) fn shrink(&mut self, bytes: usize) {
         if let Some(less) = self.bytes.checked_sub(bytes) {
             self.bytes = bytes;
@@ -175,7 +172,7 @@ impl Reservation {
         }
     }
 
-    /// The same as [`Reservation::hold`] for bytes that are fewer than what was set aside.
+    /// The same as [`Reservation::hold`] for fewer bytes than were reserved.
     pub(super) fn hold_fitting(mut self, bytes: Vec<u8>) -> Bytes {
         self.shrink(bytes.capacity());
         if self.bytes == 0 { bytes.into() } else { self.hold(bytes) }
@@ -208,15 +205,15 @@ impl Drop for Reservation {
     }
 }
 
-/// What becomes of something that needs more than the whole budget.
+/// What to do if more than the whole budget is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alone {
-    /// It gets all of it, and is then alone: what it needs has a limit of its own.
+    /// Give it the whole budget, for itself alone: its size has another limit.
     Allowed,
     Refused,
 }
 
-/// A quarter of the memory, and no more than is ever needed.
+/// A quarter of the memory, with an upper limit.
 fn sensible(memory: Option<usize>) -> usize {
     memory.map_or(LARGEST_DEFAULT, |memory| (memory / 4).min(LARGEST_DEFAULT))
 }
@@ -226,7 +223,7 @@ fn sensible(memory: Option<usize>) -> usize {
 fn memory_of_the_machine() -> Option<usize> {
     let machine = std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(mem_total);
     let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    // Without a limit it says `max`.
+    // Without a limit it is `max`.
     let limit = limit.and_then(|text| text.trim().parse().ok());
     machine.into_iter().chain(limit).min()
 }
@@ -239,7 +236,7 @@ fn mem_total(meminfo: &str) -> Option<usize> {
     kib.checked_mul(1 << 10)
 }
 
-/// Other systems are desktops, which have more than four times the largest budget.
+/// Other systems are assumed to be desktops with more than four times the largest budget.
 #[cfg(not(target_os = "linux"))]
 fn memory_of_the_machine() -> Option<usize> {
     None

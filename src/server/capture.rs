@@ -1,7 +1,7 @@
-//! `/v1/capture`: turning the writing of exchanges on and off, and noting a request while it is on.
+//! `/v1/capture`: starting and stopping a capture, and recording a request while it is on.
 //!
-//! Only programs on this machine may turn it, and only those of the daemon's own user, who show a
-//! secret in a file of that user, see [`capture`](crate::capture).
+//! Only programs on this machine may control it, and only those of the daemon's own user, which
+//! prove that with a secret in a file of that user, see [`capture`](crate::capture).
 
 use std::convert::Infallible;
 
@@ -18,7 +18,7 @@ use super::error::ApiError;
 use super::peer_info::PeerInfo;
 use crate::capture::{Proof, Recording, StartError, StartOptions, Status};
 
-/// What those put into requests who pass them on, besides all that begins with [`FORWARDED_PREFIX`].
+/// Headers added by proxies, besides all that begin with [`FORWARDED_PREFIX`].
 const PASSED_ON: [HeaderName; 17] = [
     FORWARDED,
     VIA,
@@ -39,7 +39,7 @@ const PASSED_ON: [HeaderName; 17] = [
     HeaderName::from_static("x-real-ip"),
 ];
 
-/// `x-forwarded-for`, `-host`, `-proto`, `-port`, `-server`, and what others may think of.
+/// `x-forwarded-for`, `-host`, `-proto`, `-port`, `-server`, and similar ones.
 const FORWARDED_PREFIX: &str = "x-forwarded";
 
 fn is_passed_on(headers: &HeaderMap) -> bool {
@@ -48,15 +48,15 @@ fn is_passed_on(headers: &HeaderMap) -> bool {
         .any(|name| name.as_str().starts_with(FORWARDED_PREFIX) || PASSED_ON.contains(name))
 }
 
-/// What to do.
+/// The body of a `POST`.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "turn", rename_all = "snake_case")]
-enum Order {
+#[serde(tag = "action", rename_all = "snake_case")]
+enum CaptureRequest {
     On(StartOptions),
     Off(Proof),
 }
 
-/// `GET`: how things stand.
+/// `GET`: the status.
 pub(super) async fn status(_: Local, State(app): State<App>) -> Json<Status> {
     Json(app.0.capture.status())
 }
@@ -67,13 +67,13 @@ pub(super) async fn switch(
     State(app): State<App>,
     body: Result<BodyBytes, ApiError>,
 ) -> Result<Json<Status>, ApiError> {
-    let order: Order = serde_json::from_slice(&body?.0)
-        .map_err(|error| ApiError::invalid_request(format!("This is no order: {error}.")))?;
+    let request: CaptureRequest = serde_json::from_slice(&body?.0)
+        .map_err(|error| ApiError::invalid_request(format!("Invalid capture request: {error}.")))?;
     let capture = app.0.capture.clone();
-    // It opens a file, which may take as long as it likes.
-    let turned = tokio::task::spawn_blocking(move || match order {
-        Order::Off(proof) => capture.stop_by(&proof).map_err(StartError::from),
-        Order::On(wanted) => capture.start(&wanted),
+    // It opens a file, which may block.
+    let turned = tokio::task::spawn_blocking(move || match request {
+        CaptureRequest::Off(proof) => capture.stop_by(&proof).map_err(StartError::from),
+        CaptureRequest::On(wanted) => capture.start(&wanted),
     });
     let status = turned.await.map_err(ApiError::internal)?;
     status.map(Json).map_err(|error| {
@@ -90,7 +90,7 @@ pub(super) async fn switch(
     })
 }
 
-/// Somebody on this machine, who is no page, and has not passed on what another one wants.
+/// Extractor: the request comes from a program on this machine, not from a page or through a proxy.
 pub(super) struct Local;
 
 impl<S: Sync> FromRequestParts<S> for Local {
@@ -101,8 +101,8 @@ impl<S: Sync> FromRequestParts<S> for Local {
         if is_near(parts.extensions.get()) && !is_passed_on && !is_page(parts) {
             return Ok(Self);
         }
-        let message = "Only a program on the daemon's own machine may do this: use `codex-proxy \
-                       capture` there.";
+        let message = "Only programs on the daemon's own machine may control captures: use \
+                       `codex-proxy capture` there.";
         Err(ApiError::new(StatusCode::FORBIDDEN, "invalid_request_error", message)
             .code("not_on_this_machine"))
     }
@@ -119,12 +119,12 @@ fn is_near(arrival: Option<&PeerInfo>) -> bool {
     }
 }
 
-/// Pages of allowed origins may ask for answers, and for nothing else.
+/// Pages of allowed origins may use the API, but not this endpoint.
 fn is_page(parts: &Parts) -> bool {
     parts.headers.contains_key(ORIGIN) || parts.headers.contains_key("sec-fetch-site")
 }
 
-/// What the request is noted on; nothing while nothing is captured.
+/// The recording of the request; `None` while capture is off.
 pub(super) struct CaptureHandle(pub(super) Option<Recording>);
 
 impl FromRequestParts<App> for CaptureHandle {
@@ -135,11 +135,11 @@ impl FromRequestParts<App> for CaptureHandle {
         if !capture.is_on() {
             return Ok(Self(None));
         }
-        let tape = capture.begin(app.0.account.secrets().await);
-        if let Some(tape) = &tape {
-            tape.head(&parts.headers);
+        let recording = capture.begin(app.0.account.secrets().await);
+        if let Some(recording) = &recording {
+            recording.head(&parts.headers);
         }
-        Ok(Self(tape))
+        Ok(Self(recording))
     }
 }
 

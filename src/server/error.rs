@@ -10,53 +10,48 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::budget::Exhausted;
-use super::guard::GuardError;
 use crate::chat::error::{ErrorBody, ErrorObject};
 use crate::chat::invalid_request::InvalidRequest;
 use crate::excerpt::excerpt_of;
 use crate::models::UnknownModel;
 
-pub(super) use self::upstream::is_printable;
-
 /// The backend's id of a request, on answers and on errors.
 pub(super) const UPSTREAM_REQUEST_ID: HeaderName =
     HeaderName::from_static("x-codex-proxy-upstream-request-id");
 
-/// How long starting again takes, if it is done at once.
+/// How long a restart takes, if it follows at once.
 const RESTART: Duration = Duration::from_secs(5);
 
-/// The longest message, in bytes. What is repeated of a request in one has a limit of its own, so
-/// that the hint behind it is left.
+/// The longest message, in bytes. Quotes of a request in it have their own limit, so that the hint
+/// after them is kept.
 const MAX_MESSAGE: usize = 4096;
 
-/// When there is likely to be memory again.
+/// When memory is likely to be free again.
 const MEMORY_FREE: Duration = Duration::from_secs(5);
 
-/// A failure as a client gets it: an HTTP answer, or the last words of a stream.
+/// An error as the client gets it: an HTTP response, or the last event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    /// The status; of no use in a stream, where 200 was sent before.
+    /// The status; unused in a stream, where 200 was sent before.
     pub status: StatusCode,
     /// The error object.
     pub error: ErrorObject,
-    /// When trying again makes sense: `retry-after`, and `retry-after-ms` where seconds are too
-    /// coarse.
+    /// When to retry: `retry-after`, and `retry-after-ms` if seconds are too coarse.
     pub retry_after: Option<Duration>,
-    /// `x-should-retry`: what the official SDKs do regardless of the status.
+    /// `x-should-retry`: it overrides the status for the official SDKs.
     pub should_retry: Option<bool>,
-    /// Where the failure comes from, if it is one of the backend's.
+    /// The backend's failure, if it caused the error.
     pub cause: Option<Box<Cause>>,
 }
 
-/// Where a failure comes from: for the log, and for those who ask OpenAI about it.
+/// The backend's failure: for the log, and for support requests to OpenAI.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cause {
-    /// The failure in a few words. None of them are those of the backend's message, which may quote
-    /// the conversation.
+    /// A short description, without the backend's message, which may quote the conversation.
     pub reason: String,
     /// The backend's id of the request.
     pub upstream_request_id: Option<String>,
-    /// What the public API tells of its limits, as it came.
+    /// The rate-limit headers of the public API, unchanged.
     pub rate_limits: HeaderMap,
 }
 
@@ -73,55 +68,55 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "invalid_request_error", message)
     }
 
-    /// The fault of this program.
+    /// A bug in this program.
     pub fn internal(error: impl std::fmt::Display) -> Self {
         let message = format!("codex-proxy failed: {error}. This is a bug in codex-proxy.");
         Self::server(StatusCode::INTERNAL_SERVER_ERROR, message).code("internal_error")
     }
 
-    /// A failure that is not the client's.
+    /// A server error.
     pub fn server(status: StatusCode, message: impl Into<String>) -> Self {
         Self::new(status, "server_error", message)
     }
 
-    /// The daemon is being stopped.
+    /// The daemon is shutting down.
     pub fn stopping() -> Self {
-        let message = "codex-proxy is being stopped, and this answer is not complete. Try again \
+        let message = "codex-proxy is shutting down, and this answer is incomplete. Try again \
                        when it is running again.";
         Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
             .code("server_shutting_down")
             .retry_after(RESTART)
     }
 
-    /// With what programs match on.
+    /// Sets the code.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Self {
         self.error.code = Some(code.into());
         self
     }
 
-    /// With the JSON path of the request field at fault.
+    /// Sets the JSON path of the request field at fault.
     #[must_use]
     pub fn param(mut self, param: impl Into<String>) -> Self {
         self.error.param = Some(param.into());
         self
     }
 
-    /// With the time after which trying again makes sense.
+    /// Sets the time after which to retry.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
         self
     }
 
-    /// With a request to the SDKs not to try again by themselves.
+    /// Tells the SDKs not to retry.
     #[must_use]
     pub fn no_retry(mut self) -> Self {
         self.should_retry = Some(false);
         self
     }
 
-    /// With what the public API tells of its limits.
+    /// Sets the rate-limit headers of the public API.
     #[must_use]
     pub fn rate_limits(mut self, limits: &HeaderMap) -> Self {
         if !limits.is_empty() {
@@ -173,15 +168,15 @@ impl From<Exhausted> for ApiError {
         let code = "memory_limit_reached";
         match exhausted {
             Exhausted::ForNow => {
-                let message = "Requests and answers take up all of the memory that \
-                               `[server] max_body_total_mib` allows them. Try again later.";
+                let message = "Requests and answers use all the memory that `[server] \
+                               max_body_total_mib` allows. Try again later.";
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, message)
                     .code(code)
                     .retry_after(MEMORY_FREE)
             }
             Exhausted::ForGood => {
                 let message = "The answer needs more memory than `[server] max_body_total_mib` \
-                               allows. Ask for it with `stream: true`, which needs little.";
+                               allows. Use `stream: true`, which needs little memory.";
                 Self::server(StatusCode::SERVICE_UNAVAILABLE, message).code(code).no_retry()
             }
         }
@@ -201,21 +196,6 @@ impl From<UnknownModel> for ApiError {
         Self::new(StatusCode::NOT_FOUND, "invalid_request_error", unknown.to_string())
             .param("model")
             .code("model_not_found")
-    }
-}
-
-impl From<GuardError> for ApiError {
-    fn from(refusal: GuardError) -> Self {
-        let (status, code) = match refusal {
-            GuardError::UnclearHost => (StatusCode::BAD_REQUEST, "invalid_host"),
-            GuardError::UnknownHost => (StatusCode::MISDIRECTED_REQUEST, "host_not_allowed"),
-            GuardError::ForeignPage => (StatusCode::FORBIDDEN, "origin_not_allowed"),
-            GuardError::NoKey => (StatusCode::UNAUTHORIZED, "invalid_api_key"),
-            GuardError::FormContentType => {
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_content_type")
-            }
-        };
-        Self::new(status, "invalid_request_error", refusal.to_string()).code(code)
     }
 }
 

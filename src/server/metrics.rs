@@ -46,7 +46,7 @@ pub(super) async fn activity(
     since: Result<Query<Since>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
     let Ok(Query(Since { after })) = since else {
-        let message = "The parameter 'after' has to be the 'seq' of a request: a whole number.";
+        let message = "The parameter 'after' must be the 'seq' of a request: an integer.";
         return Err(ApiError::invalid_request(message).param("after").code("invalid_value"));
     };
     let metrics = &app.0.metrics;

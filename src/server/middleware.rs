@@ -1,7 +1,7 @@
 //! The middleware of every request: access control, routing, and metrics.
 //!
-//! It is one function rather than a layer for each step: every request pays for each layer with
-//! memory of its own, and every event of an answer with a way through all of them.
+//! It is one function rather than a layer for each step: each layer costs memory per request, and a
+//! call per event of an answer.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ pub(super) struct Middleware(Arc<Shared>);
 struct Shared {
     guard: Arc<Guard>,
     metrics: Metrics,
-    /// Whether answers are to say that they are made up.
+    /// Whether answers are marked as simulated.
     is_simulated: bool,
     routes: Router,
 }
@@ -50,8 +50,8 @@ impl Middleware {
         if let Err(refusal) = guard.check_source(&parts) {
             return self.refuse(refusal);
         }
-        // Preflights, which browsers send without keys, end at the layer; and allowed pages can
-        // read why they are refused.
+        // The CORS layer answers preflights, which browsers send without keys, and lets allowed
+        // pages read why a request was rejected.
         let cors = guard.cors(&parts);
         let request = Request::from_parts(parts, body);
         match cors {
@@ -119,10 +119,10 @@ impl Service<Request> for Middleware {
     }
 }
 
-/// Puts another path into an address.
+/// Replaces the path of a URI.
 fn set_path(uri: &mut Uri, path: &str) {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    // What was a path with its query before is one without some of its segments, too.
+    // A valid path with its query stays valid without some of its segments.
     if let Ok(changed) = format!("{path}{query}").parse() {
         *uri = changed;
     }

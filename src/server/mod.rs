@@ -3,20 +3,20 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod.rs` | the application and its routes |
-//! | `chat.rs`, `chat/` | `POST /v1/chat/completions` |
+//! | `chat/` | `POST /v1/chat/completions` |
 //! | `models.rs`, `health.rs`, `capture.rs` | the other endpoints |
 //! | `page/` | the page at `/` |
 //! | `error.rs` | the one place where failures become OpenAI error objects |
-//! | `gate.rs` | the way of every request in and out |
-//! | `paths.rs` | what a path means, however it was put together |
-//! | `guard/` | who gets in |
+//! | `middleware.rs` | the middleware of every request |
+//! | `paths.rs` | normalization of request paths |
+//! | `guard/` | access control |
 //! | `body.rs` | the body of a request, within limits |
-//! | `budget.rs` | the memory that bodies and answers may take up together |
-//! | `listen/` | connections, from accepting them to letting them end |
-//! | `arrival.rs` | what is known of the connection that a request came over |
-//! | `record.rs` | what is told of a request to a model when it ends |
-//! | `metrics.rs` | what goes on: activity and metrics |
-//! | `usage.rs` | what is left of the plan |
+//! | `budget.rs` | the memory budget shared by bodies and answers |
+//! | `listen/` | connections, from accept to shutdown |
+//! | `peer_info.rs` | what is known of a request's connection |
+//! | `record.rs` | what is logged and counted of a model request when it ends |
+//! | `metrics.rs` | the endpoints for activity and metrics |
+//! | `usage.rs` | the limits of the plan |
 
 mod body;
 mod budget;
@@ -70,7 +70,7 @@ pub use listen::{
 };
 pub use peer_info::PeerInfo;
 
-/// What all requests share, and the client whose connections carry their calls. Clones are cheap.
+/// The state shared by all requests, and the client for their calls. Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct App(Arc<Shared>, upstream::Client);
 
@@ -81,7 +81,7 @@ struct Shared {
     upstream: upstream::Client,
     catalogue: Catalogue,
     account: Account,
-    /// Nothing if turns are not to be remembered.
+    /// `None` if turns are not remembered.
     memory: Option<TurnMemory>,
     metrics: Metrics,
     inquiry: UsageRefresher,
@@ -92,11 +92,11 @@ struct Shared {
 /// Whose plan answers.
 #[derive(Clone)]
 pub enum Account {
-    /// Nobody's: the backend is simulated.
+    /// None: the backend is simulated.
     Simulated,
-    /// That of a key of the OpenAI platform, which is read once.
+    /// An API key of the OpenAI platform, which is read once.
     ApiKey,
-    /// The one that is signed in, asked for each time.
+    /// The account that is signed in, looked up each time.
     SignedIn(Arc<crate::credentials::Store>),
 }
 
@@ -120,12 +120,12 @@ impl Account {
         }
     }
 
-    /// Whether the backend can be asked at once, and there is something to gain by it.
+    /// Whether the backend can be called at once, and a prefetch is useful.
     async fn is_ready(&self) -> bool {
         match self {
             Self::Simulated => false,
             Self::ApiKey => true,
-            // One that has to be renewed first is left to a request.
+            // A login that must be renewed first is left to a request.
             Self::SignedIn(store) => store.is_fresh().await,
         }
     }
@@ -138,7 +138,8 @@ impl Account {
         }
     }
 
-    /// What of the account is never written, besides what says itself that it is secret.
+    /// The account's values that are never written to a capture, besides those recognized as
+    /// secrets.
     async fn secrets(&self) -> Secrets {
         use secrecy::ExposeSecret as _;
 
@@ -166,20 +167,19 @@ impl Account {
 }
 
 impl App {
-    /// The application over a client of the backend. Fails if the keys of those who may ask are in
-    /// a file that makes no sense.
+    /// The application over a client of the backend. Fails if the key file is invalid.
     pub fn new(
         mut config: Config,
         upstream: upstream::Client,
         account: Account,
     ) -> Result<Self, KeyFileError> {
         let guard = Arc::new(Guard::new(&config.server)?);
-        // The guard has their digests, and nobody else needs them.
+        // Only the guard needs them, as digests.
         config.server.api_keys.clear();
         let fetching = upstream.clone();
         let catalogue = Catalogue::new(&config.auth.codex_home, move || {
             let upstream = fetching.clone();
-            // It is told in the log only.
+            // It is only logged.
             async move { upstream.models().await.map_err(|failure| failure.log_reason()) }
         });
         let memory = {
@@ -204,14 +204,14 @@ impl App {
         Ok(Self(shared, calls))
     }
 
-    /// The same application for another thread, with connections of its own for calls.
+    /// The same application for another thread, with its own connections for calls.
     #[must_use]
     pub fn for_worker(&self) -> Self {
         Self(Arc::clone(&self.0), self.1.for_worker())
     }
 
-    /// If it may, fetches what the first request needs: the list of models, and with it an open
-    /// connection. Does not wait for that.
+    /// Prefetches, if enabled, what the first request needs: the list of models, and thereby an
+    /// open connection. Does not wait for it.
     pub async fn prefetch(&self) {
         if self.may_prefetch().await {
             self.0.catalogue.prepare();
@@ -223,8 +223,7 @@ impl App {
         config.upstream.prewarm && !catalogue.is_fresh() && account.is_ready().await
     }
 
-    /// The API's index. What clients put before an endpoint in other ways than `/v1` is brought
-    /// into this form before, see `paths.rs`.
+    /// The API's index. Other prefixes than `/v1` were normalized before, see `paths.rs`.
     pub fn router(self) -> Router {
         let api = Router::new()
             .route("/chat/completions", post(chat::complete))
@@ -243,9 +242,9 @@ impl App {
             .fallback(not_found)
             .method_not_allowed_fallback(not_allowed)
             .with_state(self)
-            // One panic is one request's failure.
+            // A panic fails only its request.
             .layer(CatchPanicLayer::custom(panicked))
-            // A layer of the router runs when it has chosen the route.
+            // A layer of the router runs after routing.
             .layer(MapRequestLayer::new(metrics::note_endpoint));
         Router::new().fallback_service(Middleware::new(guard, figures, is_simulated, routes))
     }
@@ -277,8 +276,7 @@ async fn not_found(method: Method, uri: Uri, headers: HeaderMap) -> ApiError {
     )
 }
 
-/// The base URL that a client should have been given, by the name that it calls the daemon by. That
-/// name was checked.
+/// The base URL that the client should use, with its Host, which was checked.
 fn base_url_hint(headers: &HeaderMap) -> String {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
     let is_behind_tls = headers.get("x-forwarded-proto").is_some_and(|proto| proto == "https");

@@ -1,10 +1,9 @@
-//! What the path of a request means, however a client has put it together from its base URL and the
-//! endpoint.
+//! Normalization of request paths, which clients join from a base URL and an endpoint.
 //!
-//! Clients join the two in different ways, and people set a base URL with more or less in it than
-//! it should have: `//v1/chat/completions`, `/api/v1/chat/completions`, Azure's
-//! `/openai/deployments/NAME/chat/completions`, or the endpoint twice. Such a path is served where
-//! all that stands before the endpoint is known to mean nothing here.
+//! Clients join the two in different ways, and users set base URLs that are too long or too short:
+//! `//v1/chat/completions`, `/api/v1/chat/completions`, Azure's
+//! `/openai/deployments/NAME/chat/completions`, or the endpoint twice. Such a path is served if
+//! every segment before the endpoint is known to be irrelevant here.
 
 use std::borrow::Cow;
 
@@ -13,19 +12,19 @@ const ENDPOINTS: [&[&str]; 4] = [CHAT, MODELS, &["usage"], &["activity"]];
 const CHAT: &[&str] = &["chat", "completions"];
 const MODELS: &[&str] = &["models"];
 
-/// What may stand before an endpoint and means nothing.
+/// Segments before an endpoint that are ignored.
 const PREFIXES: [&[&str]; 4] = [&["v1"], &["api"], &["openai"], CHAT];
 
-/// What a path means.
+/// The meaning of a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target<'p> {
-    /// This path, which routes know.
+    /// This path, which has a route.
     Path(Cow<'p, str>),
-    /// An endpoint of the API behind something that is not known.
+    /// An endpoint of the API after unknown segments.
     Misplaced,
 }
 
-/// What the path of a request means.
+/// Resolves the path of a request.
 pub(super) fn target(path: &str) -> Target<'_> {
     // `OPTIONS *` names no path.
     if is_plain(path) || !path.starts_with('/') {
@@ -44,26 +43,26 @@ pub(super) fn target(path: &str) -> Target<'_> {
     Target::Path(path.into())
 }
 
-/// What is asked for, without what clients put before it: `/embeddings`.
+/// The endpoint without ignored segments: `/embeddings`.
 pub(super) fn endpoint(path: &str) -> String {
     format!("/{}", without_prefixes(&segments(path)).join("/"))
 }
 
-/// Whether the path is one of those that nearly all requests have, so that nothing is to be done.
+/// The fast path: whether the path is already in normal form.
 fn is_plain(path: &str) -> bool {
     matches!(path, "/v1/chat/completions" | "/v1/models" | "/health" | "/")
 }
 
-/// The segments of a path; empty ones come of joining with a slash too many.
+/// The segments of a path; empty ones come from a redundant slash.
 fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-/// What is left when everything has been taken off that means nothing before an endpoint.
+/// The rest after all ignored segments before an endpoint.
 fn without_prefixes<'s>(mut segments: &'s [&'s str]) -> &'s [&'s str] {
     loop {
         let known = PREFIXES.iter().find_map(|prefix| segments.strip_prefix(*prefix));
-        // Azure's deployments: the model is in the body as well.
+        // Azure's deployments: the model is also in the body.
         let deployment = || match segments {
             ["deployments", _, rest @ ..] => Some(rest),
             _ => None,

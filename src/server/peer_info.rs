@@ -1,5 +1,5 @@
-//! What is known of the connection that a request came over. Every request carries it among its
-//! extensions: `listen/connection.rs` puts it there, and the guard reads it.
+//! What is known of a request's connection. It is an extension of every request:
+//! `listen/connection.rs` sets it, and the guard reads it.
 
 use std::net::SocketAddr;
 
@@ -8,11 +8,11 @@ use std::net::SocketAddr;
 pub enum PeerInfo {
     /// From this machine or another one.
     Tcp {
-        /// The daemon's own address, as the other side has it; never one such as `0.0.0.0`.
+        /// The daemon's address of the connection; never one such as `0.0.0.0`.
         local: SocketAddr,
-        /// The other side's.
+        /// The client's address.
         peer: SocketAddr,
     },
-    /// Through a socket in the file system, where no browser comes from.
+    /// Through a Unix socket, which browsers cannot use.
     Unix,
 }

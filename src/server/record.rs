@@ -1,4 +1,4 @@
-//! One log line per request to a model, and its figures: ids and counts, never content.
+//! One log line per model request, and its metrics: ids and counts, never content.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +8,7 @@ use crate::chat::usage::Usage;
 use crate::metrics::{Continuity, Outcome, RequestMetrics, RequestOutcome, millis};
 use crate::upstream::is_code;
 
-/// What is known of a request; told when it is dropped, however the request ends.
+/// What is known of a request. It is logged and counted on drop, however the request ends.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) request_id: String,
@@ -30,31 +30,33 @@ pub(super) struct RequestInfo {
     /// The model's own name, once it is known.
     pub(super) slug: Option<String>,
     pub(super) stream: bool,
-    /// How many turns of the request were remembered, of how many; nothing if none is looked for.
+    /// How many turns of the request were remembered, of how many; `None` if turns are not looked
+    /// up.
     pub(super) recalled: Option<(usize, usize)>,
 }
 
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum End {
-    /// Not yet; if it stays so, the client has left, or the request was ended from outside.
+    /// In progress; on drop this means that the client has disconnected or the request was
+    /// cancelled.
     Open,
     Answered,
     Failed {
         status: u16,
         code: String,
-        /// In the log's words; nothing if the code says it all.
+        /// The reason for the log; `None` if the code is enough.
         reason: Option<String>,
     },
 }
 
 impl Record {
-    pub(super) fn new(request_id: String, visit: RequestMetrics, closing: Shutdown) -> Self {
-        visit.begun();
+    pub(super) fn new(request_id: String, metrics: RequestMetrics, closing: Shutdown) -> Self {
+        metrics.begun();
         Self {
             request_id,
             asked: RequestInfo::default(),
-            metrics: visit,
+            metrics,
             at: SystemTime::now(),
             started: Instant::now(),
             first_token: None,
@@ -65,12 +67,12 @@ impl Record {
         }
     }
 
-    /// How long the request has been going on.
+    /// The time since the request began.
     pub(super) fn elapsed(&self) -> Duration {
         self.started.elapsed()
     }
 
-    /// The first piece of the answer goes out to the client. A head or a comment is none.
+    /// The first part of the answer is sent to the client. Headers and comments do not count.
     pub(super) fn first_token(&mut self) {
         if self.first_token.is_none() {
             self.first_token = Some(self.started.elapsed());
@@ -84,7 +86,7 @@ impl Record {
         }
     }
 
-    /// The whole answer has gone out.
+    /// The whole answer was sent.
     pub(super) fn answered(&mut self, usage: Usage) {
         self.usage = usage;
         self.end = End::Answered;
@@ -92,7 +94,7 @@ impl Record {
 
     /// The request failed, with what the client got or would have got.
     pub(super) fn failed(&mut self, error: &ApiError) {
-        // What the backend gives as a code may be anything.
+        // The backend's code may be any text.
         let code = error.error.code.as_deref().filter(|code| is_code(code));
         let code = code.unwrap_or(error.error.kind).to_owned();
         let cause = error.cause.as_deref();
@@ -101,13 +103,13 @@ impl Record {
             None => error.error.param.as_deref().and_then(refused_here),
         };
         self.end = End::Failed { status: error.status.as_u16(), code, reason };
-        // Of several calls that which has failed is the one to ask about.
+        // Of several calls the failed one is the one to report.
         if let Some(id) = cause.and_then(|cause| cause.upstream_request_id.clone()) {
             self.upstream_request_id = Some(id);
         }
     }
 
-    /// All that is to be told of it.
+    /// The record for log and metrics.
     fn ended(&mut self) -> RequestOutcome {
         let mut why = None;
         let (outcome, status, error) = match std::mem::replace(&mut self.end, End::Open) {
@@ -147,8 +149,8 @@ impl Record {
     }
 }
 
-/// Why a request was refused that did not get as far as the backend: the field at fault, without
-/// what lies within it, where names are the client's own.
+/// Why a request was rejected before it reached the backend: the top-level field at fault, since
+/// nested names are the client's own.
 fn refused_here(param: &str) -> Option<String> {
     let field = param.split('.').next().filter(|field| {
         let is_of_field = |byte: u8| byte.is_ascii_alphanumeric() || b"_[]".contains(&byte);

@@ -1,7 +1,7 @@
-//! `GET /v1/usage`: what is left of the plan.
+//! `GET /v1/usage`: the limits of the plan.
 //!
-//! Every answer of the backend tells that. The backend is asked only if nobody has had an answer for
-//! a while.
+//! Every answer of the backend reports them. They are requested only if there was no answer for a
+//! while.
 
 use std::time::Duration;
 
@@ -18,16 +18,16 @@ use crate::limits::{Limits, LimitsReport};
 use crate::platform::Platform;
 use crate::upstream::Client;
 
-/// What is older is asked for anew, in seconds.
+/// Older limits are requested again, in seconds.
 const FRESH_FOR: i64 = 60;
 
-/// How long the backend may take.
+/// The timeout of the request.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to leave the backend alone after it was asked, whatever came of it.
+/// The cooldown after a request, whatever its outcome.
 const MIN_REFRESH_INTERVAL: Duration = Duration::from_secs(30);
 
-/// Asks the backend for all who want to know: one after the other, and not often.
+/// Requests the limits for all callers: one request at a time, and not often.
 #[derive(Debug, Default)]
 pub(super) struct UsageRefresher {
     last: Mutex<Option<Instant>>,
@@ -35,11 +35,11 @@ pub(super) struct UsageRefresher {
 
 pub(super) async fn usage(State(app): State<App>) -> impl IntoResponse {
     let client = &app.0.upstream;
-    // A key has no plan.
+    // An API key has no plan.
     if app.0.account.platform().await == Platform::Codex && !knows_enough(client) {
-        // Who waits for somebody else's question waits no longer than for an own one.
+        // Waiting for another caller's request has the same timeout.
         if timeout(USAGE_TIMEOUT, app.0.inquiry.ask(client)).await.is_err() {
-            tracing::info!(reason = "timeout", "the backend does not tell the plan's limits");
+            tracing::info!(reason = "timeout", "the backend does not report the plan's limits");
         }
     }
     let now = Timestamp::now().as_second();
@@ -65,7 +65,7 @@ impl UsageRefresher {
         *last = Some(Instant::now());
         if let Err(failure) = client.usage().await {
             let reason = failure.log_reason();
-            tracing::info!(reason, "the backend does not tell the plan's limits");
+            tracing::info!(reason, "the backend does not report the plan's limits");
         }
     }
 }

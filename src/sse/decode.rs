@@ -55,7 +55,7 @@ impl Decoder {
         }
     }
 
-    /// Takes what was read. All of what was read before has to be looked at.
+    /// Takes what was read. All of what was read before must be looked at.
     pub(super) fn feed<E>(&mut self, read: Bytes) -> Result<(), Error<E>> {
         self.body_bytes = self.body_bytes.saturating_add(read.len());
         if self.body_bytes > self.limits.body {

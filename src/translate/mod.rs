@@ -1,4 +1,4 @@
-//! What one protocol means in the other; pure: no IO, no clock, no randomness.
+//! Translation between the two protocols; pure: no IO, no clock, no randomness.
 //!
 //! [`request`] makes a Responses request of a chat completion request, and a [`plan::Plan`] of
 //! what the answer has to look like. [`response`] reads the events of the answer by that plan and

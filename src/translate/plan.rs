@@ -1,11 +1,22 @@
-//! What an answer has to look like, settled while the request is translated.
+//! The required form of an answer, determined while the request is translated.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::policy::{Commentary, Reasoning};
-use super::request::{AliasMap, ClientPaths};
+use super::request::paths::ClientPaths;
 
-/// What an answer has to look like.
+/// Which client name stands behind an alias.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AliasMap(pub(super) BTreeMap<String, String>);
+
+impl AliasMap {
+    /// The client's name of what the backend calls `name`.
+    pub fn of<'n>(&'n self, name: &'n str) -> &'n str {
+        self.0.get(name).map_or(name, String::as_str)
+    }
+}
+
+/// The required form of an answer.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The model as the client asked for it.
@@ -14,11 +25,11 @@ pub struct Plan {
     pub stream: bool,
     /// Whether a streamed answer ends with a usage chunk.
     pub include_usage: bool,
-    /// How many choices; each is a call of its own.
+    /// How many choices; each is a separate call.
     pub choices: u32,
-    /// Where the visible text ends; none of them empty.
+    /// The stop sequences; none of them empty.
     pub stops: Vec<String>,
-    /// How many tokens of visible text there may be.
+    /// The limit of tokens of visible text.
     pub max_tokens: Option<usize>,
     /// Whether calls have the deprecated `function_call` form.
     pub legacy_functions: bool,
@@ -34,9 +45,9 @@ pub struct Plan {
     pub custom_tools: BTreeSet<String>,
     /// The names of all functions declared, as the client spells them.
     pub functions: BTreeSet<String>,
-    /// Whether the client gets the sealed reasoning, to send it back.
+    /// Whether the client gets the encrypted reasoning, to send it back.
     pub reasoning_details: bool,
-    /// What the client calls the fields that errors of the backend name.
+    /// The client's names for the fields in errors of the backend.
     pub paths: ClientPaths,
 }
 

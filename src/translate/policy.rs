@@ -1,11 +1,11 @@
-//! What the owner of the daemon may choose about the translation.
+//! Settings of the translation.
 
 use crate::platform::Platform;
 
 /// What `max_completion_tokens` and `max_tokens` do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MaxTokens {
-    /// They cap the visible text; where the public API answers, they cap what they cap there.
+    /// They limit the visible text; with the public API they keep their meaning there.
     Visible,
     /// They are dropped.
     Ignore,
@@ -38,7 +38,7 @@ pub enum Commentary {
 pub struct Policy {
     /// Which API answers.
     pub platform: Platform,
-    /// Refuse with 400 what would be dropped.
+    /// Reject fields with 400 that would be dropped.
     pub strict: bool,
     /// What `max_completion_tokens` and `max_tokens` do.
     pub max_tokens: MaxTokens,
@@ -46,7 +46,7 @@ pub struct Policy {
     pub reasoning: Reasoning,
     /// Where the model's preambles before tool calls go.
     pub commentary: Commentary,
-    /// Whether sealed reasoning is given to clients, and taken back.
+    /// Whether encrypted reasoning is sent to clients, and accepted from them.
     pub reasoning_details: bool,
 }
 

@@ -1,4 +1,4 @@
-//! How many calls may be under way at once, and who waits for one of them to end.
+//! The limit of concurrent calls, and the queue of requests that wait for a permit.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use tokio::time::timeout;
 
 use crate::config;
 
-/// How long a request may wait for its turn.
+/// How long a request may wait in the queue.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The calls that may be under way, and the line of requests that wait for them.
+/// The permits for concurrent calls, and the queue of requests that wait for them.
 #[derive(Debug)]
 pub(super) struct Admission {
     max_in_flight: u32,
     max_queued: usize,
-    /// Served in the order of coming: whoever needs many places is not overtaken for ever.
-    places: Arc<Semaphore>,
-    line: Semaphore,
+    /// Fair: a request that needs many permits is not starved.
+    permits: Arc<Semaphore>,
+    queue: Semaphore,
 }
 
-/// Why a request is sent away.
+/// Why a request is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AdmissionError {
-    /// Too many requests wait already.
+    /// The queue is full.
     #[error(
-        "Too many requests at once: {max_in_flight} calls to the upstream may be under way and \
-         {max_queued} requests may wait for them to end (`[upstream] max_in_flight` and \
-         `max_queued`). Try again later, or set higher limits."
+        "Too many requests at once: at most {max_in_flight} upstream calls and {max_queued} \
+         queued requests are allowed (`[upstream] max_in_flight` and `max_queued`). Try again \
+         later, or raise the limits."
     )]
     FullLine {
         /// `[upstream] max_in_flight`
@@ -36,11 +36,11 @@ pub enum AdmissionError {
         /// `[upstream] max_queued`
         max_queued: usize,
     },
-    /// The request has waited for too long.
+    /// The request has waited too long in the queue.
     #[error(
-        "Too many requests at once: this one has waited {} s for others to end, of which \
-         {max_in_flight} may be under way (`[upstream] max_in_flight`, `max_queued`). Try again \
-         later, or set higher limits.",
+        "Too many requests at once: this one waited {} s in the queue; at most {max_in_flight} \
+         upstream calls are allowed (`[upstream] max_in_flight`, `max_queued`). Try again later, \
+         or raise the limits.",
         waited.as_secs()
     )]
     WaitedTooLong {
@@ -58,71 +58,71 @@ impl Admission {
         Self {
             max_in_flight,
             max_queued,
-            places: Arc::new(Semaphore::new(max_in_flight as usize)),
-            line: Semaphore::new(max_queued),
+            permits: Arc::new(Semaphore::new(max_in_flight as usize)),
+            queue: Semaphore::new(max_queued),
         }
     }
 
-    /// Takes the places for so many calls, all at once: a request that held some and waited for
-    /// more could wait for ever on another one that does the same. One that needs more places than
-    /// there are gets all of them, and makes its calls in turn.
+    /// Takes the permits for so many calls, all at once: two requests that hold some and wait for
+    /// more could deadlock. A request that needs more permits than there are gets all of them, and
+    /// makes its calls one after another.
     ///
-    /// Dropping the future gives up the place in the line.
+    /// Dropping the future leaves the queue.
     pub(super) async fn enter(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         let count = calls.clamp(1, self.max_in_flight);
-        // Nobody is overtaken: what becomes free goes to those who wait.
-        let permit = match Arc::clone(&self.places).try_acquire_many_owned(count) {
+        // Fair: a permit that becomes free goes to the first in the queue.
+        let permit = match Arc::clone(&self.permits).try_acquire_many_owned(count) {
             Ok(permit) => permit,
             Err(_) => self.wait(count).await?,
         };
-        Ok(Arc::new(Permits { turns: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
+        Ok(Arc::new(Permits { calls: Arc::new(Semaphore::new(count as usize)), _permit: permit }))
     }
 
-    /// How many requests wait.
+    /// How many requests are in the queue.
     pub(super) fn waiting(&self) -> usize {
-        self.max_queued - self.line.available_permits()
+        self.max_queued - self.queue.available_permits()
     }
 
     async fn wait(&self, count: u32) -> Result<OwnedSemaphorePermit, AdmissionError> {
         let Self { max_in_flight, max_queued, .. } = *self;
         let full = AdmissionError::FullLine { max_in_flight, max_queued };
-        let _in_line = self.line.try_acquire().map_err(|_| full)?;
-        let places = Arc::clone(&self.places).acquire_many_owned(count);
-        match timeout(QUEUE_TIMEOUT, places).await {
+        let _queued = self.queue.try_acquire().map_err(|_| full)?;
+        let permits = Arc::clone(&self.permits).acquire_many_owned(count);
+        match timeout(QUEUE_TIMEOUT, permits).await {
             Ok(Ok(permit)) => Ok(permit),
-            // The places are never closed; if they were, nobody could be let in.
+            // The semaphore is never closed.
             Ok(Err(_)) => Err(full),
             Err(_) => Err(AdmissionError::WaitedTooLong { max_in_flight, waited: QUEUE_TIMEOUT }),
         }
     }
 }
 
-/// The places of one request, until the last of its [`Turn`]s is over.
+/// The permits of one request, until its last [`CallPermit`] is dropped.
 #[derive(Debug)]
 pub struct Permits {
-    turns: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// The right to have one call under way.
+/// The permit for one call.
 #[derive(Debug)]
 pub struct CallPermit {
     _permit: Option<OwnedSemaphorePermit>,
-    _places: Arc<Permits>,
+    _permits: Arc<Permits>,
 }
 
 impl Permits {
-    /// A turn, if there is one now; there are fewer than calls if the request has fewer places.
+    /// A permit for a call, if one is free; there are fewer than calls if the request got fewer.
     pub fn try_acquire(self: &Arc<Self>) -> Option<CallPermit> {
-        let permit = Arc::clone(&self.turns).try_acquire_owned().ok()?;
-        Some(CallPermit { _permit: Some(permit), _places: Arc::clone(self) })
+        let permit = Arc::clone(&self.calls).try_acquire_owned().ok()?;
+        Some(CallPermit { _permit: Some(permit), _permits: Arc::clone(self) })
     }
 
-    /// Waits for a turn: for another call of the same request to end.
+    /// Waits until another call of the same request has ended.
     pub async fn acquire(self: Arc<Self>) -> CallPermit {
-        // The turns are never closed; if they were, there would be nothing to wait for.
-        let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
-        CallPermit { _permit: permit, _places: self }
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.calls).acquire_owned().await.ok();
+        CallPermit { _permit: permit, _permits: self }
     }
 }
 
@@ -173,7 +173,7 @@ mod tests {
         drop(many);
         let two = admission.enter(1).now_or_never().unwrap().unwrap();
         let mut third = Box::pin(admission.enter(1));
-        assert!(third.as_mut().now_or_never().is_none(), "there is room in the line again");
+        assert!(third.as_mut().now_or_never().is_none(), "there is room in the queue again");
         drop((one, two));
         third.now_or_never().unwrap().unwrap();
     }
@@ -188,15 +188,15 @@ mod tests {
     #[tokio::test]
     async fn who_needs_more_than_there_is_gets_all_and_takes_turns() {
         let admission = admission(2, 1);
-        let places = admission.enter(8).await.unwrap();
-        let turns = [places.try_acquire().unwrap(), places.try_acquire().unwrap()];
-        assert!(places.try_acquire().is_none());
-        let mut third = Box::pin(Arc::clone(&places).acquire());
+        let permits = admission.enter(8).await.unwrap();
+        let turns = [permits.try_acquire().unwrap(), permits.try_acquire().unwrap()];
+        assert!(permits.try_acquire().is_none());
+        let mut third = Box::pin(Arc::clone(&permits).acquire());
         assert!(third.as_mut().now_or_never().is_none());
         let [first, second] = turns;
         drop(first);
         let third = third.now_or_never().unwrap();
-        drop(places);
+        drop(permits);
         drop(second);
         let mut other = Box::pin(admission.enter(1));
         assert!(other.as_mut().now_or_never().is_none(), "one turn is still under way");
@@ -215,7 +215,7 @@ mod tests {
             AdmissionError::WaitedTooLong { max_in_flight: 1, waited: QUEUE_TIMEOUT }
         );
         assert_eq!(start.elapsed().as_secs(), 60);
-        assert_eq!(admission.line.available_permits(), 1);
+        assert_eq!(admission.queue.available_permits(), 1);
         for crowded in [crowded, AdmissionError::FullLine { max_in_flight: 1, max_queued: 1 }] {
             let text = crowded.to_string();
             assert!(text.contains("max_in_flight`") && text.contains("`max_queued`"), "{text}");

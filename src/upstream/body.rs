@@ -1,4 +1,4 @@
-//! Watching the body of an answer: that it goes on, and that it is a stream of events at all.
+//! The body of a streamed answer: an idle timeout, and a check that it is an event stream.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,12 +13,11 @@ use crate::responses::error::{BackendError, Body};
 
 use super::{UpstreamError, Waiting};
 
-/// How much of a document is kept, to tell what it says.
+/// How much of a document is kept, to read the error in it.
 pub(super) const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// A body that fails when it is silent for too long, and when it is a document: the backend gives
-/// its streams no `content-type`, so only the first character tells a JSON text or a page from
-/// events.
+/// A body that fails after an idle timeout, and if it is a document: the backend gives its streams
+/// no `content-type`, so only the first character tells a JSON text or a page from events.
 pub(super) struct SseBody<S> {
     body: S,
     kind: BodyKind,
@@ -30,7 +29,7 @@ enum BodyKind {
     /// Nothing but blanks was read.
     Unknown,
     Events,
-    /// What was read of the document, up to [`MAX_DOCUMENT`].
+    /// What was read of the document, up to [`MAX_ERROR_BODY`].
     Document(Vec<u8>),
 }
 
@@ -97,13 +96,13 @@ fn kind(read: &[u8]) -> BodyKind {
     }
 }
 
-/// The failure that a document in place of events reports.
+/// The error in a document that was sent instead of events.
 fn error_from_body(document: &[u8]) -> UpstreamError {
     match BackendError::from_body(document) {
         Body::Html => UpstreamError::Blocked { status: StatusCode::OK, ray: None },
-        Body::Report(report) if report.is_empty() => UpstreamError::Malformed(
-            "it is a JSON document where a stream of events was asked for".into(),
-        ),
+        Body::Report(report) if report.is_empty() => {
+            UpstreamError::Malformed("it is a JSON document instead of an event stream".into())
+        }
         Body::Report(report) => {
             let text = document.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(document);
             let status = std::str::from_utf8(text)
@@ -115,8 +114,8 @@ fn error_from_body(document: &[u8]) -> UpstreamError {
 
 /// The time since something was read.
 ///
-/// Reading only notes the time. The one timer of the stream is looked at when there is nothing to
-/// read, and set anew when it went off early because something was read since.
+/// Reading only stores the time. The timer is polled when there is nothing to read, and reset if it
+/// fires early because something was read since.
 struct IdleTimeout {
     limit: Duration,
     last: Instant,
@@ -145,11 +144,11 @@ impl IdleTimeout {
     }
 }
 
-/// The time since there was an event. Comments keep a body from being silent, and a backend that
-/// sends nothing else has forgotten the answer.
+/// The time since there was an event. Comments reset the idle timeout, but a backend that sends
+/// nothing else has lost the answer.
 ///
-/// An event only sets a mark, which is looked at when the timer goes off: the failure comes after
-/// the limit, and at most twice as late.
+/// An event only sets a flag, which is checked when the timer fires: the failure comes after one to
+/// two times the limit.
 pub(super) struct EventTimeout {
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
@@ -165,7 +164,7 @@ impl EventTimeout {
         self.has_event = true;
     }
 
-    /// To be asked when there is nothing to read.
+    /// Called when there is nothing to read.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<UpstreamError> {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));

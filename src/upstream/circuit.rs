@@ -1,59 +1,60 @@
-//! Not trying to connect while that is hopeless.
+//! A circuit breaker for connecting.
 //!
-//! After some failures in a row to connect, nobody tries for a while: requests fail at once, rather
-//! than one after the other when its time is up. Then one attempt is made, and decides. Calls over
-//! connections that are open already have nothing to do with it.
+//! After several failures in a row to connect, the circuit is open for a while: requests fail at
+//! once instead of waiting for a timeout each. Then a single probe decides. Calls over open
+//! connections are not affected.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::error_chain::error_chain;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, Layer, Service};
 
-/// So many failures in a row, and nobody tries for a while.
+/// So many failures in a row open the circuit.
 const FAILURE_THRESHOLD: u32 = 5;
 
-/// The while.
+/// How long the circuit stays open.
 const OPEN_FOR: Duration = Duration::from_secs(3);
 
-/// Whether connecting is worth a try. Pure: it is told what happens, and the time.
+/// The state of the circuit. Pure: outcomes and times come from outside.
 #[derive(Debug)]
 struct Circuit {
     state: State,
     /// How many attempts failed in a row.
     failures: u32,
-    /// How the last one of them did.
+    /// The last error.
     cause: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// Everybody may try.
+    /// Closed: all attempts are allowed.
     Closed,
-    /// Nobody tries before that time.
+    /// Open: no attempt before that time.
     Open(Instant),
-    /// One attempt is under way, and decides.
+    /// Half-open: one probe is in progress, and decides.
     Trial,
 }
 
-/// What an attempt decides.
+/// The outcome of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Ordinary,
     Trial,
 }
 
-/// Why there is no attempt.
+/// The circuit is open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the last {failures} attempts to connect failed, the last one so: {cause}")]
+#[error("the last {failures} attempts to connect failed; last error: {cause}")]
 pub(super) struct CircuitOpen {
     pub(super) failures: u32,
     pub(super) cause: String,
-    /// How long until the next attempt; nothing if that is under way.
+    /// How long until the next attempt; `None` if it is in progress.
     pub(super) wait: Option<Duration>,
 }
 
@@ -62,7 +63,7 @@ impl Circuit {
         Self { state: State::Closed, failures: 0, cause: String::new() }
     }
 
-    /// Whether to try now.
+    /// Whether an attempt is allowed now.
     fn attempt(&mut self, now: Instant) -> Result<Kind, CircuitOpen> {
         let wait = match self.state {
             State::Closed => return Ok(Kind::Ordinary),
@@ -76,7 +77,7 @@ impl Circuit {
         Err(CircuitOpen { failures: self.failures, cause: self.cause.clone(), wait })
     }
 
-    /// Any connection shows that connecting works.
+    /// Any new connection closes the circuit.
     fn connected(&mut self) {
         *self = Self::new();
     }
@@ -85,7 +86,7 @@ impl Circuit {
         let counts = match self.state {
             State::Closed => true,
             State::Trial => kind == Kind::Trial,
-            // An attempt that began before.
+            // An attempt that began before the circuit opened.
             State::Open(_) => false,
         };
         if counts {
@@ -97,7 +98,7 @@ impl Circuit {
         }
     }
 
-    /// An attempt ended without an outcome: the next one decides in its stead.
+    /// An attempt was cancelled: the next one decides instead.
     fn abandoned(&mut self, kind: Kind, now: Instant) {
         if kind == Kind::Trial && self.state == State::Trial {
             self.state = State::Open(now);
@@ -105,7 +106,7 @@ impl Circuit {
     }
 }
 
-/// The circuit that all connectors of a client share, and how long connecting may take.
+/// The circuit that all connectors of a client share, and the connect timeout.
 #[derive(Debug, Clone)]
 pub(super) struct CircuitBreakerLayer {
     circuit: Arc<Mutex<Circuit>>,
@@ -117,7 +118,7 @@ impl CircuitBreakerLayer {
         Self { circuit: Arc::new(Mutex::new(Circuit::new())), limit }
     }
 
-    /// No step of the circuit leaves it half done, so that a panic elsewhere does not matter.
+    /// The state is consistent after every step, so a poisoned lock does not matter.
     fn circuit(&self) -> MutexGuard<'_, Circuit> {
         self.circuit.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +129,7 @@ impl CircuitBreakerLayer {
     }
 }
 
-/// One attempt to connect. Dropping it without an outcome gives it up.
+/// One attempt to connect. Dropping it without an outcome cancels it.
 #[derive(Debug)]
 struct Permit {
     breaker: CircuitBreakerLayer,
@@ -137,19 +138,19 @@ struct Permit {
 }
 
 impl Permit {
-    /// Waits for the connection, as long as that may take.
+    /// Waits for the connection, up to the connect timeout.
     async fn make<T>(
         mut self,
         connecting: impl Future<Output = Result<T, BoxError>>,
     ) -> Result<T, BoxError> {
         let outcome = timeout(self.breaker.limit, connecting).await.unwrap_or_else(|_| {
-            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long").into())
+            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting timed out").into())
         });
         self.is_over = true;
         match &outcome {
             Ok(_) => self.breaker.circuit().connected(),
             Err(error) => {
-                let cause = causes(error);
+                let cause = error_chain(&**error);
                 self.breaker.circuit().failed(self.kind, cause, Instant::now());
             }
         }
@@ -165,16 +166,6 @@ impl Drop for Permit {
     }
 }
 
-fn causes(error: &BoxError) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
 impl<S> Layer<S> for CircuitBreakerLayer {
     type Service = CircuitBreaker<S>;
 
@@ -183,7 +174,7 @@ impl<S> Layer<S> for CircuitBreakerLayer {
     }
 }
 
-/// A connector that does not try while that is hopeless.
+/// A connector that fails at once while the circuit is open.
 #[derive(Debug, Clone)]
 pub(super) struct CircuitBreaker<S> {
     connector: S,
@@ -213,8 +204,9 @@ where
         let attempt = attempt.make(self.connector.call(target));
         match kind {
             Kind::Ordinary => attempt.boxed(),
-            // It goes on without the call that began it: a request for several choices fails with
-            // the first of them that may not try, and would take the attempt with it every time.
+            // The attempt outlives the call that began it: a request for several choices fails with
+            // the first choice that is not allowed to connect, and would cancel the attempt every
+            // time.
             Kind::Trial => {
                 let attempt = tokio::spawn(attempt);
                 async { attempt.await.unwrap_or_else(|error| Err(error.into())) }.boxed()

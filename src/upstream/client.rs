@@ -34,12 +34,12 @@ use super::{
     UpstreamError, Waiting, transport,
 };
 
-/// How long the catalogue may take, as in the Codex CLI.
+/// The timeout for the catalogue, as in the Codex CLI.
 const MODELS_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest catalogue that is read.
 const MAX_MODELS: usize = 8 << 20;
 
-/// Where a client takes its login from, before every request.
+/// The source of the login for every request.
 pub trait CredentialProvider: Send + Sync {
     /// The login that is valid now.
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>>;
@@ -53,8 +53,7 @@ pub trait CredentialProvider: Send + Sync {
         std::future::ready(Ok(Arc::clone(prepared))).boxed()
     }
 
-    /// What to use instead of a login that the backend has refused; the same one again if there
-    /// is nothing else.
+    /// The login to use after the backend has rejected this one; the same one if there is no other.
     fn on_unauthorized<'a>(
         &'a self,
         _refused: &'a Arc<Login>,
@@ -83,32 +82,32 @@ impl CredentialProvider for Store {
     }
 }
 
-/// A login that never changes; for a backend that asks for none, such as the simulated one.
+/// A login that never changes, for a backend that needs none, such as the simulated one.
 impl CredentialProvider for Arc<Login> {
     fn login(&self) -> BoxFuture<'_, Result<Arc<Login>, credentials::Error>> {
         std::future::ready(Ok(Arc::clone(self))).boxed()
     }
 }
 
-/// What to do about a login that the backend refuses.
+/// How to retry after the backend has rejected a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AuthRetry {
-    /// Have it renewed.
+    /// Renew it.
     Renew,
-    /// Take another one if there is one. `/models` refuses logins that `/responses` accepts, so
-    /// renewing because of it would not end.
+    /// Use another one if there is one. `/models` rejects logins that `/responses` accepts, so
+    /// renewing because of it would never end.
     Reread,
 }
 
 /// A client of the Codex backend, or of the public API for logins that are keys; clones share their
-/// connections and the number of calls that may be under way.
+/// connections and the limit of concurrent calls.
 #[derive(Clone)]
 pub struct Client {
-    lanes: Arc<ConnectionPool>,
+    pool: Arc<ConnectionPool>,
     admission: Arc<Admission>,
     logins: Arc<dyn CredentialProvider>,
     requests: Arc<RequestHeaders>,
-    packing: Arc<Compressor>,
+    compressor: Arc<Compressor>,
     limits: limits::Store,
     routing: Routing,
     max_retries: u32,
@@ -123,8 +122,8 @@ struct Outgoing<'a> {
     body: &'a RequestBody,
     conversation: Uuid,
     turn_state: Option<&'a str>,
-    seat: Lease,
-    tape: Option<CallRecording>,
+    lease: Lease,
+    recording: Option<CallRecording>,
 }
 
 /// The catalogue as the backend sent it.
@@ -161,7 +160,7 @@ impl Client {
         Self::over(settings, logins, Tls::with_extra_roots(extra_roots)?)
     }
 
-    /// A client that knows what other clients know already.
+    /// A client that shares the state of other clients.
     pub fn over(
         settings: &config::Upstream,
         logins: Arc<dyn CredentialProvider>,
@@ -169,15 +168,15 @@ impl Client {
     ) -> Result<Self, BuildError> {
         let breaker = CircuitBreakerLayer::new(settings.connect_timeout);
         let service = settings.base_url.clone();
-        let lanes = ConnectionPool::new(settings.max_in_flight, move || {
+        let pool = ConnectionPool::new(settings.max_in_flight, move || {
             transport::client(&service, &tls, &breaker)
         })?;
         Ok(Self {
-            lanes: Arc::new(lanes),
+            pool: Arc::new(pool),
             admission: Arc::new(Admission::new(settings)),
             logins,
             requests: Arc::new(RequestHeaders::new(settings)?),
-            packing: Arc::new(Compressor::new(settings)),
+            compressor: Arc::new(Compressor::new(settings)),
             limits: limits::Store::default(),
             routing: Routing::default(),
             max_retries: settings.max_retries,
@@ -190,34 +189,34 @@ impl Client {
     /// that opened it.
     #[must_use]
     pub fn for_worker(&self) -> Self {
-        Self { lanes: Arc::new(self.lanes.for_worker()), ..self.clone() }
+        Self { pool: Arc::new(self.pool.for_worker()), ..self.clone() }
     }
 
-    /// Waits until so many calls of one request may be under way. Dropping the future leaves the
-    /// line.
+    /// Waits for the permits for so many calls of one request. Dropping the future leaves the
+    /// queue.
     pub async fn acquire_permits(&self, calls: u32) -> Result<Arc<Permits>, AdmissionError> {
         self.admission.enter(calls).await
     }
 
-    /// How many requests wait in [`Client::enter`].
+    /// How many requests wait in [`Client::acquire_permits`].
     pub fn waiting(&self) -> usize {
         self.admission.waiting()
     }
 
-    /// What is known of the plan's limits: every answer tells of them, and every refusal.
+    /// The known limits of the plan: every answer reports them, and every error response.
     pub fn limits(&self) -> &limits::Store {
         &self.limits
     }
 
-    /// The tries of a call that begins now.
+    /// The retry state of a new call.
     pub fn retry_state(&self) -> RetryState {
         RetryState::new(self.max_retries)
     }
 
     /// Sends `body`, a Responses request, and gives its answer once the backend has accepted it.
     ///
-    /// `conversation` goes into the session headers. It has to be the same for all requests of one
-    /// conversation, or the backend's prompt cache does not find what it knows.
+    /// `conversation` goes into the session headers. It must be the same for all requests of one
+    /// conversation, or they miss the backend's prompt cache.
     ///
     /// `turn_state` is what the backend gave with the answer that `body` continues, within one
     /// loop of tool calls.
@@ -228,7 +227,7 @@ impl Client {
         turn_state: Option<&str>,
     ) -> Result<Events, UpstreamError> {
         let login = self.login().await?;
-        self.respond_taped(&login, &body.into(), conversation, turn_state, None).await
+        self.respond_recorded(&login, &body.into(), conversation, turn_state, None).await
     }
 
     /// The login that is valid now. A request is made for one login, and sent with that or a newer
@@ -237,41 +236,43 @@ impl Client {
         Ok(self.logins.login().await?)
     }
 
-    /// The same for a `body` that was made for this login, perhaps a while ago, with what is sent
-    /// and what comes noted on the `tape`.
-    pub async fn respond_taped(
+    /// The same for a `body` that was made for this login, perhaps a while ago. The request and the
+    /// answer are added to the `recording`.
+    pub async fn respond_recorded(
         &self,
         login: &Arc<Login>,
         body: &RequestBody,
         conversation: Uuid,
         turn_state: Option<&str>,
-        tape: Option<&Recording>,
+        recording: Option<&Recording>,
     ) -> Result<Events, UpstreamError> {
         let call = Outgoing {
             login,
             body,
             conversation,
             turn_state,
-            seat: self.lanes.take(),
-            tape: tape.map(Recording::call),
+            lease: self.pool.take(),
+            recording: recording.map(Recording::call),
         };
         let answer = self.call(&call).await;
-        if let (Err(failure), Some(tape)) = (&answer, &call.tape) {
-            tape.failed(failure.log_reason());
+        if let (Err(failure), Some(recording)) = (&answer, &call.recording) {
+            recording.failed(failure.log_reason());
         }
         let (response, reporter) = answer?;
-        Ok(Events::new(response, reporter, self.idle_timeout, call.seat, call.tape))
+        Ok(Events::new(response, reporter, self.idle_timeout, call.lease, call.recording))
     }
 
-    /// Sends a call: compressed, if that pays, and once more as it is if the backend does not take
-    /// it so.
+    /// Sends a call: compressed, if that pays, and once more uncompressed if the backend does not
+    /// support compression.
     async fn call(&self, call: &Outgoing<'_>) -> Result<(Response, Reporter), UpstreamError> {
         let login = self.logins.login_for(call.login).await?;
         let route = self.route(&login).await;
-        let packed = self.packing.pack(call.body, &login).await;
-        let answer = self.send_encoded(call, packed.as_ref(), login, &route).await;
+        let compressed = self.compressor.pack(call.body, &login).await;
+        let answer = self.send_encoded(call, compressed.as_ref(), login, &route).await;
         match &answer {
-            Err(failure) if packed.is_some() && self.packing.disable_if_unsupported(failure) => {
+            Err(failure)
+                if compressed.is_some() && self.compressor.disable_if_unsupported(failure) =>
+            {
                 let login = self.logins.login_for(call.login).await?;
                 self.send_encoded(call, None, login, &route).await
             }
@@ -279,7 +280,7 @@ impl Client {
         }
     }
 
-    /// How calls of the login are routed, as far as that is known. The backend is asked if that was
+    /// The routing of the login's calls, as far as it is known. The backend is asked if that was
     /// not done yet.
     async fn route(&self, login: &Arc<Login>) -> Arc<Route> {
         let Some(url) = &self.requests.accounts else { return Arc::default() };
@@ -296,12 +297,12 @@ impl Client {
         self.routing.of(login, ask).await
     }
 
-    /// Asks how calls of the account are routed. A login that is refused here is not renewed: calls
+    /// Gets the routing of the account's calls. A login that is rejected here is not renewed: calls
     /// do that.
     async fn account(&self, login: &Login, url: Url) -> Result<Vec<u8>, UpstreamError> {
         let mut request = Request::new(reqwest::Method::GET, url);
         *request.headers_mut() = self.requests.account(login)?;
-        let response = within(routing::TIMEOUT, self.lanes.first().execute(request))
+        let response = within(routing::TIMEOUT, self.pool.first().execute(request))
             .await?
             .map_err(|error| UpstreamError::sending(error, self.connect_timeout))?;
         match accepted(response).await? {
@@ -315,7 +316,7 @@ impl Client {
     async fn send_encoded(
         &self,
         call: &Outgoing<'_>,
-        packed: Option<&Bytes>,
+        compressed: Option<&Bytes>,
         login: Arc<Login>,
         route: &Route,
     ) -> Result<(Response, Reporter), UpstreamError> {
@@ -324,28 +325,35 @@ impl Client {
             let mut request = Request::new(reqwest::Method::POST, url);
             let mut headers =
                 self.requests.call(login, route, call.conversation, call.turn_state)?;
-            // A login that is taken in place of the first one may be a key.
-            let packed = packed.filter(|_| login.platform == Platform::Codex);
-            if packed.is_some() {
+            // The login that replaces the first one may be an API key.
+            let compressed = compressed.filter(|_| login.platform == Platform::Codex);
+            if compressed.is_some() {
                 headers.insert(CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
             }
             *request.headers_mut() = headers;
-            if let Some(tape) = &call.tape {
+            if let Some(recording) = &call.recording {
                 // For people, and for the same request that is sent as it is.
-                tape.sent(request.headers(), call.body.json());
+                recording.sent(request.headers(), call.body.json());
             }
-            *request.body_mut() = Some(packed.unwrap_or(call.body.json()).clone().into());
+            *request.body_mut() = Some(compressed.unwrap_or(call.body.json()).clone().into());
             Ok(request)
         };
-        let (http, tape) = (call.seat.http(), call.tape.as_ref());
-        self.send_authenticated(http, self.idle_timeout, AuthRetry::Renew, tape, login, request)
-            .await
+        let (http, recording) = (call.lease.http(), call.recording.as_ref());
+        self.send_authenticated(
+            http,
+            self.idle_timeout,
+            AuthRetry::Renew,
+            recording,
+            login,
+            request,
+        )
+        .await
     }
 
     /// Fetches the catalogue of models.
     pub async fn models(&self) -> Result<ModelsAnswer, UpstreamError> {
         let fetch = async {
-            let (http, login) = (self.lanes.first(), self.logins.login().await?);
+            let (http, login) = (self.pool.first(), self.logins.login().await?);
             let (response, _) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Reread, None, login, |login| {
                     let url = self.requests.models(login, &self.routing.known(login));
@@ -368,13 +376,13 @@ impl Client {
         within(MODELS_TIMEOUT, fetch).await?
     }
 
-    /// Asks for the plan's limits, and gives all that is known of them then.
+    /// Fetches the plan's limits, and returns all that is known of them.
     pub async fn usage(&self) -> Result<Limits, UpstreamError> {
         let fetch = async {
-            let (http, login) = (self.lanes.first(), self.logins.login().await?);
+            let (http, login) = (self.pool.first(), self.logins.login().await?);
             let (response, reporter) = self
                 .send_authenticated(http, MODELS_TIMEOUT, AuthRetry::Renew, None, login, |login| {
-                    // A key is not for the address that knows of plans.
+                    // An API key must not be sent to the endpoint for plans.
                     if login.platform == Platform::OpenAiApi {
                         return Err(UpstreamError::NoPlan);
                     }
@@ -388,7 +396,7 @@ impl Client {
                 read_up_to(response, MAX_ERROR_BODY).await.map_err(UpstreamError::reading)?;
             let now = Timestamp::now().as_second();
             let update = limits::document::usage(&body, now).ok_or_else(|| {
-                UpstreamError::Malformed("the plan's limits are unreadable".to_owned())
+                UpstreamError::Malformed("the plan's limits cannot be parsed".to_owned())
             })?;
             reporter.note(update, Source::Usage, now);
             Ok(self.limits.current(now))
@@ -396,44 +404,44 @@ impl Client {
         within(MODELS_TIMEOUT * 2, fetch).await?
     }
 
-    /// Sends a request with the current `login`. If the backend does not accept that login and
-    /// there is another one by the `remedy`, sends it once more.
+    /// Sends a request with the current `login`. If the backend rejects that login and the
+    /// `AuthRetry` gives another one, sends the request once more.
     ///
-    /// What the answer tells of limits is noted; the reporter is for what else it may tell.
+    /// The limits in the answer are stored; the reporter is for further ones in its events.
     async fn send_authenticated(
         &self,
         http: &reqwest::Client,
         patience: Duration,
         remedy: AuthRetry,
-        tape: Option<&CallRecording>,
+        recording: Option<&CallRecording>,
         login: Arc<Login>,
         request: impl Fn(&Login) -> Result<Request, UpstreamError>,
     ) -> Result<(Response, Reporter), UpstreamError> {
         let (response, reporter) = self.send(http, patience, &login, request(&login)?).await?;
         let refused = match accepted(response).await? {
             Accepted::Yes(response) => {
-                note(tape, &response);
+                note(recording, &response);
                 return Ok((response, reporter));
             }
             Accepted::No(refused) => refused,
         };
         if !refused.is_of_the_login() {
-            return Err(refused.noted(tape));
+            return Err(refused.noted(recording));
         }
         let fresh = match remedy {
             AuthRetry::Renew => self.logins.on_unauthorized(&login).await?,
             AuthRetry::Reread => self.logins.login().await?,
         };
         if fresh.access_token.expose_secret() == login.access_token.expose_secret() {
-            return Err(refused.noted(tape));
+            return Err(refused.noted(recording));
         }
         let (response, reporter) = self.send(http, patience, &fresh, request(&fresh)?).await?;
         match accepted(response).await? {
             Accepted::Yes(response) => {
-                note(tape, &response);
+                note(recording, &response);
                 Ok((response, reporter))
             }
-            Accepted::No(refused) => Err(refused.noted(tape)),
+            Accepted::No(refused) => Err(refused.noted(recording)),
         }
     }
 
@@ -462,9 +470,9 @@ impl Client {
     }
 }
 
-fn note(tape: Option<&CallRecording>, response: &Response) {
-    if let Some(tape) = tape {
-        tape.head(response.status(), response.headers());
+fn note(recording: Option<&CallRecording>, response: &Response) {
+    if let Some(recording) = recording {
+        recording.head(response.status(), response.headers());
     }
 }
 

@@ -1,8 +1,8 @@
-//! Compressing what is sent, where that pays and the backend takes it.
+//! Compression of request bodies, if it pays and the backend supports it.
 //!
-//! The Codex CLI compresses what it sends for plans with zstd at level 3, and so does this. That
-//! backends other than the real one take it is not known, so these have to be named for it. One
-//! that does not take it says so once: after that nothing is compressed any more.
+//! The Codex CLI compresses requests for plans with zstd at level 3, and so does this module. For
+//! other backends it must be enabled in the settings. After the first error of a backend without
+//! support, compression is off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,24 +23,24 @@ pub(super) const ZSTD: &str = "zstd";
 /// As in the Codex CLI.
 const ZSTD_LEVEL: i32 = 3;
 
-/// What is smaller goes out in one round trip as it is: a new connection sends about as much before
-/// it waits for the other side.
+/// Smaller bodies fit into one round trip: a new connection sends about as much before it waits for
+/// the other side.
 const MIN_COMPRESSED: usize = 16 << 10;
 
-/// Compressing more than this takes a millisecond or more, in which other answers would stand still.
+/// Compressing more than this takes a millisecond or more, and would block other answers.
 const OFFLOAD_AT: usize = 256 << 10;
 
-/// The JSON of a request. It is compressed no more than once for all the calls that send it: clones
-/// share what came of it.
+/// The JSON of a request. It is compressed at most once for all the calls that send it: clones
+/// share the result.
 #[derive(Debug, Clone)]
 pub struct RequestBody {
     json: Bytes,
-    packed: Arc<OnceCell<Option<Bytes>>>,
+    compressed: Arc<OnceCell<Option<Bytes>>>,
 }
 
 impl From<Bytes> for RequestBody {
     fn from(json: Bytes) -> Self {
-        Self { json, packed: Arc::default() }
+        Self { json, compressed: Arc::default() }
     }
 }
 
@@ -65,7 +65,7 @@ impl RequestBody {
         &self.json
     }
 
-    /// The compressed form; nothing if that is no smaller, or cannot be made.
+    /// The compressed form; `None` if it is not smaller, or compression fails.
     async fn zstd(&self) -> Option<Bytes> {
         let pack = || async {
             if self.json.len() <= OFFLOAD_AT {
@@ -74,18 +74,18 @@ impl RequestBody {
             let json = self.json.clone();
             spawn_blocking(move || compress(&json)).await.ok().flatten()
         };
-        self.packed.get_or_init(pack).await.clone()
+        self.compressed.get_or_init(pack).await.clone()
     }
 }
 
-/// The same bytes for the same bytes.
+/// Deterministic: the same input gives the same bytes.
 fn compress(json: &[u8]) -> Option<Bytes> {
-    let packed = zstd::bulk::compress(json, ZSTD_LEVEL).ok()?;
-    // Room was made for the worst case, and a call may last for minutes.
-    (packed.len() < json.len()).then(|| packed.into_boxed_slice().into())
+    let compressed = zstd::bulk::compress(json, ZSTD_LEVEL).ok()?;
+    // The buffer was allocated for the worst case, and a call may last for minutes.
+    (compressed.len() < json.len()).then(|| compressed.into_boxed_slice().into())
 }
 
-/// Whether what is sent is compressed.
+/// Whether requests are compressed.
 #[derive(Debug)]
 pub(super) struct Compressor {
     is_taken: AtomicBool,
@@ -99,17 +99,17 @@ impl Compressor {
             Compression::On => true,
             Compression::Off => false,
         };
-        // What is not encrypted stays on this machine, where bytes cost nothing.
+        // Plain HTTP stays on this machine, where compression saves nothing.
         Self { is_taken: (is_wanted && base.scheme() == "https").into() }
     }
 
-    /// What to send for this login in place of the JSON; nothing if it is sent as it is.
+    /// The compressed body to send for this login; `None` to send the JSON.
     pub(super) async fn pack(&self, payload: &RequestBody, login: &Login) -> Option<Bytes> {
         let pays = payload.json.len() >= MIN_COMPRESSED && login.platform == Platform::Codex;
         if pays && self.is_taken.load(Ordering::Relaxed) { payload.zstd().await } else { None }
     }
 
-    /// Whether the call failed because it was compressed. Then no other one is from here on.
+    /// Whether the call failed because it was compressed. If so, compression is turned off.
     pub(super) fn disable_if_unsupported(&self, failure: &UpstreamError) -> bool {
         let is_to_blame =
             matches!(failure, UpstreamError::Refused(refusal) if refuses_the_encoding(refusal));
@@ -117,7 +117,7 @@ impl Compressor {
             let reason = failure.log_reason();
             tracing::info!(
                 reason,
-                "the backend takes no compressed requests; from here on none is compressed"
+                "the backend does not accept compressed requests; compression is now off"
             );
         }
         is_to_blame
@@ -176,9 +176,9 @@ mod tests {
             ("http://127.0.0.1:1/codex", "auto", plan(), MIN_COMPRESSED, false),
             ("http://127.0.0.1:1/codex", "on", plan(), MIN_COMPRESSED, false),
         ] {
-            let packing = Compressor::new(&settings(base_url, compression));
-            let packed = packing.pack(&payload(size), &login).await;
-            assert_eq!(packed.is_some(), expected, "{base_url} {compression} {size}");
+            let compressor = Compressor::new(&settings(base_url, compression));
+            let compressed = compressor.pack(&payload(size), &login).await;
+            assert_eq!(compressed.is_some(), expected, "{base_url} {compression} {size}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             (400, None, false),
             (500, Some("zstd"), false),
         ] {
-            let packing = Compressor::new(&settings("", "auto"));
+            let compressor = Compressor::new(&settings("", "auto"));
             let failure = UpstreamError::Refused(Box::new(ErrorResponse {
                 status: StatusCode::from_u16(status).unwrap(),
                 report: BackendError {
@@ -228,9 +228,13 @@ mod tests {
                 retry_after: None,
                 reached: Reached::default(),
             }));
-            assert_eq!(packing.disable_if_unsupported(&failure), expected, "{status} {message:?}");
-            let packed = packing.pack(&payload(MIN_COMPRESSED), &plan()).await;
-            assert_eq!(packed.is_none(), expected, "{status} {message:?}");
+            assert_eq!(
+                compressor.disable_if_unsupported(&failure),
+                expected,
+                "{status} {message:?}"
+            );
+            let compressed = compressor.pack(&payload(MIN_COMPRESSED), &plan()).await;
+            assert_eq!(compressed.is_none(), expected, "{status} {message:?}");
         }
     }
 }

@@ -1,21 +1,21 @@
-//! How a call to the backend fails.
+//! Errors of calls to the backend.
 
 use std::borrow::Cow;
 use std::error::Error;
-use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 
 use crate::credentials;
+use crate::error_chain::error_chain;
 use crate::limits::reached::Reached;
 use crate::responses::error::{BackendError, Class, is_of_sealed_content};
 
 use super::Head;
 use super::circuit::CircuitOpen;
 
-/// Why there is no answer, or no more of it.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     /// There is no usable login; nothing was sent.
@@ -23,12 +23,12 @@ pub enum UpstreamError {
     Login(#[from] credentials::Error),
     /// The login cannot be sent as it is; nothing was sent.
     #[error(
-        "The login holds characters that no header can carry; run `codex-proxy login` or `codex \
-         login`."
+        "The login contains characters that are not allowed in a header; run `codex-proxy login` \
+         or `codex login`."
     )]
     UnusableLogin,
-    /// The login is a key, and what was asked for is of plans; nothing was sent.
-    #[error("An API key has no plan whose limits could be asked for.")]
+    /// The login is an API key, but the request is for a plan; nothing was sent.
+    #[error("An API key has no plan limits.")]
     NoPlan,
     /// The backend answered with another status than success.
     #[error("The upstream answered HTTP {}: {}", .0.status.as_u16(), describe(&.0.report))]
@@ -36,8 +36,7 @@ pub enum UpstreamError {
     /// The backend accepted the request and reported a failure in the answer.
     #[error("The upstream reported an error: {}", describe(.0))]
     Reported(Box<BackendError>),
-    /// Something in front of the backend does not let the request through: a challenge, or a page
-    /// for browsers that forbids it.
+    /// A proxy in front of the backend blocks the request: with a challenge or an HTML page.
     #[error("{}", blocked(*status, ray.as_deref()))]
     Blocked {
         /// The status of that answer.
@@ -45,7 +44,7 @@ pub enum UpstreamError {
         /// The `cf-ray` header, which the operator of the edge can look up.
         ray: Option<String>,
     },
-    /// No connection came about.
+    /// The connection could not be opened.
     #[error(
         "The upstream cannot be reached: {cause}. Check the network, the proxy variables and the \
          extra certificates."
@@ -54,31 +53,31 @@ pub enum UpstreamError {
         /// What the layers below say.
         cause: String,
     },
-    /// A connection came about, to somebody who cannot be believed to be the backend.
+    /// The server's certificate is not trusted.
     #[error(
-        "The upstream's certificate is not trusted: {cause}. If something on the way decrypts what \
-         you send, as company networks do, name its certificate in CODEX_CA_CERTIFICATE or \
-         SSL_CERT_FILE; otherwise check `[upstream] base_url` and the clock."
+        "The upstream's certificate is not trusted: {cause}. If a proxy or firewall intercepts \
+         TLS, as in company networks, set CODEX_CA_CERTIFICATE or SSL_CERT_FILE to its \
+         certificate; otherwise check `[upstream] base_url` and the clock."
     )]
     Untrusted {
         /// What is wrong with the certificate.
         cause: String,
     },
-    /// No connection was tried, since the last ones did not come about.
+    /// The circuit breaker is open: no connection was attempted, since the last attempts failed.
     #[error(
-        "The upstream cannot be reached: the last {failures} attempts to connect failed, the last \
-         one so: {cause}. {}. Check the network, the proxy variables and the extra certificates.",
+        "The upstream cannot be reached: the last {failures} attempts to connect failed; last \
+         error: {cause}. {}. Check the network, the proxy variables and the extra certificates.",
         next_attempt(*wait)
     )]
     NotTried {
         /// How many attempts failed in a row.
         failures: u32,
-        /// How the last one of them did.
+        /// The last error.
         cause: String,
-        /// How long until the next one; nothing if that is under way.
+        /// How long until the next attempt; `None` if it is in progress.
         wait: Option<Duration>,
     },
-    /// The backend kept silent for too long.
+    /// A timeout.
     #[error("The upstream did not answer in time: {waiting} took more than {} s.", limit.as_secs_f32())]
     TimedOut {
         /// What was waited for.
@@ -92,15 +91,15 @@ pub enum UpstreamError {
         /// What the layers below say; for logs.
         cause: String,
     },
-    /// A part of the answer is not readable, and there is no telling what it was.
-    #[error("The upstream sent an answer that is damaged: {0}.")]
+    /// A part of the answer is damaged.
+    #[error("The upstream sent a damaged answer: {0}.")]
     Damaged(&'static str),
-    /// The answer is not what it has to be.
-    #[error("The upstream sent an answer that cannot be read: {0}.")]
+    /// The answer is invalid.
+    #[error("The upstream sent an invalid answer: {0}.")]
     Malformed(String),
 }
 
-/// What was waited for in vain.
+/// What a timeout was waiting for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waiting {
     /// A connection.
@@ -131,31 +130,31 @@ pub struct ErrorResponse {
     pub ray: Option<String>,
     /// What the headers `retry-after-ms` or `retry-after` say.
     pub retry_after: Option<Duration>,
-    /// What the headers tell of the limit that is used up.
+    /// The used-up limit from the headers.
     pub reached: Reached,
 }
 
-/// When sending the same request once more may help.
+/// When a retry may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Retry {
-    /// It will not.
+    /// Never.
     Never,
-    /// In a moment.
+    /// Soon.
     Soon,
     /// After the time that the backend gives.
     After(Duration),
 }
 
 impl UpstreamError {
-    /// When sending the same request once more may help: soon, if the backend is overloaded or
-    /// failed or the connection did; never for plans, logins and requests that are wrong.
+    /// When a retry of the same request may help: soon, if the backend is overloaded or failed or
+    /// the connection did; never for plans, logins and invalid requests.
     pub fn retry(&self) -> Retry {
         match self {
             Self::Refused(_) | Self::Reported(_) => match self.class() {
                 Some(Class::Overloaded | Class::Server) => {
                     self.asked_delay().map_or(Retry::Soon, Retry::After)
                 }
-                // A guess would only be one more request too many.
+                // Without a time from the backend a retry would only be one more request.
                 Some(Class::RateLimit) => self.asked_delay().map_or(Retry::Never, Retry::After),
                 _ => Retry::Never,
             },
@@ -164,7 +163,7 @@ impl UpstreamError {
             | Self::Disconnected { .. }
             | Self::Damaged(_)
             | Self::TimedOut { waiting: Waiting::Connect, .. } => Retry::Soon,
-            // Nobody waits for minutes twice.
+            // A timeout of minutes is not repeated.
             Self::TimedOut { waiting: Waiting::Answer, .. }
             | Self::Login(_)
             | Self::UnusableLogin
@@ -176,7 +175,7 @@ impl UpstreamError {
         }
     }
 
-    /// What kind of failure the backend reports; nothing if somebody else does.
+    /// The class of the failure that the backend reports; `None` for other failures.
     fn class(&self) -> Option<Class> {
         match self {
             Self::Refused(refusal) => Some(refusal.class()),
@@ -185,8 +184,8 @@ impl UpstreamError {
         }
     }
 
-    /// How long to wait by what the backend says. A wait of nothing is none: whoever is told of it
-    /// would come back at once.
+    /// How long to wait by what the backend says. A delay of zero is ignored: clients would retry
+    /// at once.
     pub fn retry_after(&self) -> Option<Duration> {
         self.asked_delay().filter(|delay| !delay.is_zero())
     }
@@ -200,8 +199,8 @@ impl UpstreamError {
         }
     }
 
-    /// The failure in a few words for the log: none of them are those of the backend's message,
-    /// which may quote the conversation.
+    /// A short description for the log, without the backend's message, which may quote the
+    /// conversation.
     pub fn log_reason(&self) -> String {
         match self {
             Self::Refused(refusal) => {
@@ -235,8 +234,7 @@ impl UpstreamError {
         }
     }
 
-    /// What programs match on, for figures: the backend's own name of the failure, or one for the
-    /// kind that it is of.
+    /// The code for metrics: the backend's own code, or one for the kind of failure.
     pub fn code(&self) -> Cow<'_, str> {
         match self {
             Self::Refused(refusal) => name(&refusal.report).map_or_else(
@@ -255,8 +253,8 @@ impl UpstreamError {
         }
     }
 
-    /// Whether the backend does not take back an item of an earlier answer: sealed reasoning of
-    /// another account or model, or an item that stands where it may not.
+    /// Whether the backend rejects a replayed item of an earlier answer: encrypted reasoning of
+    /// another account or model, or an item at the wrong position.
     pub fn rejects_replayed_items(&self) -> bool {
         let report = match self {
             Self::Refused(refusal) => &refusal.report,
@@ -334,12 +332,12 @@ fn distrust(error: &reqwest::Error) -> Option<String> {
 
 fn next_attempt(wait: Option<Duration>) -> String {
     match wait {
-        Some(wait) => format!("The next one is made in {:.1} s", wait.as_secs_f32()),
-        None => "The next one is under way".to_owned(),
+        Some(wait) => format!("The next attempt is in {:.1} s", wait.as_secs_f32()),
+        None => "The next attempt is in progress".to_owned(),
     }
 }
 
-/// Whether something else than HTTP came back, or more of it than anybody has to read.
+/// Whether the answer is not HTTP, or exceeds a limit.
 fn is_protocol_error(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -351,18 +349,9 @@ fn is_protocol_error(error: &reqwest::Error) -> bool {
     false
 }
 
-/// The texts of an error and of what caused it. Without the address, which is the user's own and
-/// may hold a password.
+/// The error and its causes, without the address, which is the user's own and may hold a password.
 fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Writing to a `String` does not fail.
-        let _ = write!(text, ": {error}");
-        cause = error.source();
-    }
-    text
+    error_chain(&error.without_url())
 }
 
 fn describe(report: &BackendError) -> &str {
@@ -370,13 +359,13 @@ fn describe(report: &BackendError) -> &str {
     parts.into_iter().flatten().next().map_or("no details", String::as_str)
 }
 
-/// What programs match on, if it is a name at all.
+/// The code, if it is a name at all.
 fn name(report: &BackendError) -> Option<&str> {
     let names = [&report.code, &report.kind].into_iter().flatten();
     names.map(String::as_str).find(|name| is_code(name))
 }
 
-/// Whether a code is one that programs match on, and no sentence that may quote the conversation.
+/// Whether a code is a name, and not a sentence that may quote the conversation.
 pub fn is_code(text: &str) -> bool {
     text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b))
 }
@@ -385,7 +374,7 @@ fn blocked(status: StatusCode, ray: Option<&str>) -> String {
     let status = status.as_u16();
     let ray = ray.map(|ray| format!(" (cf-ray {ray})")).unwrap_or_default();
     format!(
-        "Something in front of the upstream answered HTTP {status} with a page for browsers{ray}. \
+        "A proxy or Cloudflare answered HTTP {status} with an HTML page or an empty body{ray}. \
          Try again later or from another network, and check `[upstream] base_url`."
     )
 }

@@ -18,25 +18,25 @@ use super::UpstreamError;
 use super::body::{EventTimeout, SseBody};
 use super::pool::Lease;
 
-/// How long a complete answer may take to come to its end.
+/// How long the stream of a complete answer may take to end.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long an answer may go on with nothing but comments. Much longer than any model is known to
-/// think without an event.
+/// How long an answer may consist of comments only. Much longer than any known model thinks without
+/// an event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// Generated images come in one event, and again in the last one.
+/// Generated images come in one event, and again in the last event.
 const LIMITS: Limits = Limits { event: 64 << 20, body: 256 << 20 };
 
-/// What the headers of an answer say.
+/// The headers of an answer.
 #[derive(Debug, Clone, Default)]
 pub struct Head {
     /// The backend's id of the request: `x-oai-request-id`, or `x-request-id`.
     pub request_id: Option<String>,
-    /// The version of the model catalogue (`x-models-etag`): another one than known means that
-    /// the catalogue has changed.
+    /// The version of the model catalogue (`x-models-etag`): if it is new, the catalogue has
+    /// changed.
     pub models_etag: Option<String>,
-    /// The model that really serves (`openai-model`).
+    /// The model that answers (`openai-model`).
     pub model: Option<String>,
     /// The token that pins the rest of a turn to a machine (`x-codex-turn-state`).
     pub turn_state: Option<String>,
@@ -44,7 +44,7 @@ pub struct Head {
     pub rate_limits: HeaderMap,
 }
 
-/// What the public API tells of its limits. The Codex backend has no such figures.
+/// The rate limits of the public API. The Codex backend has no such headers.
 pub const RATE_LIMITS: [HeaderName; 6] = [
     HeaderName::from_static("x-ratelimit-limit-requests"),
     HeaderName::from_static("x-ratelimit-limit-tokens"),
@@ -73,7 +73,7 @@ impl Head {
     }
 }
 
-/// Whether a value is a number or a time, such as `4999` and `6m0.5s`: nothing else is passed on.
+/// Whether a value is a number or a time, such as `4999` and `6m0.5s`: nothing else is forwarded.
 fn is_figure(value: &HeaderValue) -> bool {
     let value = value.as_bytes();
     value.first().is_some_and(u8::is_ascii_digit)
@@ -92,17 +92,17 @@ pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 /// The first failure is the last item. The end without a failure says nothing about whether the
 /// answer is complete; its events do. Dropping this cancels the call.
 ///
-/// As a stream it gives texts of their own; [`Events::poll_event`] lends them.
+/// As a stream it returns owned texts; [`Events::poll_event`] borrows them.
 pub struct Events {
     head: Head,
     events: sse::Events<SseBody<BodyDataStream<Body>>>,
     since_event: EventTimeout,
     is_over: bool,
     reporter: Reporter,
-    /// The call's place on its connection.
-    _seat: Lease,
-    /// Nothing unless exchanges are captured.
-    tape: Option<CallRecording>,
+    /// The call's lease of a connection.
+    _lease: Lease,
+    /// `None` unless exchanges are captured.
+    recording: Option<CallRecording>,
 }
 
 impl Events {
@@ -110,14 +110,14 @@ impl Events {
         response: Response,
         reporter: Reporter,
         idle_timeout: Duration,
-        seat: Lease,
-        tape: Option<CallRecording>,
+        lease: Lease,
+        recording: Option<CallRecording>,
     ) -> Self {
         let head = Head::new(response.headers());
         let body = BodyDataStream::new(Body::from(response));
         let events = sse::events(SseBody::new(body, idle_timeout), LIMITS);
         let since_event = EventTimeout::new(idle_timeout.max(EVENT_TIMEOUT));
-        Self { head, events, since_event, is_over: false, reporter, _seat: seat, tape }
+        Self { head, events, since_event, is_over: false, reporter, _lease: lease, recording }
     }
 
     /// What the headers of the answer say.
@@ -125,10 +125,10 @@ impl Events {
         &self.head
     }
 
-    /// Lets an answer that is complete come to its end, so that its connection can carry another
-    /// call. Nothing waits for it, and it does not wait long.
+    /// Reads a complete answer to the end of its stream, so that its connection can be reused.
+    /// Nothing waits for it, and it has a short timeout.
     pub fn finish(mut self) {
-        // Usually the end has come together with the last event.
+        // Usually the end arrives together with the last event.
         if let Some(None) = self.next().now_or_never() {
             return;
         }
@@ -179,11 +179,11 @@ impl Events {
             Some(Err(error)) => Some(Err(UpstreamError::Malformed(error.to_string()))),
             None => None,
         };
-        if let Some(tape) = &self.tape {
+        if let Some(recording) = &self.recording {
             match &event {
-                Some(Ok(data)) => tape.event(data),
-                Some(Err(failure)) => tape.failed(failure.log_reason()),
-                None => tape.ended(),
+                Some(Ok(data)) => recording.event(data),
+                Some(Err(failure)) => recording.failed(failure.log_reason()),
+                None => recording.ended(),
             }
         }
         Poll::Ready(event)

@@ -1,10 +1,10 @@
 //! The Codex backend as a client sees it.
 //!
 //! [`Client::respond`] starts a call and gives its [`Events`]; [`Client::models`] fetches the
-//! catalogue; [`Client::usage`] asks for the plan's limits, which every answer tells of as well and
-//! [`Client::limits`] knows; [`Client::enter`] takes the places of a request among those that may be under way. The
-//! bearer goes to the configured base address of its kind of login only: no other
-//! address is ever built, and redirects are not followed.
+//! catalogue; [`Client::usage`] asks for the plan's limits, which every answer also reports and
+//! [`Client::limits`] holds; [`Client::acquire_permits`] takes the permits for the calls of a
+//! request. The bearer token is sent only to the configured base URL of its kind of login: no other
+//! URL is ever built, and redirects are not followed.
 
 mod admission;
 mod body;

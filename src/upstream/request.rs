@@ -1,4 +1,4 @@
-//! What every request carries: addresses and headers.
+//! URLs and headers of requests.
 
 use reqwest::Url;
 use reqwest::header::{
@@ -21,15 +21,15 @@ pub(super) struct RequestHeaders {
     public: Endpoints,
     /// Where the plan's limits are.
     pub(super) usage: Url,
-    /// Where it is said how calls of an account are routed; nothing where no such thing is.
+    /// The endpoint for the routing of an account's calls; `None` if there is none.
     pub(super) accounts: Option<Url>,
     /// Whether calls may go to another host of ChatGPT's than the one in the settings.
     may_move: bool,
-    /// How this program names itself.
+    /// The user agent.
     identity: HeaderMap,
     /// The headers that carry the conversation's id.
     session: Vec<HeaderName>,
-    /// The user's own headers, which replace any other.
+    /// The headers of the settings, which override all others.
     overrides: HeaderMap,
 }
 
@@ -72,12 +72,12 @@ impl RequestHeaders {
         })
     }
 
-    /// Where calls of the login go: no bearer goes to the API that it is not for.
+    /// The endpoint for the login's calls: a bearer token is sent only to its own API.
     pub(super) fn responses(&self, login: &Login, route: &Route) -> Url {
         self.routed(&self.addresses(login).responses, login, route)
     }
 
-    /// Where the list of models is that is meant for the login.
+    /// The endpoint for the login's list of models.
     pub(super) fn models(&self, login: &Login, route: &Route) -> Url {
         self.routed(&self.addresses(login).models, login, route)
     }
@@ -146,7 +146,7 @@ impl RequestHeaders {
         Ok(self.overridden(headers))
     }
 
-    /// The headers of the question how calls of the account are routed: those of the Codex CLI.
+    /// The headers of the routing request: those of the Codex CLI.
     pub(super) fn account(&self, login: &Login) -> Result<HeaderMap, UpstreamError> {
         let mut headers = self.plan(login)?;
         headers.remove("originator");
@@ -180,8 +180,8 @@ impl RequestHeaders {
     }
 }
 
-/// Declares the region that the account is bound to. Calls without it are refused as coming from
-/// elsewhere.
+/// Declares the region that the account is bound to. Calls without it are rejected as coming from
+/// another region.
 fn bind(headers: &mut HeaderMap, login: &Login) -> Result<(), UpstreamError> {
     if let Some(region) = login.residency.as_deref().filter(|_| login.platform == Platform::Codex) {
         headers.insert("x-openai-internal-codex-residency", secret(region)?);

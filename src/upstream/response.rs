@@ -1,4 +1,4 @@
-//! Whether an answer is what was asked for, and what it says if it is not.
+//! Checks of an answer: its status, and the error it reports.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::body::MAX_ERROR_BODY;
 use super::events::text;
 use super::{ErrorResponse, Head, UpstreamError};
 
-/// How long the body of a refusal may take. Its status is known by then.
+/// The timeout for the body of an error response. Its status is known by then.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An answer by its status.
@@ -27,7 +27,7 @@ pub(super) enum Accepted {
     No(Refused),
 }
 
-/// An answer with another status than success, read to its end.
+/// An error response, read to its end.
 pub(super) struct Refused {
     status: StatusCode,
     headers: HeaderMap,
@@ -36,10 +36,10 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// Whether the login is refused, so that another one may be taken.
+    /// Whether the login was rejected, so that another one may be used.
     pub(super) fn is_of_the_login(&self) -> bool {
-        // A workspace that is bound to a region is refused with this status, too, and a token that
-        // is renewed because of it is refused again.
+        // A workspace that is bound to a region also gets this status, and a renewed token would be
+        // rejected again.
         let is_of_another_region = matches!(
             &self.failure,
             UpstreamError::Refused(refusal) if refusal.class() == Class::Region
@@ -47,11 +47,11 @@ impl Refused {
         self.status == StatusCode::UNAUTHORIZED && !is_of_another_region
     }
 
-    /// The failure, once the answer is noted on the tape.
-    pub(super) fn noted(self, tape: Option<&CallRecording>) -> UpstreamError {
-        if let Some(tape) = tape {
-            tape.head(self.status, &self.headers);
-            tape.body(&self.body);
+    /// The failure, after the answer has been added to the recording.
+    pub(super) fn noted(self, recording: Option<&CallRecording>) -> UpstreamError {
+        if let Some(recording) = recording {
+            recording.head(self.status, &self.headers);
+            recording.body(&self.body);
         }
         self.failure
     }
@@ -69,8 +69,8 @@ pub(super) async fn accepted(response: Response) -> Result<Accepted, UpstreamErr
     Ok(Accepted::No(Refused { status, headers, body, failure }))
 }
 
-/// What a refusal says. Its status keeps its meaning whatever the body looks like: the edge has
-/// pages of its own for requests that are too large and for a backend that is away.
+/// The error of an error response. The status counts whatever the body looks like: the edge has its
+/// own pages for requests that are too large and for an unavailable backend.
 fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamError {
     let ray = text(headers, "cf-ray");
     let report = match BackendError::from_body(body) {
@@ -98,12 +98,14 @@ fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> UpstreamErro
     }))
 }
 
-/// The answer, unless it is compressed: nobody asked for that, and what a few kilobytes unfold to
-/// has no limit.
+/// The answer, unless it is compressed: compression was not requested, and the size of the
+/// decompressed data has no limit.
 fn readable(response: Response) -> Result<Response, UpstreamError> {
     match response.headers().get(CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(UpstreamError::Malformed("it is compressed, which was not asked for".to_owned()))
+            Err(UpstreamError::Malformed(
+                "it is compressed, but no compression was requested".to_owned(),
+            ))
         }
         _ => Ok(response),
     }
@@ -114,8 +116,8 @@ fn is_html(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
 }
 
-/// The body as it was before it was compressed, as far as that can be told. Nobody asked for it to
-/// be, but what stands in front of the backend may do it all the same.
+/// The decompressed body, as far as it can be read. Compression was not requested, but a proxy in
+/// front of the backend may use it anyway.
 fn unpacked(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
     let encoding = text(headers, CONTENT_ENCODING.as_str()).unwrap_or_default();
     match encoding.trim().to_ascii_lowercase().as_str() {
@@ -126,16 +128,16 @@ fn unpacked(headers: &HeaderMap, body: Vec<u8>) -> Vec<u8> {
     }
 }
 
-/// As much as can be read, within the limit of bodies that are not compressed: a few bytes can stand
-/// for any number of them.
+/// As much as can be read, within the limit for uncompressed bodies: a few bytes can expand to any
+/// number.
 fn beginning(unpacking: impl std::io::Read) -> Vec<u8> {
     let mut body = Vec::new();
-    // A body that is damaged later on may still say what it is about.
+    // The beginning of a damaged body may still contain the error.
     let _ = unpacking.take(MAX_ERROR_BODY as u64).read_to_end(&mut body);
     body
 }
 
-/// As much of the body of a refusal as comes in time; nothing if it does not come whole.
+/// The body of an error response; empty if it does not arrive completely in time.
 async fn refusal_body(response: Response) -> Vec<u8> {
     let deadline = Instant::now() + REFUSAL_TIMEOUT;
     match timeout_at(deadline, read_up_to(response, MAX_ERROR_BODY)).await {

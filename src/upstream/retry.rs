@@ -1,4 +1,4 @@
-//! When a call that failed is sent again.
+//! When a failed call is retried.
 
 use std::time::Duration;
 
@@ -6,16 +6,17 @@ use tokio::time::Instant;
 
 use super::{Retry, UpstreamError};
 
-/// What to wait before the second try; twice as long before each one after that.
+/// The delay before the second attempt; it doubles with each further attempt.
 const INITIAL_BACKOFF: Duration = Duration::from_millis(200);
 
-/// The longest wait that the backend may ask for. Whoever has to wait longer is better told so.
+/// The longest delay that the backend may ask for. If it is longer, the client gets the error
+/// instead.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// No try begins later than this after the first one began.
+/// No attempt begins later than this after the first one began.
 const RETRY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// The tries of one call.
+/// The attempts of one call.
 #[derive(Debug)]
 pub struct RetryState {
     max_retries: u32,
@@ -23,30 +24,30 @@ pub struct RetryState {
     first: Instant,
 }
 
-/// A failure that is the end of a call.
+/// The failure that ended a call.
 #[derive(Debug, thiserror::Error)]
 #[error("{failure}")]
 pub struct CallError {
-    /// The failure of the last try.
+    /// The failure of the last attempt.
     pub failure: UpstreamError,
-    /// How many tries there were.
+    /// How many attempts there were.
     pub attempts: u32,
-    /// The backend's id of the last one, if it has answered.
+    /// The backend's id of the last attempt, if it has answered.
     pub upstream_request_id: Option<String>,
 }
 
 impl RetryState {
-    /// The first try begins now.
+    /// The first attempt begins now.
     pub(super) fn new(max_retries: u32) -> Self {
         Self { max_retries, made: 1, first: Instant::now() }
     }
 
-    /// How many there were, with the one under way.
+    /// How many attempts there were, including the current one.
     pub fn attempts(&self) -> u32 {
         self.made
     }
 
-    /// What to wait before the call is sent again; nothing if that is of no use.
+    /// The delay before the call is retried; `None` if a retry cannot help.
     pub fn next(&mut self, failure: &UpstreamError) -> Option<Duration> {
         if self.made > self.max_retries {
             return None;
@@ -57,16 +58,16 @@ impl RetryState {
     }
 }
 
-/// What to wait after `made` tries that took `elapsed`; `chance` is from 0 to 1.
+/// The delay after `made` attempts that took `elapsed`; `chance` is from 0 to 1.
 fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Duration> {
     let doubled = 2_u32.saturating_pow(made.saturating_sub(1));
     let own = INITIAL_BACKOFF.saturating_mul(doubled).min(2 * RETRY_DEADLINE);
-    // Calls that failed together do not come back together.
+    // Jitter: calls that failed together are not retried together.
     let own = own.mul_f64(0.9 + 0.2 * chance);
     let pause = match retry {
         Retry::Never => return None,
         Retry::After(told) if told > MAX_RETRY_AFTER => return None,
-        // Gateways that are in trouble ask for a wait of nothing.
+        // Overloaded gateways ask for a delay of zero.
         Retry::After(told) => told.max(own),
         Retry::Soon => own,
     };
@@ -74,7 +75,7 @@ fn pause(retry: Retry, made: u32, elapsed: Duration, chance: f64) -> Option<Dura
 }
 
 fn jitter() -> f64 {
-    // Without randomness the pauses are the even ones.
+    // Without randomness there is no jitter.
     getrandom::u32().map_or(0.5, |random| f64::from(random) / f64::from(u32::MAX))
 }
 
@@ -100,7 +101,7 @@ mod tests {
         ] {
             for (chance, expected) in [(0.0, low), (0.5, even), (1.0, high)] {
                 let pause = pause(Retry::Soon, made, START, chance);
-                assert_eq!(millis(pause), Some(expected), "after {made} tries");
+                assert_eq!(millis(pause), Some(expected), "after {made} attempts");
             }
         }
     }
@@ -121,7 +122,7 @@ mod tests {
             (60_000, 4, 1.0, None),
         ] {
             let pause = pause(Retry::After(Duration::from_millis(told)), made, START, chance);
-            assert_eq!(millis(pause), expected, "{told} ms after {made} tries");
+            assert_eq!(millis(pause), expected, "{told} ms after {made} attempts");
         }
     }
 
@@ -155,22 +156,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn there_are_as_many_retries_as_the_settings_allow() {
         for max_retries in [0, 1, 4] {
-            let mut tries = RetryState::new(max_retries);
+            let mut retry = RetryState::new(max_retries);
             let mut count = 0;
-            while let Some(pause) = tries.next(&cut()) {
+            while let Some(pause) = retry.next(&cut()) {
                 tokio::time::sleep(pause).await;
                 count += 1;
             }
-            assert_eq!((count, tries.attempts()), (max_retries, max_retries + 1));
+            assert_eq!((count, retry.attempts()), (max_retries, max_retries + 1));
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn however_many_are_allowed_the_last_one_begins_in_time() {
-        let mut tries = RetryState::new(100);
+        let mut retry = RetryState::new(100);
         let first = Instant::now();
         let mut last = first;
-        while let Some(pause) = tries.next(&cut()) {
+        while let Some(pause) = retry.next(&cut()) {
             tokio::time::sleep(pause).await;
             last = Instant::now();
             // What a try takes counts too.
@@ -178,6 +179,6 @@ mod tests {
         }
         let seconds = last.duration_since(first).as_secs_f64();
         assert!((10.0..=30.0).contains(&seconds), "{seconds}");
-        assert!(tries.attempts() < 10, "{tries:?}");
+        assert!(retry.attempts() < 10, "{retry:?}");
     }
 }

@@ -1,8 +1,7 @@
-//! Where the calls of an account go, by what `wham/accounts/check` says of it.
+//! The routing of an account's calls, from `wham/accounts/check`.
 //!
-//! The Codex CLI asks since 0.156, before the first turn, and gives up where it cannot. Here nothing
-//! depends on it: the backend is asked in the background, and where it does not answer calls go
-//! where they went before.
+//! The Codex CLI requests it since 0.156, before the first turn, and fails without it. Here it is
+//! requested in the background, and without an answer the routing stays as it is.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,13 +13,13 @@ use tokio::time::{Instant, timeout};
 
 use crate::credentials::Login;
 
-/// How long an answer counts.
+/// How long an answer is valid.
 const TTL: Duration = Duration::from_secs(60 * 60);
 
-/// How long to leave the backend alone after it has failed to answer.
+/// The cooldown after a failed request.
 const RETRY: Duration = Duration::from_secs(10 * 60);
 
-/// How long the answer may take; the Codex CLI waits as long.
+/// The timeout of the request, as in the Codex CLI.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long a call of an account that is bound to a region waits for the first answer.
@@ -29,29 +28,29 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// How calls of one account are sent. By default as the settings say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Route {
-    /// Whose calls.
+    /// The account.
     pub(super) account: Option<String>,
     /// The value of `x-openai-account-routing-override`.
     pub(super) routing_override: Option<&'static str>,
-    /// The service that answers, in place of the one in the settings.
+    /// The service that replaces the one in the settings.
     pub(super) origin: Option<Url>,
 }
 
-/// What is known of the account that was asked about last. Clones share it.
+/// The routing of the account that was checked last. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Routing(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
     route: Arc<Route>,
-    /// When to ask again; nothing before the first time.
+    /// When to request it again; `None` before the first time.
     due: Option<Instant>,
-    /// Closed when the question that is under way has ended.
+    /// Closed when the request in progress has ended.
     under_way: Option<watch::Receiver<()>>,
 }
 
 impl Routing {
-    /// The route of the calls of this login. Has the backend asked by `ask` if that is to be done.
+    /// The route of the calls of this login. Requests it with `ask` if needed.
     pub(super) async fn of<F>(&self, login: &Login, ask: impl FnOnce() -> F) -> Arc<Route>
     where
         F: Future<Output = Result<Vec<u8>, String>> + Send + 'static,
@@ -67,7 +66,7 @@ impl Routing {
             if is_due && state.under_way.is_none() {
                 state.under_way = Some(self.begin(account.clone(), ask()));
             }
-            // Others do without the answer until it is there.
+            // Other calls do not wait for the answer.
             let is_bound = login.residency.is_some() || login.fedramp;
             state.under_way.clone().filter(|_| is_bound && state.due.is_none())
         };
@@ -77,14 +76,14 @@ impl Routing {
         self.known(login)
     }
 
-    /// What is known of the route of this login's calls.
+    /// The known route of this login's calls.
     pub(super) fn known(&self, login: &Login) -> Arc<Route> {
         let route = Arc::clone(&self.state().route);
         let is_its_own = route.account.is_some() && route.account == login.account_id;
         if is_its_own { route } else { Arc::default() }
     }
 
-    /// Asks in a task of its own, which outlives the call that it was begun for.
+    /// Sends the request in a separate task, which outlives the call that it was begun for.
     fn begin(
         &self,
         account: String,
@@ -98,7 +97,8 @@ impl Routing {
                 Err(_) => Err(format!("no answer within {} s", TIMEOUT.as_secs())),
             };
             let route = answer.and_then(|body| {
-                read(&body, &account).ok_or_else(|| "the account is not in the answer".to_owned())
+                read(&body, &account)
+                    .ok_or_else(|| "the answer does not contain the account".to_owned())
             });
             let mut state = routing.state();
             if state.route.account.as_ref() == Some(&account) {
@@ -110,7 +110,7 @@ impl Routing {
                     Err(reason) => {
                         tracing::info!(
                             reason,
-                            "it is not known how calls of the account are routed"
+                            "cannot determine the routing of the account's calls"
                         );
                         RETRY
                     }
@@ -129,7 +129,7 @@ impl Routing {
     }
 }
 
-/// Reads the answer: what it says of the account, if that is in it exactly once.
+/// Reads the answer: the entry of the account, if there is exactly one.
 fn read(body: &[u8], account: &str) -> Option<Route> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let is_it = |key: Option<&str>, entry: &Value| entry["id"].as_str().or(key) == Some(account);
@@ -151,8 +151,8 @@ fn read(body: &[u8], account: &str) -> Option<Route> {
     })
 }
 
-/// The origin that an account's calls are to go to. The bearer goes with them: to OpenAI's own hosts
-/// only, and encrypted.
+/// The origin that an account's calls are to go to. The bearer token goes with them: to OpenAI's
+/// own hosts and over TLS only.
 fn origin(text: &str) -> Option<Url> {
     let url = Url::parse(text.trim()).ok()?;
     let is_origin = url.scheme() == "https"

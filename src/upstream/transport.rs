@@ -150,16 +150,7 @@ fn builder(service: &Url, tls: &Tls) -> reqwest::ClientBuilder {
         .http2_keep_alive_timeout(Duration::from_secs(10))
         .http2_keep_alive_while_idle(true);
     // Proxies have another idea of where this machine is.
-    if is_loopback(service) { builder.no_proxy() } else { builder }
-}
-
-/// Whether the address is this machine's own.
-fn is_loopback(url: &Url) -> bool {
-    url.host_str().is_some_and(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-    })
+    if config::is_loopback(service) { builder.no_proxy() } else { builder }
 }
 
 /// The largest file of certificates that is read, in bytes: those of whole systems have some 250 KB.
@@ -207,7 +198,7 @@ mod tests {
             ("https://127.0.0.1.example", false),
             ("https://localhost.example", false),
         ] {
-            assert_eq!(is_loopback(&url.parse().unwrap()), expected, "{url}");
+            assert_eq!(config::is_loopback(&url.parse().unwrap()), expected, "{url}");
         }
     }
 

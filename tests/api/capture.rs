@@ -184,7 +184,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     );
     assert_eq!(
         command(&url, &home, &["capture", "off"]),
-        (Some(0), "capture was off already\n".to_owned())
+        (Some(0), "capture was already off\n".to_owned())
     );
     // Not captured yet.
     asked(&url, &request("Too early", false)).await;
@@ -198,7 +198,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     daemon.wait_for("CAPTURE IS ON");
     let (code, said) = command(&url, &home, &["capture", "on"]);
     assert_eq!(code, Some(69), "{said}");
-    assert!(said.contains("a capture is under way already"), "{said}");
+    assert!(said.contains("a capture is already running"), "{said}");
     assert_eq!(std::fs::read_dir(file.parent().unwrap()).unwrap().count(), 1, "one file");
 
     asked(&url, &request("Hello!", true)).await;
@@ -208,7 +208,7 @@ async fn everybody_is_told_and_the_login_is_left_out() {
     written(&file, 2).await;
     assert_eq!(health().await.get("capture"), None);
     daemon.wait_for("capture takes no more requests");
-    let log = daemon.wait_for("capture has ended");
+    let log = daemon.wait_for("capture ended");
     assert!(!log.contains("Hello"), "{log}");
     let text = std::fs::read_to_string(&file).unwrap();
     for absent in
@@ -234,7 +234,7 @@ async fn only_programs_of_this_machine_and_user_turn_it_on() {
     std::fs::write(home.join("mine"), "something").unwrap();
     let http = reqwest::Client::new();
     let order = |file: &str| {
-        json!({"turn": "on", "file": home.join(file), "secret": "0".repeat(64), "requests": 1,
+        json!({"action": "on", "file": home.join(file), "secret": "0".repeat(64), "requests": 1,
             "minutes": 1})
         .to_string()
     };

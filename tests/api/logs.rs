@@ -125,7 +125,8 @@ async fn every_retry_has_its_line_and_nothing_of_what_the_backend_says() {
     let program = Program::start(&backend.base_url, &[], &[]);
     ask(&program, false).await;
     let log = program.stop();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("sent again")).collect();
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("the call failed; retrying")).collect();
     let [first, second] = lines[..] else { panic!("{log}") };
     for (line, attempt, reason) in [(first, 2, "HTTP 503 slow_down"), (second, 3, "disconnected")] {
         assert!(line.contains("INFO") && line.contains(reason), "{line}");

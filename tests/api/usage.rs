@@ -251,7 +251,8 @@ async fn the_log_warns_once_at_each_threshold() {
         assert_eq!(client.post(program.chat()).body(body).send().await.unwrap().status(), 200);
     }
     let log = program.stop();
-    let lines: Vec<&str> = log.lines().filter(|line| line.contains("of a limit of the")).collect();
+    let lines: Vec<&str> =
+        log.lines().filter(|line| line.contains("of a plan limit is used")).collect();
     assert_eq!(lines.len(), 3, "{log}");
     for (line, used) in lines.iter().zip(["80", "95", "96"]) {
         assert!(line.contains("WARN") && line.contains("limit=\"codex\""), "{line}");

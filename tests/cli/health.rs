@@ -56,10 +56,10 @@ fn without_the_key_it_says_less_and_ends_the_same() {
     home.run(&["health", "--listen", &daemon.address]).with(0, "simulated");
     std::fs::remove_file(&keys).unwrap();
     let ended = home.run(&["health", "--listen", &daemon.address]);
-    ended.with(0, "does not take the key");
+    ended.with(0, "rejects the key");
     home.set("CODEX_PROXY_SERVER_API_KEY_FILE", "");
-    home.run(&["health", "--listen", &daemon.address]).with(0, "does not take the key");
-    home.run(&["models", "--listen", &daemon.address]).with(78, "does not take the key");
+    home.run(&["health", "--listen", &daemon.address]).with(0, "rejects the key");
+    home.run(&["models", "--listen", &daemon.address]).with(78, "rejects the key");
 }
 
 #[cfg(unix)]
@@ -73,5 +73,5 @@ fn a_socket_is_reached_as_well() {
     assert_eq!(daemon.address, socket);
     home.run(&["health", "--listen", &socket]).with(0, "simulated");
     home.run(&["chat", "--listen", &socket, "Hello!"]).with(0, "simulated answer to: Hello!");
-    home.run(&["run", "--listen", &socket, "--", "true"]).with(64, "listen on an address");
+    home.run(&["run", "--listen", &socket, "--", "true"]).with(64, "listen on a TCP address");
 }

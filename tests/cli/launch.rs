@@ -125,7 +125,7 @@ fn what_keeps_a_daemon_from_starting_is_said() {
     home.run(&["run", "--listen", &address, "--", "true"]).with(69, "is not codex-proxy");
     home.set("CODEX_PROXY_UPSTREAM_MODE", "api_key");
     let ended = home.run(&["run", "--listen", &free_address(), "--", "echo", "no"]);
-    ended.with(77, "there is no API key").with(77, "the daemon could not be started");
+    ended.with(77, "no API key: set the variable").with(77, "the daemon could not be started");
     assert_eq!(ended.out, "");
 }
 

@@ -184,7 +184,7 @@ fn a_file_without_keys_stops_the_start() {
     let path = file.to_str().unwrap();
     for (content, told) in [
         (None, "cannot read"),
-        (Some("# none yet\n\n"), "there is no API key"),
+        (Some("# none yet\n\n"), "no API key in the file"),
         (Some("\nhush-hush\n"), "keys:2: an API key is too easy to guess"),
     ] {
         if let Some(content) = content {

@@ -21,7 +21,7 @@ fn snippets_hold_what_is_in_force() {
     ended.with(0, "http://127.0.0.1:7/v1/chat/completions").with(0, "Bearer YOUR-KEY");
     assert!(!ended.out.contains(KEY));
     home.run(&["snippet", "curl", "--show-key"]).with(0, &format!("Bearer {KEY}"));
-    home.run(&["snippet", "zed", "--listen", "unix:/run/s"]).with(64, "cannot use the socket");
+    home.run(&["snippet", "zed", "--listen", "unix:/run/s"]).with(64, "cannot use the Unix socket");
     home.run(&["snippet", "curl", "--listen", "unix:/run/s"]).with(0, "--unix-socket '/run/s'");
 }
 

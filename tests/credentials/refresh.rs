@@ -262,7 +262,7 @@ async fn a_service_that_fails_is_left_alone_for_a_while() {
         (Failure::Cloudflare, "Cloudflare", 0, 2),
         (Failure::RateLimited, "Too many requests", 0, 2),
         (Failure::RateLimitedFor90s, "Too many requests", 88, 90),
-        (Failure::Unparseable, "cannot be read", 0, 2),
+        (Failure::Unparseable, "sent an invalid answer", 0, 2),
     ] {
         let store = service.store(&home);
         let before = service.handle.calls().len();
@@ -442,7 +442,7 @@ async fn a_stale_file_beside_the_keyring_is_named() {
     service.handle.fail_next(Failure::Expired);
     let error = service.store(&home).login().await.unwrap_err().to_string();
     assert!(error.contains("in the system's keyring") && error.contains(config), "{error}");
-    assert!(error.contains("the file is an old one"), "{error}");
+    assert!(error.contains("the file is outdated"), "{error}");
 }
 
 #[tokio::test]

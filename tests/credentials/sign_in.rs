@@ -69,13 +69,13 @@ async fn a_sign_in_with_a_browser_writes_what_the_codex_cli_would() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_fail_has_its_own_message_and_exit_code() {
     for (consent, failure, code, told) in [
-        (Consent::WrongState, None, 76, "another state"),
+        (Consent::WrongState, None, 76, "wrong state"),
         (Consent::Deny, None, 67, "declined: The resource owner denied"),
         (Consent::NoEntitlement, None, 67, "may not use Codex"),
         (Consent::Grant, Some(Failure::Cloudflare), 68, "Cloudflare"),
         (Consent::Grant, Some(Failure::ServerError), 69, "HTTP 500"),
         (Consent::Grant, Some(Failure::InvalidGrant), 69, "Invalid grant. (invalid_grant)"),
-        (Consent::Grant, Some(Failure::Unparseable), 69, "cannot be read"),
+        (Consent::Grant, Some(Failure::Unparseable), 69, "sent an invalid answer"),
     ] {
         let (service, home) = (Service::start().await, Home::new());
         service.handle.set_consent(consent);
@@ -103,7 +103,7 @@ async fn a_state_with_the_known_addition_is_accepted() {
 async fn waiting_for_the_browser_ends() {
     let (service, home) = (Service::start().await, Home::new());
     let arguments = ["login", "--no-browser", "--port", "0", "--timeout", "1"];
-    run(&home, &service.base, &arguments).with_last(75, "nobody finished the sign-in");
+    run(&home, &service.base, &arguments).with_last(75, "the sign-in was not finished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -165,11 +165,11 @@ async fn a_sign_in_with_a_code_fails_in_its_own_ways() {
     let home = Home::new();
     let service = Service::start().await;
     run(&home, &service.base, &["login", "--device", "--timeout", "1"])
-        .with_last(75, "nobody finished");
+        .with_last(75, "not finished within");
     service.handle.fail_next(Failure::Cloudflare);
     run(&home, &service.base, &["login", "--device"]).with_last(68, "Cloudflare");
     let off = Service::with(Settings { device_flow: false, ..Settings::default() }).await;
-    run(&home, &off.base, &["login", "--device"]).with_last(69, "device codes switched off");
+    run(&home, &off.base, &["login", "--device"]).with_last(69, "disabled device codes");
     let closed = format!("http://127.0.0.1:{}", free_port());
     run(&home, &closed, &["login", "--device"]).with_last(69, "cannot be reached");
     assert!(!home.file().exists());
@@ -183,7 +183,7 @@ async fn another_account_is_replaced_only_if_that_is_wanted() {
     service.handle.set_account(Account::new("account-2"));
     let mut program = browser(&home, &service);
     visit(&program.line(|line| line.starts_with("http://"))).await;
-    program.end().with_last(64, "a***@example.com, plan plus is signed in already and was kept");
+    program.end().with_last(64, "a***@example.com, plan plus is already signed in and was kept");
     assert_eq!(home.read()["tokens"]["access_token"], *old.access_token);
     assert_eq!(service.handle.calls().last().unwrap().path, "/oauth/revoke");
 

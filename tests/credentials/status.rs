@@ -186,7 +186,7 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     let home = Home::new();
     let mut command = command(&home, &base, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
-    home.spawn(command).end().with_last(77, "there is no API key: set the variable OPENAI_API_KEY");
+    home.spawn(command).end().with_last(77, "no API key: set the variable OPENAI_API_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +202,7 @@ async fn an_ended_login_looks_like_it_everywhere() {
         home.spawn(command).end()
     };
     of_daemon(&["health"]).with_last(0, "signed in");
-    of_daemon(&["status"]).with_last(0, "renewed by itself");
+    of_daemon(&["status"]).with_last(0, "renewed automatically");
 
     service.expire_access_tokens();
     service.fail_next(codex_proxy::simulator::issuer::Failure::Invalidated);

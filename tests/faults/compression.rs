@@ -189,7 +189,7 @@ async fn a_capture_has_what_was_sent_in_a_form_that_can_be_read_and_replayed() {
         let file = folder.path().join(format!("{takes_zstd}.jsonl"));
         // Made as `codex-proxy capture on` makes it.
         let secret = codex_proxy::capture::create(&file).unwrap();
-        let order = json!({"turn": "on", "file": file, "secret": secret, "requests": 1,
+        let order = json!({"action": "on", "file": file, "secret": secret, "requests": 1,
             "minutes": 10});
         let url = format!("{}/v1/capture", daemon.url);
         let switch = reqwest::Client::new().post(url).json(&order).send().await.unwrap();

@@ -405,25 +405,35 @@ async fn bodies_of_unknown_length_do_not_wait_for_each_other_for_ever() {
     let body = padded(2 * MIB - 10);
     let (beginning, rest) = body.split_at(2 * MIB / 3);
     let chunk = |text: &str| format!("{:x}\r\n{text}\r\n", text.len());
-    let mut clients = [Client::connect(&daemon.url).await, Client::connect(&daemon.url).await];
-    for client in &mut clients {
-        client.send_chat_head("transfer-encoding: chunked\r\n").await;
-        client.send(chunk(beginning)).await;
+    // The second one has to hold memory before the first one wants more, which nothing outside of
+    // the daemon can tell: otherwise both are answered.
+    for _ in 0..20 {
+        let mut clients = [Client::connect(&daemon.url).await, Client::connect(&daemon.url).await];
+        for client in &mut clients {
+            client.send_chat_head("transfer-encoding: chunked\r\n").await;
+            client.send(chunk(beginning)).await;
+        }
+        let start = Instant::now();
+        let [first, second] = &mut clients;
+        let end = async |client: &mut Client| {
+            // One that is refused need not take it all.
+            let text = chunk(rest) + "0\r\n\r\n";
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, text.as_bytes()).await;
+            client.reply().await
+        };
+        let (one, two) = tokio::join!(end(first), end(second));
+        let (good, other) = if one.status == 200 { (one, two) } else { (two, one) };
+        assert_eq!(good.status, 200, "{}", good.body);
+        assert!(start.elapsed() < Duration::from_secs(8), "one has waited for the other");
+        if other.status == 200 {
+            continue;
+        }
+        assert_eq!(other.status, 503, "{}", other.body);
+        assert_eq!(other.error(), ("memory_limit_reached".into(), "server_error".into()));
+        assert_eq!(header(&other.head, "retry-after"), Some("5"));
+        return;
     }
-    let start = Instant::now();
-    let [first, second] = &mut clients;
-    let end = async |client: &mut Client| {
-        // One that is refused need not take it all.
-        let text = chunk(rest) + "0\r\n\r\n";
-        let _ = tokio::io::AsyncWriteExt::write_all(&mut client.stream, text.as_bytes()).await;
-        client.reply().await
-    };
-    let (one, two) = tokio::join!(end(first), end(second));
-    let (good, refused) = if one.status == 200 { (one, two) } else { (two, one) };
-    assert_eq!((good.status, refused.status), (200, 503), "{}", refused.body);
-    assert_eq!(refused.error(), ("memory_limit_reached".into(), "server_error".into()));
-    assert_eq!(header(&refused.head, "retry-after"), Some("5"));
-    assert!(start.elapsed() < Duration::from_secs(8), "the refused one was not refused at once");
+    panic!("no request was refused");
 }
 
 #[tokio::test]
@@ -496,7 +506,7 @@ mod as_a_process {
         program.signal(Signal::TERM);
         let (status, log) = program.ended(PATIENCE);
         assert!(status.success(), "{log}");
-        assert_eq!(log.matches("`[server] max_connections` allows").count(), 1, "{log}");
+        assert_eq!(log.matches("`[server] max_connections` reached").count(), 1, "{log}");
     }
 
     #[tokio::test]
@@ -506,12 +516,12 @@ mod as_a_process {
         let shell = home.command_of("/bin/sh", &["-c", script, PROGRAM]);
         let mut program = home.spawn(shell);
         let url = program.url();
-        program.wait_for("the system allows fewer open descriptors");
+        program.wait_for("the system allows fewer open file descriptors");
         let mut silent = Vec::new();
         for _ in 0..100 {
             silent.push(Client::connect(&url).await);
         }
-        program.wait_for("cannot accept connections");
+        program.wait_for("accept failed; retrying");
         // The ones that were accepted in time are served, and when there is room everybody is.
         silent.truncate(1);
         assert_eq!(silent[0].ask_health().await.status, 200);
@@ -523,7 +533,7 @@ mod as_a_process {
         program.signal(Signal::TERM);
         let (status, log) = program.ended(PATIENCE);
         assert!(status.success(), "{log}");
-        assert_eq!(log.matches("cannot accept connections").count(), 1, "{log}");
+        assert_eq!(log.matches("accept failed; retrying").count(), 1, "{log}");
     }
 
     #[tokio::test]

@@ -136,7 +136,7 @@ async fn nothing_is_asked_ahead_without_a_login_or_with_one_that_is_to_be_renewe
 async fn a_backend_that_cannot_be_reached_ahead_is_asked_again_by_the_first_request() {
     let once = [("CODEX_PROXY_UPSTREAM_MAX_RETRIES", "0")];
     let program = Program::start("http://127.0.0.1:1/codex", &[], &once);
-    let log = program.wait_for("cannot get the list of models ahead of requests");
+    let log = program.wait_for("cannot get the list of models in advance");
     assert!(!log.contains("WARN"), "{log}");
     assert_eq!(ask(&program).await, 502);
     let log = program.wait_for("WARN cannot get the list of models");

@@ -130,7 +130,7 @@ test("the daemon's end in the middle of an answer is shown", async () => {
         stopped = true;
         await other.stop();
         await says(page, "Failed:");
-        await page.locator("#pulse").getByText("Not answering since").waitFor();
+        await page.locator("#pulse").getByText("No answer since").waitFor();
       },
       { url: other.url, said: [/ERR_/] },
     );
@@ -235,10 +235,10 @@ test("the keyboard is enough", () =>
     }
     assert.deepEqual(seen.slice(0, 11), [
       "copy-base",
-      "By the hour, as a table",
-      "tab-python",
-      "Python: what to copy",
-      "Copy: Python",
+      "Hourly table",
+      "client",
+      "snippet",
+      "copy-snippet",
       "chat-clear",
       "talk",
       "model",
@@ -255,7 +255,7 @@ test("the keyboard is enough", () =>
     await page.keyboard.press("Enter");
     await says(page, "The answer is complete.");
     assert.equal(await page.locator(".turn.you .text").textContent(), "One\nTwo");
-    await page.getByText("By the hour, as a table").focus();
+    await page.getByText("Hourly table").focus();
     await page.keyboard.press("Enter");
     await page.getByRole("table", { name: "Tokens of the last 6 hours" }).waitFor();
   }));

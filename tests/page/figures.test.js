@@ -113,7 +113,7 @@ test("fifty requests are shown at most, and names in them stay text", () => {
   return made.visit(
     async (page) => {
       await rows(page).nth(49).waitFor();
-      await page.getByText("2 under way").waitFor();
+      await page.getByText("2 in progress").waitFor();
       figures.activity.requests.push(request(51, hostile), request(52, { model: "" }));
       await page.getByText("failed: <b>").waitFor();
       assert.equal(await rows(page).count(), 50);
@@ -140,7 +140,7 @@ test("tokens are drawn with a scale, and told in words and in a table", () => {
       assert.deepEqual(labels.slice(0, 3), ["0", "40k", "80k"]);
       assert.ok(labels.includes("100 %"));
       assert.ok(labels.filter((text) => /^\d\d:00$/.test(text)).length >= 5, labels.join());
-      await page.getByText("By the hour, as a table").click();
+      await page.getByText("Hourly table").click();
       const table = page.getByRole("table", { name: "Tokens of the last 6 hours" });
       const counts = await table.locator("tbody td:last-child").allTextContents();
       assert.equal(counts.length, 6);
@@ -216,7 +216,7 @@ test("a daemon that has gone is missed, and known again when it is back", async 
         await daemon.ask("Two");
         await rows(page).nth(1).waitFor();
         await daemon.stop();
-        await pulse.getByText(/^Not answering since \d\d:\d\d:\d\d; trying again$/).waitFor();
+        await pulse.getByText(/^No answer since \d\d:\d\d:\d\d; trying again$/).waitFor();
         // What was known stays to be seen.
         assert.equal(await rows(page).count(), 2);
         daemon = await serve({ port });

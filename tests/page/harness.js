@@ -15,7 +15,7 @@ import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../", import.meta.url));
 const TARGET = resolve(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"));
-const BINARY = process.env.CODEX_PROXY_BIN ?? join(TARGET, "debug", "codex-proxy");
+export const BINARY = process.env.CODEX_PROXY_BIN ?? join(TARGET, "debug", "codex-proxy");
 const CHROMIUM = ["/usr/bin/chromium", "/usr/bin/chromium-browser"].find(existsSync);
 
 /** Where the pictures go. */
@@ -58,6 +58,7 @@ export async function serve({ settings = "", port = 0 } = {}) {
   return {
     url: `http://${address}`,
     port: Number(address.split(":").at(-1)),
+    home,
     async stop() {
       const gone = once(child, "exit");
       // Nothing here is about stopping in order, for which open answers would be waited for.
@@ -125,6 +126,17 @@ export function fixture({ settings } = {}) {
     assert.deepEqual(foreign, [], "somebody else was asked");
   };
   return made;
+}
+
+/** Shows the settings of each client in turn; `look` gets its name and the text to copy. */
+export async function eachClient(page, look) {
+  const choice = page.getByLabel("Client", { exact: true });
+  const names = await choice.locator("option").evaluateAll((all) => all.map(({ value }) => value));
+  assert.ok(names.length > 20, names.join());
+  for (const name of names) {
+    await choice.selectOption(name);
+    await look(name, await page.locator("#snippet").textContent());
+  }
 }
 
 /** Answers for the daemon: `figures` may hold `usage`, `activity` and `models`. */

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { AXE, KEY, PICTURES, activity, day, fixture, request, serve, usage } from "./harness.js";
+import { AXE, KEY, PICTURES, activity, day, eachClient, fixture, request, serve, usage } from "./harness.js";
 
 const made = fixture();
 
@@ -68,11 +68,8 @@ test("on a narrow screen nothing is cut off or to be scrolled to the side", () =
     async (page) => {
       await filled(page);
       await fits(page, "filled");
-      await page.getByText("By the hour, as a table").click();
-      for (const name of ["Node", "curl", "Variables", "Python"]) {
-        await page.getByRole("tab", { name }).click();
-        await fits(page, name);
-      }
+      await page.getByText("Hourly table").click();
+      await eachClient(page, (name) => fits(page, name));
       for (const width of [320, 480, 700, 900, 1280, 1920]) {
         await page.setViewportSize({ width, height: 800 });
         await page.waitForFunction(() => {
@@ -128,11 +125,11 @@ for (const colorScheme of ["light", "dark"]) {
       made.visit(
         async (page) => {
           await filled(page);
-          await page.getByText("By the hour, as a table").click();
+          await page.getByText("Hourly table").click();
           await page.locator(".turn details summary").first().click();
           await audit(page, "filled");
-          await page.getByRole("tab", { name: "Variables" }).click();
-          await audit(page, "another tab");
+          await page.getByLabel("Client", { exact: true }).selectOption("cursor");
+          await audit(page, "another client");
         },
         { figures: figures(), said, colorScheme, reducedMotion: "reduce", ...size },
       ));
@@ -160,7 +157,7 @@ test("everybody can use it: empty, locked, and gone", async () => {
         await audit(page, "locked");
         stopped = true;
         await other.stop();
-        await page.getByText("Not answering since").waitFor();
+        await page.getByText("No answer since").waitFor();
         await fits(page, "gone");
         await audit(page, "gone");
       },

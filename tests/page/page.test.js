@@ -1,13 +1,16 @@
 // The page opens, is protected, and asks nobody else.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { test } from "node:test";
+import { promisify } from "node:util";
 
-import { fixture } from "./harness.js";
+import { BINARY, eachClient, fixture } from "./harness.js";
 
 const made = fixture();
+const run = promisify(execFile);
 
 /** Another site, with this page on it. */
 async function site(html, visit) {
@@ -48,7 +51,7 @@ test("it opens without a complaint and with its policy", () =>
     assert.equal(headers["referrer-policy"], "no-referrer");
     assert.equal(headers["x-frame-options"], "DENY");
     await page.getByText("Running", { exact: true }).waitFor();
-    assert.equal(await page.locator("#login").textContent(), "simulated: nothing is real");
+    assert.equal(await page.locator("#login").textContent(), "simulated: answers are not real");
     assert.match(await page.locator("#version").textContent(), /^\d+\.\d+\.\d+/);
     assert.equal(await page.locator("#base").textContent(), `${made.daemon.url}/v1`);
     for (const landmark of ["banner", "main", "contentinfo"]) {
@@ -168,16 +171,18 @@ test("hostile names of models stay text, and out of what is pasted into shells",
       names,
     );
     assert.equal(await page.locator("#chat img, #chat b").count(), 0);
-    for (const text of await page.locator("#snippets pre").allTextContents()) {
-      assert.match(text, /fine-model/);
-      assert.doesNotMatch(text, /touch|<img/);
-    }
+    let filled = 0;
+    await eachClient(page, (_, text) => {
+      filled += text.includes("fine-model");
+      assert.doesNotMatch(text, /touch|[<>]/);
+    });
+    assert.ok(filled > 15, `${filled} name the model`);
     assert.equal(await page.evaluate(() => window.pwned), undefined);
   };
   return made.visit(check, { figures: { models: { object: "list", data } } });
 });
 
-test("what to put into clients can be turned over by arrows and copied", () =>
+test("what to put into clients can be chosen by keys and copied", () =>
   made.visit(
     async (page) => {
       await page.locator("#model option").first().waitFor({ state: "attached" });
@@ -185,29 +190,58 @@ test("what to put into clients can be turned over by arrows and copied", () =>
       await page.getByRole("button", { name: "Copy the base URL" }).click();
       await page.getByText("Copied.", { exact: true }).waitFor({ state: "attached" });
       assert.equal(await clipboard(), `${made.daemon.url}/v1`);
-      await page.getByRole("tab", { name: "Python" }).focus();
-      for (const [name, expected] of [
-        ["Python", `base_url="${made.daemon.url}/v1"`],
-        ["Node", `baseURL: "${made.daemon.url}/v1"`],
-        ["curl", `curl ${made.daemon.url}/v1/chat/completions`],
-        ["Variables", `OPENAI_BASE_URL=${made.daemon.url}/v1`],
+      const choice = page.getByRole("combobox", { name: "Client", exact: true });
+      assert.equal(await choice.inputValue(), "python");
+      assert.equal(await choice.locator("optgroup").count(), 2);
+      const settings = page.getByRole("region", { name: "Settings to copy" });
+      const button = page.getByRole("button", { name: "Copy the settings" });
+      await choice.focus();
+      for (const [typed, name, expected] of [
+        ["", "python", `base_url="${made.daemon.url}/v1"`],
+        ["Goose", "goose", `OPENAI_HOST='${made.daemon.url}'`],
+        ["curl", "curl", `curl ${made.daemon.url}/v1/chat/completions`],
       ]) {
-        const panel = page.getByRole("tabpanel", { name });
-        assert.equal(await page.getByRole("tabpanel").count(), 1, name);
-        await panel.getByRole("button").click();
-        const text = await panel.locator("pre").textContent();
+        await choice.focus();
+        await page.keyboard.type(typed);
+        assert.equal(await choice.inputValue(), name);
+        const text = await settings.textContent();
         assert.ok(text.includes(expected), text);
-        assert.equal(await clipboard(), text);
-        await page.getByRole("tab", { name }).focus();
-        await page.keyboard.press("ArrowRight");
+        // In the order of the page: the choice, the settings, the button.
+        await page.keyboard.press("Tab");
+        assert.ok(await settings.evaluate((each) => each === document.activeElement));
+        await page.keyboard.press("Tab");
+        assert.ok(await button.evaluate((each) => each === document.activeElement));
+        await page.keyboard.press("Enter");
+        await page.waitForFunction(
+          async (text) => (await navigator.clipboard.readText()) === text,
+          text,
+        );
       }
-      // Round it goes.
-      const selected = page.getByRole("tab", { selected: true });
-      assert.equal(await selected.textContent(), "Python");
-      assert.ok(await selected.evaluate((tab) => tab === document.activeElement));
+      const note = page.locator("#snippet-note");
+      await choice.selectOption("zed");
+      assert.match(await note.textContent(), /^In settings\.json\. The key goes/);
+      assert.equal(await note.locator("code").first().textContent(), "settings.json");
+      await choice.selectOption("python");
+      assert.equal(await note.isVisible(), false);
     },
     { permissions: ["clipboard-read", "clipboard-write"] },
   ));
+
+test("the page and the command have the same settings", async () => {
+  const { home: HOME, port } = made.daemon;
+  const printed = async (name, model) => {
+    const options = ["--listen", `127.0.0.1:${port}`, "--model", model];
+    const { stdout } = await run(BINARY, ["snippet", name, ...options], { env: { HOME } });
+    return stdout;
+  };
+  await made.visit(async (page) => {
+    await page.locator("#model option").first().waitFor({ state: "attached" });
+    const model = await page.locator("#model option").first().getAttribute("value");
+    await eachClient(page, async (name, text) => {
+      assert.equal(text, await printed(name, model), name);
+    });
+  });
+});
 
 test("without the clipboard's own way it is copied by selecting", () =>
   made.visit(
@@ -228,12 +262,11 @@ test("without the clipboard's own way it is copied by selecting", () =>
   ));
 
 test("what is in the snippets works", async () => {
-  const { execFile } = await import("node:child_process");
-  const { promisify } = await import("node:util");
   await made.visit(async (page) => {
     await page.locator("#model option").first().waitFor({ state: "attached" });
-    const command = await page.locator("#snippet-curl pre").textContent();
-    const { stdout } = await promisify(execFile)("sh", ["-c", command]);
+    await page.getByLabel("Client", { exact: true }).selectOption("curl");
+    const command = await page.locator("#snippet").textContent();
+    const { stdout } = await run("sh", ["-c", command]);
     const answer = JSON.parse(stdout);
     assert.match(answer.choices[0].message.content, /simulated answer to: Hello!/);
   });

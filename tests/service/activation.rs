@@ -59,7 +59,7 @@ fn it_listens_on_what_it_is_handed_and_stops_in_order() {
     let mut program = start(NOWHERE, vec![listener.into()], &[]);
     healthy(early);
     healthy(TcpStream::connect(address).unwrap());
-    let log = program.wait_for("tell your client base_url");
+    let log = program.wait_for("set your client to base_url");
     assert!(log.contains(&format!("address={address}")), "{log}");
     program.signal(Signal::TERM);
     let (status, log) = program.ended(PATIENCE);
@@ -120,9 +120,9 @@ fn what_nobody_can_connect_to_stops_the_start() {
     let connection = TcpStream::connect(address).unwrap();
     let file = std::fs::File::open("/dev/null").unwrap();
     for (socket, told) in [
-        (OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap()), "no TCP or Unix stream socket"),
-        (file.into(), "no TCP or Unix stream socket"),
-        (connection.into(), "`Accept=` has to be `no`"),
+        (OwnedFd::from(UdpSocket::bind("127.0.0.1:0").unwrap()), "not a TCP or Unix stream socket"),
+        (file.into(), "not a TCP or Unix stream socket"),
+        (connection.into(), "`Accept=` must be `no`"),
     ] {
         let good = listener.try_clone().unwrap();
         let mut program = start(NOWHERE, vec![good.into(), socket], &[]);

@@ -101,10 +101,10 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
     for (arguments, variables, told) in [
         (&["--config", "/none/such.toml"][..], &[][..], "/none/such.toml"),
         (&["--listen", "0.0.0.0:80"], &[], "so an API key is needed"),
-        (&["--listen", "unix:api.sock"], &[], "from the root on"),
-        (&[], &[("CODEX_HOME", "relative")], "from the root on"),
+        (&["--listen", "unix:api.sock"], &[], "must be an absolute path"),
+        (&[], &[("CODEX_HOME", "relative")], "must be an absolute path"),
         (&[], &[("CODEX_HOME", "/with\nline")], "control characters"),
-        (&["--listen", "unix:/x/blank "], &[], "no blank at its end"),
+        (&["--listen", "unix:/x/blank "], &[], "trailing spaces"),
     ] {
         let arguments = [&["install", "--manager", "systemd", "--root", root], arguments].concat();
         let ended = service(home.path(), &arguments, variables);

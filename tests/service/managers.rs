@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::command::service;
 use crate::support::program::{Ended, Program};
 
-/// Answers as the manager would, by what is in its folder: `active-UNIT`, `no-bus`, `no-walls`.
+/// Answers as the manager would, by what is in its folder: `active-UNIT`, `no-bus`, `no-namespaces`.
 const PLAYER: &str = r#"#!/bin/sh
 name=$(basename "$0")
 echo "$name $*" >> "$PLAY/asked"
@@ -29,7 +29,7 @@ case "$name $*" in
         fi ;;
     systemctl*" start "*) : > "$PLAY/active-$last" ;;
     systemctl*" stop "*) rm "$PLAY/active-$last" ;;
-    systemd-run*) [ ! -e "$PLAY/no-walls" ] ;;
+    systemd-run*) [ ! -e "$PLAY/no-namespaces" ] ;;
     loginctl*) echo no ;;
     launchctl*bootstrap*|launchctl*kickstart*) : > "$PLAY/loaded" ;;
     launchctl*bootout*) rm "$PLAY/loaded" ;;
@@ -158,7 +158,7 @@ fn where_there_is_no_systemd_nothing_is_written() {
     let nowhere = [("PATH", "/nowhere")];
     let ended = service(play.folder.path(), &["install", "--manager", "systemd"], &nowhere);
     assert_eq!(ended.code, Some(69), "{ended:?}");
-    assert!(ended.err.contains("there is no systemctl here"), "{ended:?}");
+    assert!(ended.err.contains("systemctl not found"), "{ended:?}");
     assert!(!play.unit().exists());
 }
 
@@ -169,14 +169,14 @@ fn where_a_user_may_have_no_namespaces_the_unit_has_none_and_that_is_told() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
     assert!(ended.out.contains("loginctl enable-linger"), "{ended:?}");
     assert!(fs::read_to_string(play.unit()).unwrap().contains("PrivateUsers=yes"));
-    play.note("no-walls");
+    play.note("no-namespaces");
     let ended = play.service(&["install"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.err.contains("without the walls"), "{ended:?}");
+    assert!(ended.err.contains("without the sandbox options"), "{ended:?}");
     let unit = fs::read_to_string(play.unit()).unwrap();
     assert!(unit.contains("NoNewPrivileges=yes") && unit.contains("SystemCallFilter="), "{unit}");
-    for wall in ["PrivateUsers", "CapabilityBoundingSet", "Protect", "Bind", "ReadWritePaths"] {
-        assert!(!unit.contains(wall), "{wall} is in {unit}");
+    for option in ["PrivateUsers", "CapabilityBoundingSet", "Protect", "Bind", "ReadWritePaths"] {
+        assert!(!unit.contains(option), "{option} is in {unit}");
     }
 }
 

@@ -108,5 +108,5 @@ fn uninstalling_leaves_the_login_and_the_settings() {
     assert!(within(".codex/auth.json").exists());
     assert!(within(".config/codex-proxy/config.toml").exists());
     let out = fine(home.path(), &uninstall, &[]);
-    assert!(out.contains("no service to remove"), "{out}");
+    assert!(out.contains("No service is installed"), "{out}");
 }

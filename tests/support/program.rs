@@ -207,7 +207,7 @@ impl Program {
 
     /// Waits until it listens, and gives its address.
     pub fn url(&self) -> String {
-        let log = self.wait_for("tell your client base_url");
+        let log = self.wait_for("set your client to base_url");
         let at = log.find("http://127.0.0.1:").unwrap();
         log[at..at + log[at..].find("/v1").unwrap()].to_owned()
     }

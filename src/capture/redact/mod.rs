@@ -1,9 +1,9 @@
-//! What of an exchange may be written. Pure.
+//! Redaction of exchanges. Pure.
 //!
-//! Prompts and answers stay, since they are what a capture is for. What opens doors or says whose
-//! the account is does not: headers are left out unless they are known to be harmless; of values
-//! that the API seals, or that name people and sessions, the length and a digest are left; and
-//! what looks like a key is left out wherever it stands. Redacting twice is redacting once.
+//! Prompts and answers are kept: they are the purpose of a capture. Secrets and the account's
+//! identity are removed: headers unless they are known to be harmless; encrypted values, and ids of
+//! users and sessions, except for their length and a digest; and anything that looks like a key.
+//! Redaction is idempotent.
 
 mod events;
 mod secrets;
@@ -17,12 +17,12 @@ pub use self::secrets::Secrets;
 use self::secrets::without;
 use super::exchange::Headers;
 
-/// Longer texts are shortened if they are nothing but encoded bytes.
+/// Longer texts are shortened if they are only encoded bytes.
 const LONGEST_BLOB: usize = 4 << 10;
-/// How much of such a text is left.
+/// How much of such a text is kept.
 const START_OF_BLOB: usize = 48;
 
-/// Members whose texts nobody else is to have, wherever they stand.
+/// Members whose texts are always redacted.
 const SEALED: [&str; 11] = [
     "encrypted_content",
     "safety_identifier",
@@ -65,11 +65,11 @@ const HARMLESS: [&str; 24] = [
     "x-oai-request-id",
 ];
 
-/// What else is harmless: by its beginning.
+/// Prefixes of further harmless headers.
 const HARMLESS_STARTS: [&str; 4] =
     ["x-codex-proxy-", "x-stainless-", "x-ratelimit-", "x-codex-primary-"];
 
-/// Headers, of most of which only the names are left.
+/// Headers: only the names are kept of most.
 pub fn headers(headers: &HeaderMap, secrets: &Secrets) -> Headers {
     let shown = |name: &str| {
         HARMLESS.contains(&name)
@@ -101,7 +101,7 @@ pub fn body(bytes: &[u8], secrets: &Secrets) -> Value {
     }
 }
 
-/// The text of a body or of an event, as it came where nothing has to go.
+/// The text of a body or an event, unchanged if nothing is redacted.
 pub fn text(text: &str, secrets: &Secrets) -> String {
     match serde_json::from_str(text) {
         Ok(mut json) => {
@@ -115,8 +115,8 @@ pub fn text(text: &str, secrets: &Secrets) -> String {
     }
 }
 
-/// What is no JSON cannot be searched for its members. If it names one that is sealed, nothing of
-/// it is left.
+/// Invalid JSON cannot be searched for members. If it contains the name of an encrypted one, all of
+/// it is removed.
 fn unreadable(text: &str, secrets: &Secrets) -> String {
     if SEALED.iter().any(|name| text.contains(name)) {
         return marker(text);
@@ -142,7 +142,7 @@ fn value(json: &mut Value, secrets: &Secrets) -> bool {
 }
 
 fn object(members: &mut Map<String, Value>, secrets: &Secrets) -> bool {
-    // The sealed reasoning that clients carry.
+    // The encrypted reasoning that clients carry.
     let holds_seal = members.get("type").is_some_and(|kind| kind == "reasoning.encrypted");
     let mut is_changed = false;
     for (name, member) in &mut *members {
@@ -172,7 +172,7 @@ fn string(text: &str, secrets: &Secrets) -> String {
     plain(text, secrets)
 }
 
-/// Whether a text is encoded bytes, as pictures and files are.
+/// Whether a text is encoded bytes, as images and files are.
 fn is_blob(text: &str) -> bool {
     text.starts_with("data:")
         || text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte))
@@ -183,7 +183,7 @@ fn plain(text: &str, secrets: &Secrets) -> String {
     without(text, &secrets.find(text)).into_owned()
 }
 
-/// What stands in the place of a text: its length, and by what to see that two were the same.
+/// The replacement of a text: its length, and a digest to recognize equal ones.
 fn marker(text: &str) -> String {
     if is_marker(text) {
         return text.to_owned();

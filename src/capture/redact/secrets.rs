@@ -1,14 +1,14 @@
-//! Where secrets stand in a text.
+//! Finding secrets in a text.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// Shorter texts are too common to be looked for.
+/// Shorter texts are too common to search for.
 const MIN_SECRET_LENGTH: usize = 4;
 
-/// Texts that are nobody else's, which are looked for everywhere.
+/// Known secrets, which are searched for everywhere.
 #[derive(Debug, Clone, Default)]
 pub struct Secrets(Vec<(SecretString, &'static str)>);
 
@@ -20,14 +20,14 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// What stands in its place.
+    /// Its replacement.
     pub(super) fn mark(&self) -> String {
         format!("[redacted: {}]", self.what)
     }
 }
 
 impl Secrets {
-    /// With one more; `what` stands in its place.
+    /// Adds one; `what` is its replacement.
     #[must_use]
     pub fn with(mut self, secret: Option<&str>, what: &'static str) -> Self {
         if let Some(secret) = secret.filter(|secret| secret.len() >= MIN_SECRET_LENGTH) {
@@ -55,7 +55,7 @@ impl Secrets {
     }
 }
 
-/// Sorted, and those that overlap made one.
+/// Sorted, with overlapping ones merged.
 fn in_order(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by_key(|found| found.range.start);
     found.dedup_by(|next, before| {
@@ -83,7 +83,7 @@ pub(super) fn without<'t>(text: &'t str, found: &[Found]) -> Cow<'t, str> {
     Cow::Owned(out + &text[rest..])
 }
 
-/// Where a known secret stands, whatever its case and however its characters are written.
+/// Finds a known secret, in any case and with any escaping of its characters.
 fn known(text: &str, secret: &str, what: &'static str) -> Vec<Found> {
     let (text, secret) = (text.as_bytes(), secret.as_bytes());
     let first = secret[0];
@@ -103,7 +103,7 @@ fn known(text: &str, secret: &str, what: &'static str) -> Vec<Found> {
     found
 }
 
-/// Where the secret ends that begins here; nothing if there is none.
+/// The end of the secret that begins here; `None` if there is none.
 fn end_of(text: &[u8], mut at: usize, mut secret: &[u8]) -> Option<usize> {
     while !secret.is_empty() {
         let (character, next) = character(text, at)?;

@@ -69,7 +69,7 @@ pub(super) fn read_all<'v>(
     calls.map(|call| read(&call, unused)).collect()
 }
 
-/// Fields of calls that are read, or that say nothing: `index` is left by programs that gather
+/// Fields of calls that are read, or that say nothing: `index` is left by programs that collect
 /// streams.
 const OF_NESTED: &[&str] = &["id", "call_id", "type", "index", "function", "custom"];
 const OF_FLAT: &[&str] = &["id", "call_id", "type", "index", "name", "arguments", "input"];

@@ -58,7 +58,7 @@ pub(super) fn read_choice<'v>(
     let old = read_function_call(root, unused)?;
     Ok(match (new, old) {
         (Some(new), Some(old)) if new != old => {
-            let message = "'function_call' and 'tool_choice' say different things; use \
+            let message = "'function_call' and 'tool_choice' contradict each other; use \
                            'tool_choice'.";
             return Err(InvalidRequest::new("function_call", Code::InvalidValue, message));
         }

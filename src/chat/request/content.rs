@@ -14,13 +14,13 @@ use super::unsupported::UnsupportedFields;
 pub enum Part<'v> {
     /// Text.
     Text(Cow<'v, str>),
-    /// A picture.
+    /// An image.
     Image(Image<'v>),
     /// A document.
     File(File<'v>),
     /// What the assistant said in refusing.
     Refusal(&'v str),
-    /// The outcome of a call, within a user's message as Anthropic's API has it.
+    /// The output of a call, within a user's message as Anthropic's API has it.
     ToolResult(Box<ToolResult<'v>>),
 }
 
@@ -79,8 +79,8 @@ fn read_part<'v>(
         return Ok(Some(known));
     }
     match name {
-        // Left in histories by clients of other providers: thoughts come back in their sealed form
-        // only, and the calls are read by `calls`.
+        // Left in histories by clients of other providers: thoughts come back in their encrypted
+        // form only, and the calls are read by `calls`.
         "thinking" | "redacted_thinking" | "reasoning" | "reasoning_content" => Ok(None),
         "tool_use" if is_assistant => {
             unused.add_others(part, &["type", "cache_control", "id", "name", "input"]);
@@ -151,7 +151,7 @@ fn audio(kind: &Node<'_, '_>, name: &str) -> InvalidRequest {
     InvalidRequest::new(kind, Code::UnsupportedValue, message)
 }
 
-/// Reads an element of a tool's outcome; `None` if it is no part, or none that can be sent: then it
+/// Reads an element of a tool's output; `None` if it is no part, or none that can be sent: then it
 /// is what the tool gave, as JSON. Audio is refused: as text it would be noise.
 pub(super) fn read_outcome_part<'v>(
     part: &Node<'_, 'v>,
@@ -195,8 +195,8 @@ pub(super) fn calls<'n, 'v>(message: &'n Node<'_, 'v>) -> impl Iterator<Item = C
     found.into_iter()
 }
 
-/// Reads `images` of an answer, in which pictures that the model has drawn are given: what cannot
-/// be sent back is left out.
+/// Reads `images` of an answer, in which images that the model has drawn are given: what cannot be
+/// sent back is left out.
 pub(super) fn read_answer_images<'v>(
     images: &Node<'_, 'v>,
     parts: &mut Vec<Part<'v>>,

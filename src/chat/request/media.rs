@@ -1,4 +1,4 @@
-//! Pictures and documents in content parts.
+//! Images and documents in content parts.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::super::json::Node;
 use super::content::Part;
 use super::unsupported::UnsupportedFields;
 
-/// A picture.
+/// An image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image<'v> {
     /// An `http(s)` or `data:` address.
@@ -16,7 +16,7 @@ pub struct Image<'v> {
     pub detail: Option<Detail>,
 }
 
-/// How closely to look at a picture.
+/// How closely to look at an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Detail {
     /// `auto`
@@ -278,7 +278,7 @@ pub(super) fn read_document<'v>(
     Ok(Part::File(file))
 }
 
-/// Reads MCP's embedded resource: its text, or the picture or document in it; nothing if it is
+/// Reads MCP's embedded resource: its text, or the image or document in it; nothing if it is
 /// something else.
 pub(super) fn read_resource<'v>(part: &Node<'_, 'v>) -> Option<Part<'v>> {
     let resource = part.get("resource")?;

@@ -20,13 +20,13 @@ pub enum Message<'v> {
     User(Said<'v>),
     /// `assistant`
     Assistant(Assistant<'v>),
-    /// `tool`: the outcome of a call.
+    /// `tool`: the output of a call.
     Tool(ToolResult<'v>),
-    /// `function`, deprecated: the outcome of a legacy call.
+    /// `function`, deprecated: the output of a legacy call.
     Function {
         /// The function that was called.
         name: &'v str,
-        /// The outcome.
+        /// The output.
         content: ToolContent<'v>,
     },
 }
@@ -40,40 +40,40 @@ pub struct Said<'v> {
     pub content: Vec<Part<'v>>,
 }
 
-/// The outcome of a call.
+/// The output of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolResult<'v> {
     /// The call it answers; empty if the client left it out.
     pub call_id: Cow<'v, str>,
     /// The tool that was called, if the client says so.
     pub name: Option<&'v str>,
-    /// The outcome.
+    /// The output.
     pub content: ToolContent<'v>,
 }
 
 /// What the assistant said and called.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Assistant<'v> {
-    /// Text, refusals and pictures, in order.
+    /// Text, refusals and images, in order.
     pub content: Vec<Part<'v>>,
     /// Its tool calls, in order.
     pub calls: Vec<Call<'v>>,
     /// Its call in the deprecated form.
     pub legacy_call: Option<LegacyCall<'v>>,
-    /// Sealed reasoning that the client got with the answer and sends back, by position.
+    /// Encrypted reasoning that the client got with the answer and sends back, by position.
     pub reasoning_details: Vec<ReasoningDetail<'v>>,
 }
 
-/// Sealed reasoning, in the form that `OpenRouter` introduced.
+/// Encrypted reasoning, in the form that `OpenRouter` introduced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReasoningDetail<'v> {
     /// At which place among the turn's items it stood.
     pub position: usize,
-    /// The sealed thoughts.
+    /// The encrypted reasoning.
     pub data: &'v str,
 }
 
-/// The outcome of a call.
+/// The output of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToolContent<'v> {
     /// Text, or JSON text where the client sent something other than text.
@@ -86,7 +86,7 @@ const ROLES: &str = "Supported values are: 'system', 'assistant', 'user', 'funct
                      'developer'.";
 
 /// Fields of an assistant's message that are read, or that say nothing to the model: the thoughts
-/// come back in their sealed form, and only so.
+/// come back in their encrypted form, and only so.
 const OF_ASSISTANT: &[&str] = &[
     "role",
     "content",
@@ -213,7 +213,7 @@ fn read_reasoning_details<'v>(node: &Node<'_, 'v>) -> Vec<ReasoningDetail<'v>> {
 }
 
 impl<'v> ToolContent<'v> {
-    /// Reads an outcome. Whatever a tool gives is its outcome: what are no parts is JSON text.
+    /// Reads an output. Whatever a tool gives is its output: what are no parts is JSON text.
     pub(super) fn read(
         content: Option<&Node<'_, 'v>>,
         unused: &mut UnsupportedFields,

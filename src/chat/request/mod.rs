@@ -1,8 +1,8 @@
 //! A chat completion request, read leniently into types that say what it means.
 //!
-//! Reading checks types and ranges and settles spellings (several clients have their own); it
-//! does not decide what can be honoured upstream, which is the translation's business. Texts,
-//! images and schemas stay borrowed from the client's body.
+//! Reading checks types and ranges and normalizes spellings (several clients have their own); what
+//! is supported upstream is decided by the translation. Texts, images and schemas stay borrowed
+//! from the client's body.
 
 mod call;
 mod choice;
@@ -43,7 +43,7 @@ pub struct Request<'v> {
     pub stream: bool,
     /// Whether a streamed answer ends with a usage chunk.
     pub include_usage: bool,
-    /// How many choices are wanted; at least 1.
+    /// How many choices are requested; at least 1.
     pub n: u32,
     /// The cap on generated tokens.
     pub max_tokens: Option<Limit>,
@@ -51,11 +51,11 @@ pub struct Request<'v> {
     pub stop: Vec<&'v str>,
     /// The shape of the answer.
     pub response_format: Option<ResponseFormat<'v>>,
-    /// How wordy the answer is.
+    /// The verbosity of the answer.
     pub verbosity: Option<Verbosity>,
     /// How much to think and whether to show it.
     pub reasoning: Reasoning,
-    /// What the model may call.
+    /// The tools.
     pub tools: Vec<Tool<'v>>,
     /// Whether `functions` was used in place of `tools`: the answer has the old shape too.
     pub legacy_functions: bool,
@@ -63,7 +63,7 @@ pub struct Request<'v> {
     pub tool_choice: Option<ToolChoice<'v>>,
     /// The field that `tool_choice` was read from: itself or the deprecated `function_call`.
     pub tool_choice_field: &'static str,
-    /// Whether `modalities` asks for pictures.
+    /// Whether `modalities` asks for images.
     pub pictures: bool,
     /// Whether several calls may come in one answer.
     pub parallel_tool_calls: Option<bool>,
@@ -73,14 +73,14 @@ pub struct Request<'v> {
     pub prompt_cache_key: Option<&'v str>,
     /// The end user, if given as a string.
     pub user: Option<&'v str>,
-    /// How fast and dear the processing is, if not left to the service.
+    /// The service tier, if not `auto`.
     pub service_tier: Option<ServiceTier>,
-    /// Whether the sealed reasoning was asked for, as in the Responses protocol.
+    /// Whether the encrypted reasoning was asked for, as in the Responses protocol.
     pub include_encrypted_reasoning: bool,
     /// What only the platform's public API takes.
     pub public: PlatformOnly<'v>,
-    /// The paths of what was given a value and has no counterpart in the Codex backend; there may
-    /// be more than are listed.
+    /// The paths of fields without a counterpart in the Codex backend; there may be more than are
+    /// listed.
     pub unsupported_fields: Vec<String>,
 }
 
@@ -93,7 +93,7 @@ pub struct Limit {
     pub field: &'static str,
 }
 
-/// How wordy the answer is.
+/// The verbosity of the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verbosity {
     /// `low`
@@ -390,7 +390,7 @@ fn includes_encrypted_reasoning(root: &Node<'_, '_>, unused: &mut UnsupportedFie
     is_included
 }
 
-/// `modalities`: whether pictures are asked for. Text always comes, audio never.
+/// `modalities`: whether images are asked for. Text always comes, audio never.
 fn read_modalities(root: &Node<'_, '_>) -> Result<bool, InvalidRequest> {
     let mut pictures = false;
     let Some(node) = root.get("modalities") else { return Ok(pictures) };
@@ -411,7 +411,7 @@ fn read_modalities(root: &Node<'_, '_>) -> Result<bool, InvalidRequest> {
 
 /// Log probabilities are refused rather than dropped: callers index into them.
 fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), InvalidRequest> {
-    const WHY: &str = "The backend gives no log probabilities.";
+    const WHY: &str = "The backend does not return log probabilities.";
     if flag(root, "logprobs")? == Some(true) {
         return Err(InvalidRequest::unsupported("logprobs", WHY));
     }
@@ -424,7 +424,7 @@ fn refuse_logprobs(root: &Node<'_, '_>) -> Result<(), InvalidRequest> {
 }
 
 /// What is left: checked where the documentation gives a range, and noted unless the value is
-/// what happens anyway. The names of [`PublicOnly`] that have an effect are returned.
+/// what happens anyway. The names of [`PlatformOnly`] that have an effect are returned.
 fn read_rest<'v>(
     root: &Node<'_, 'v>,
     unused: &mut UnsupportedFields,

@@ -130,14 +130,9 @@ fn mistakes_are_refused_with_the_field_the_code_and_what_would_be_right() {
             "decimal_below_min_value",
             "between -2 and 2",
         ),
-        (json!({"logprobs": true}), "logprobs", "unsupported_parameter", "no log probabilities"),
+        (json!({"logprobs": true}), "logprobs", "unsupported_parameter", "log probabilities"),
         (json!({"logprobs": 1}), "logprobs", "invalid_type", "a boolean"),
-        (
-            json!({"top_logprobs": 2}),
-            "top_logprobs",
-            "unsupported_parameter",
-            "no log probabilities",
-        ),
+        (json!({"top_logprobs": 2}), "top_logprobs", "unsupported_parameter", "log probabilities"),
         (json!({"modalities": ["text", "audio"]}), "modalities", "unsupported_value", "[\"text\"]"),
         (
             json!({"modalities": ["video"]}),

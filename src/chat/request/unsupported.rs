@@ -1,4 +1,4 @@
-//! Paths of what a request says and nothing is made of.
+//! Paths of unsupported fields of a request.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use super::super::json::Node;
 use crate::excerpt::excerpt_of;
 use crate::steps;
 
-/// More than the header of an answer lists.
+/// More than the response header lists.
 const MAX_FIELDS: usize = 64;
 
 /// The longest path that is kept, in bytes: clients choose the names in it.
 const MAX_NAME: usize = 256;
 
-/// Paths of what a request says and nothing is made of, in the client's order, each of them once.
-/// The first [`MOST`] are kept.
+/// Paths of unsupported fields, in the client's order, each once. The first [`MAX_FIELDS`] are
+/// kept.
 #[derive(Debug, Default)]
 pub(super) struct UnsupportedFields(Vec<String>);
 

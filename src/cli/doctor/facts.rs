@@ -1,4 +1,4 @@
-//! What there is to know, as plain data. Nothing here holds a secret.
+//! The facts, as plain data. Nothing here contains a secret.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,7 +16,7 @@ use crate::platform::Platform;
 #[derive(Debug, Clone)]
 pub(super) struct Facts {
     pub(super) settings: Settings,
-    /// Nothing if the settings make no sense: everything else depends on them.
+    /// `None` if the settings are invalid: everything else depends on them.
     pub(super) rest: Option<Rest>,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Rest {
     pub(super) keys: Keys,
     pub(super) login: Login,
     pub(super) address: Address,
-    /// Nothing if nobody is to be asked.
+    /// `None` if checks are offline.
     pub(super) network: Option<Network>,
     pub(super) backend: Option<Backend>,
     pub(super) clients: Clients,

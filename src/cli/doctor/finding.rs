@@ -1,4 +1,4 @@
-//! One thing found, and how grave it is.
+//! One finding and its severity.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ pub(super) enum Check {
     Clients,
 }
 
-/// How grave it is.
+/// The severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Level {
     /// As it should be.
@@ -87,7 +87,7 @@ impl Finding {
     }
 }
 
-/// How the command ends: by the gravest problem. What has to be put right first comes first.
+/// The exit code: that of the most severe problem. Problems to be fixed first come first.
 pub(super) fn worst(findings: &[Finding]) -> Exit {
     let rank = |exit: Exit| match exit {
         Exit::Config => 4,

@@ -1,12 +1,12 @@
-//! `codex-proxy doctor`: what is wrong, and what to do about it.
+//! `codex-proxy doctor`: problems and how to fix them.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `facts.rs` | what there is to know, as plain data |
-//! | `gather/` | finding it out: all the IO |
-//! | `judge/` | what it means: pure |
-//! | `finding.rs` | one thing found, and how grave it is |
-//! | `report.rs` | the findings for people and for programs |
+//! | `facts.rs` | the facts, as plain data |
+//! | `probe/` | collects the facts: all the IO |
+//! | `rules/` | facts to findings: pure |
+//! | `finding.rs` | one finding and its severity |
+//! | `report.rs` | the findings as text and as JSON |
 
 mod facts;
 mod finding;
@@ -26,10 +26,10 @@ use super::serve::runtime;
 /// How far to go.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Make one tiny call, which counts against the plan
+    /// Also make one tiny model call, which counts against the plan
     #[arg(long)]
     live: bool,
-    /// Ask nobody but this machine
+    /// Check this machine only
     #[arg(long, conflicts_with = "live")]
     offline: bool,
     /// Print JSON
@@ -67,7 +67,7 @@ impl Waiting {
     fn begin() -> Self {
         let is_seen = std::io::stderr().is_terminal();
         if is_seen {
-            let _ = write!(std::io::stderr(), "looking …");
+            let _ = write!(std::io::stderr(), "checking …");
         }
         Self(is_seen)
     }

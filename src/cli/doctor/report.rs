@@ -67,7 +67,7 @@ fn summary(findings: &[Finding]) -> String {
         count => format!("{count} {word}s"),
     };
     match (problems, warnings) {
-        (0, 0) => "All is well.".to_owned(),
+        (0, 0) => "No problems found.".to_owned(),
         (0, warnings) => format!("It works; {}.", counted(warnings, "warning")),
         (problems, 0) => format!("{}.", counted(problems, "problem")),
         (problems, warnings) => {
@@ -124,7 +124,7 @@ Login
 ";
         assert_eq!(text, expected);
         for (findings, expected) in [
-            (&findings()[..1], "All is well."),
+            (&findings()[..1], "No problems found."),
             (&findings()[2..], "It works; 1 warning."),
             (&findings()[1..2], "1 problem."),
         ] {

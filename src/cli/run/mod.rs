@@ -1,8 +1,8 @@
-//! `codex-proxy run`: a command that finds the daemon.
+//! `codex-proxy run`: runs a command with the daemon's address in its environment.
 //!
-//! A daemon that has to be started is a child of this process in a process group of its own, so
-//! that keys typed at the terminal do not reach it. It ends when its standard input does: however
-//! this process ends, the daemon does not stay behind.
+//! A daemon that must be started is a child of this process in a process group of its own, so that
+//! keys typed at the terminal do not reach it. It ends when its standard input does: however this
+//! process ends, the daemon does not stay behind.
 
 mod signals;
 mod start;
@@ -24,7 +24,7 @@ use crate::config::{ACCESS_TOKEN_VARIABLE, Billing, Config, variable};
 /// What to run.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// With a made-up backend: no account needed, nothing leaves this machine
+    /// Use a simulated backend: no account needed, nothing leaves this machine
     #[arg(long)]
     simulate: bool,
     /// The command and its arguments
@@ -50,14 +50,14 @@ pub(super) fn run(
     })
 }
 
-/// Runs the command with the daemon in its environment and passes on what signals ask of it.
+/// Runs the command with the daemon in its environment and forwards signals to it.
 async fn supervise(
     command: &[OsString],
     found: &Found,
     secrets: &[String],
 ) -> Result<ExitStatus, Failure> {
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Failure::new(Exit::Usage, "there is no command"));
+        return Err(Failure::new(Exit::Usage, "no command given"));
     };
     let mut command = Command::new(program);
     command.args(arguments);
@@ -67,8 +67,9 @@ async fn supervise(
     for (name, value) in environment(found, |name| std::env::var_os(name)) {
         command.env(name, value);
     }
-    let mut signals = signals::Passed::install()
-        .map_err(|error| Failure::new(Exit::Internal, format!("cannot take signals: {error}")))?;
+    let mut signals = signals::Passed::install().map_err(|error| {
+        Failure::new(Exit::Internal, format!("cannot install signal handlers: {error}"))
+    })?;
     let mut child = command.spawn().map_err(|error| {
         let exit = match error.kind() {
             std::io::ErrorKind::NotFound => Exit::CommandNotFound,
@@ -103,7 +104,7 @@ fn secrets(config: &Config) -> Vec<String> {
     names
 }
 
-/// The variables that tell clients where the daemon is, over those there are.
+/// The variables that tell clients where the daemon is.
 fn environment(
     found: &Found,
     variable: impl Fn(&str) -> Option<OsString>,
@@ -136,7 +137,7 @@ fn with_loopback(exceptions: Option<OsString>) -> OsString {
     }
 }
 
-/// How a shell tells the end of a command: its code, or 128 and the number of the signal.
+/// The exit code as a shell reports it: the command's code, or 128 plus the signal number.
 fn code(status: ExitStatus) -> u8 {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {

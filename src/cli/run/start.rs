@@ -1,4 +1,4 @@
-//! The daemon that a command is to find: the one that runs, or a new one.
+//! The daemon for a command: the running one, or a new one.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
@@ -13,20 +13,20 @@ use crate::cli::daemon::{self, Daemon, Health, Place};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Listen};
 
-/// How long a daemon may take to begin.
+/// The timeout for the start of the daemon.
 const START: Duration = Duration::from_secs(20);
-/// How often it is asked meanwhile.
+/// The polling interval during the start.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often another free port is tried where somebody else was faster.
+/// The number of attempts to find a free port.
 const ATTEMPTS: usize = 5;
-/// The flag that has a daemon end with its standard input.
+/// The flag that stops a daemon when its standard input ends.
 pub(in crate::cli) const UNTIL_STDIN_ENDS: &str = "until-stdin-ends";
 
 /// A daemon that answers.
 pub(super) struct Found {
     pub(super) place: Place,
     pub(super) key: Option<SecretString>,
-    /// Nothing if it was running before.
+    /// `None` if it was already running.
     pub(super) started: Option<Child>,
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn find(
     };
     if let Some(daemon) = daemon {
         if matches!(daemon.place(), Place::Unix(_)) {
-            let message = "commands cannot be told of a socket; have the daemon listen on an \
+            let message = "commands cannot use a Unix socket; let the daemon listen on a TCP \
                            address (`[server] listen`, --listen)";
             return Err(Failure::new(Exit::Usage, message));
         }
@@ -58,7 +58,7 @@ pub(super) async fn find(
                     other => return other.map_err(|(failure, _)| failure),
                 }
             }
-            // A made-up backend may be anywhere.
+            // A simulated daemon may listen anywhere.
             Err(_) if simulate => {}
             Err(error) => return Err(error.into()),
         }
@@ -66,8 +66,8 @@ pub(super) async fn find(
     on_free_port(config, file, simulate).await
 }
 
-/// Whether the daemon that runs is the one that is asked for. One with a backend of its own
-/// settings is fine, unless a made-up one is wanted: that one must not spend anything.
+/// Whether the running daemon is suitable. Any backend is fine, unless a simulated one is
+/// requested, which must not use the plan.
 fn suits(health: &Health, simulate: bool) -> bool {
     !simulate || health.details.as_ref().is_some_and(|details| details.simulated)
 }
@@ -101,7 +101,7 @@ async fn on_free_port(
 fn free_port() -> Result<SocketAddr, Failure> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
-        .map_err(|error| Failure::new(Exit::Unavailable, format!("there is no free port: {error}")))
+        .map_err(|error| Failure::new(Exit::Unavailable, format!("no free port: {error}")))
 }
 
 /// Starts a daemon with the settings of this process. It says nothing unless something is wrong.
@@ -134,7 +134,7 @@ async fn ready(
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             let exit = Exit::ALL.into_iter().find(|exit| status.code() == Some(*exit as i32));
-            let message = "the daemon could not be started; it says why above";
+            let message = "the daemon could not be started; see its message above";
             return Err((Failure::new(exit.unwrap_or(Exit::Internal), message), exit));
         }
         match daemon.health().await {
@@ -142,7 +142,7 @@ async fn ready(
                 return found(&daemon, Some(child)).map_err(|failure| (failure, None));
             }
             _ if Instant::now() > deadline => {
-                let message = format!("the daemon has not begun within {} s", START.as_secs());
+                let message = format!("the daemon did not start within {} s", START.as_secs());
                 return Err((Failure::new(Exit::Unavailable, message), None));
             }
             _ => sleep(PAUSE).await,

@@ -9,7 +9,7 @@ use crate::cli::exit::{Exit, Failure};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// It is not there.
-    #[error("there is no {0} here")]
+    #[error("{0} not found")]
     Missing(String),
     /// It cannot be started.
     #[error("cannot run {command}: {cause}")]
@@ -20,7 +20,7 @@ pub(super) enum Error {
         cause: io::Error,
     },
     /// It has failed.
-    #[error("{command} has failed: {said}")]
+    #[error("{command} failed: {said}")]
     Failed {
         /// All of it.
         command: String,

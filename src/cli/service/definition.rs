@@ -64,22 +64,23 @@ pub(super) struct Invocation {
 pub(super) enum ServiceError {
     /// A text that service managers cannot be told.
     #[error(
-        "\"{0}\" cannot be in a service's file: it may have no control characters, no blank at its \
-         end, and nothing that is not Unicode"
+        "\"{0}\" cannot be used in a service file: control characters, trailing spaces and text \
+         that is not Unicode are not allowed"
     )]
     Text(String),
     /// A path that depends on where one is.
     #[error(
-        "{0} has to be named from the root on (as in /home/jo/…), since a service runs elsewhere"
+        "{0} must be an absolute path (such as /home/jo/…), since a service runs in another \
+         folder"
     )]
     Relative(String),
     /// A program that systemd would not start.
-    #[error("systemd starts no program with a quotation mark or backslash in its path: {0}")]
+    #[error("systemd cannot start a program with a quotation mark or backslash in its path: {0}")]
     Program(String),
     /// The program of a system service lies where its user cannot run it.
     #[error(
-        "{0} is in a home, where the service's own user cannot run it; put it elsewhere first \
-         (sudo install -m 755 {0} /usr/local/bin/codex-proxy) and use that one"
+        "{0} is in a home directory, where the service's own user cannot run it; put it \
+         elsewhere first (sudo install -m 755 {0} /usr/local/bin/codex-proxy) and use that one"
     )]
     AtHome(String),
 }

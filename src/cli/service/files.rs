@@ -98,7 +98,7 @@ fn replace(path: &Path, content: &str) -> io::Result<()> {
 fn failure(verb: &str, path: &Path, error: &io::Error) -> Failure {
     let mut message = format!("cannot {verb} {}: {error}", path.display());
     if error.kind() == io::ErrorKind::PermissionDenied {
-        message.push_str("; a service of the whole machine (--system) needs sudo");
+        message.push_str("; a system service (--system) needs sudo");
     }
     Failure::new(Exit::Unwritable, message)
 }

@@ -45,26 +45,26 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Write the service's files, and enable and start it; once more, to change it
+    /// Write the service's files, and enable and start it; run it again to change the service
     Install(Install),
     /// Stop the service and remove its files; the login and the settings stay
     Uninstall(Which),
-    /// Start it
+    /// Start the service
     Start(Which),
-    /// Stop it
+    /// Stop the service
     Stop(Which),
-    /// Stop it and start it anew, for example after the settings have changed
+    /// Restart the service, for example after a change of the settings
     Restart(Which),
-    /// Show whether it runs and answers (exit code 69 if not)
+    /// Show whether it is running and answers (exit code 69 if not)
     Status(Which),
-    /// Show what it has logged
+    /// Show its log
     Logs {
         #[command(flatten)]
         which: Which,
-        /// Go on with what it logs from now on
+        /// Follow the log
         #[arg(long, short)]
         follow: bool,
-        /// How many lines to begin with
+        /// How many lines to show first
         #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 100)]
         lines: u32,
     },
@@ -74,13 +74,13 @@ enum Action {
 struct Install {
     #[command(flatten)]
     which: Which,
-    /// Have systemd listen, and start the daemon with the first connection
+    /// Socket activation: systemd listens, and the first connection starts the daemon
     #[arg(long)]
     socket: bool,
-    /// Enable it without starting it
+    /// Enable the service without starting it
     #[arg(long)]
     no_start: bool,
-    /// Print the files that would be written, and do nothing
+    /// Only print the files that would be written
     #[arg(long)]
     print: bool,
 }
@@ -88,13 +88,13 @@ struct Install {
 /// Which service it is about.
 #[derive(Debug, Args)]
 struct Which {
-    /// The service of the whole machine, which has a user of its own, and not yours
+    /// The system service, which runs as a user of its own, instead of your user's service
     #[arg(long)]
     system: bool,
-    /// A folder that stands in for the root of the system: nothing else is touched or asked
+    /// Use this folder as the root of the system: nothing else is accessed
     #[arg(long, value_name = "FOLDER", hide = true)]
     root: Option<PathBuf>,
-    /// Another service manager than that of this system
+    /// A service manager other than this system's
     #[arg(long, value_name = "NAME", hide = true, default_value = USUAL)]
     manager: Kind,
 }
@@ -141,10 +141,10 @@ pub(super) fn run(options: &Options, arguments: Arguments) -> Result<(), Failure
             }
             let scope = which.scope();
             say(match scope {
-                Scope::User => "The login and the settings are still there.",
+                Scope::User => "The login and the settings were kept.",
                 Scope::System => {
                     "The login (/var/lib/codex-proxy), the settings (/etc/codex-proxy) and the \
-                     user codex-proxy are still there."
+                     user codex-proxy were kept."
                 }
             });
             Ok(())
@@ -173,18 +173,18 @@ impl Install {
         let definition = Definition::new(scope, &invocation, &config, self.socket)?;
         let is_real = !self.print && self.which.root.is_none();
         if is_real && scope == Scope::System && !rustix::process::geteuid().is_root() {
-            let message = "a service of the whole machine needs sudo; without --system it is \
-                           yours alone and needs none";
+            let message = "a system service needs sudo; without --system it is for your user \
+                           only and needs no sudo";
             return Err(Failure::new(Exit::Unwritable, message));
         }
         if is_real && let Manager::Systemd(systemd) = &manager {
             systemd.check()?;
         }
-        let walls = match &manager {
-            Manager::Systemd(systemd) if is_real => systemd.has_walls(&definition.command[0]),
+        let sandbox = match &manager {
+            Manager::Systemd(systemd) if is_real => systemd.has_namespaces(&definition.command[0]),
             _ => true,
         };
-        let shape = UnitOptions { socket: self.socket, sandbox: walls };
+        let shape = UnitOptions { socket: self.socket, sandbox };
         if self.print {
             let text = match &manager {
                 Manager::Systemd(systemd) => systemd.print(&definition, shape),
@@ -192,17 +192,18 @@ impl Install {
             };
             return output::print_own(text.as_bytes());
         }
-        if !walls {
+        if !sandbox {
             output::warn(
-                "This system does not let a user's services have namespaces: the unit comes \
-                 without the walls that need them. `service install --system` has them all.",
+                "This system does not allow namespaces for user services: the unit is installed \
+                 without the sandbox options that need them. `service install --system` has all \
+                 of them.",
             );
         }
         let unseen = unseen(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
         if !unseen.is_empty() {
             output::warn(&format!(
-                "The service does not see {}: put settings into the settings file, and other \
-                 variables into {}.",
+                "The service does not see {}: put settings in the settings file, and other \
+                 variables in {}.",
                 unseen.join(", "),
                 definition.environment_file
             ));
@@ -226,9 +227,9 @@ impl Install {
                 let assignment = |(name, value): &(String, String)| format!("{name}={value}");
                 let variables: Vec<_> = definition.variables.iter().map(assignment).collect();
                 say(&format!(
-                    "Sign in as its user, whose login is in {STATE} (settings: \
-                     {SYSTEM_SETTINGS}/codex-proxy/config.toml):\n  sudo runuser -u codex-proxy -- \
-                     env {} '{}' login --device",
+                    "Sign in as the service's user, whose login is in {STATE} (settings: \
+                     {SYSTEM_SETTINGS}/codex-proxy/config.toml):\n  \
+                     sudo runuser -u codex-proxy -- env {} '{}' login --device",
                     variables.join(" "),
                     definition.command[0]
                 ));
@@ -236,10 +237,8 @@ impl Install {
             (Scope::User, Manager::Systemd(_))
                 if self.which.root.is_some() || !systemd::lingers() =>
             {
-                say(
-                    "It runs while you are logged in. To have it run from the machine's start on:\n  \
-                     loginctl enable-linger",
-                );
+                say("It runs while you are logged in. To start it at boot:\n  \
+                     loginctl enable-linger");
             }
             (Scope::User, _) => {}
         }
@@ -268,8 +267,8 @@ impl Which {
                 Ok(Manager::Systemd(Systemd::new(self.scope(), &settings, self.root())))
             }
             Kind::Launchd if self.system => {
-                let message = "--system is for systemd; here the service is an agent of yours, \
-                               which runs while you are logged in: leave out --system";
+                let message = "--system is for systemd; launchd runs the service as your user \
+                               while you are logged in: leave out --system";
                 Err(Failure::new(Exit::Usage, message))
             }
             Kind::Launchd => {
@@ -287,7 +286,7 @@ impl Which {
         };
         let installed = installed.ok_or_else(|| {
             let message = format!(
-                "there is no such service; install it with `codex-proxy service install{}`",
+                "the service is not installed; install it with `codex-proxy service install{}`",
                 self.flag()
             );
             Failure::new(Exit::Unavailable, message)
@@ -328,7 +327,7 @@ impl Which {
             return Ok(());
         }
         let message = format!(
-            "the service does not run as it should; see why: codex-proxy service logs{}",
+            "the service is not running correctly; see why: codex-proxy service logs{}",
             self.flag()
         );
         Err(Failure::new(Exit::Unavailable, message))
@@ -350,7 +349,7 @@ impl Which {
 /// How this program would be run as a service with these options.
 fn invocation(scope: Scope, options: &Options) -> Result<Invocation, Failure> {
     let fault = |what: &str, error: std::io::Error| {
-        Failure::new(Exit::Internal, format!("cannot tell {what}: {error}"))
+        Failure::new(Exit::Internal, format!("cannot find {what}: {error}"))
     };
     let config = options.config.as_ref().map(std::path::absolute).transpose();
     let value = |name: &&str| {
@@ -379,8 +378,9 @@ fn invocation(scope: Scope, options: &Options) -> Result<Invocation, Failure> {
         }
     };
     Ok(Invocation {
-        program: std::env::current_exe().map_err(|error| fault("where this program is", error))?,
-        config: config.map_err(|error| fault("where the settings file is", error))?,
+        program: std::env::current_exe()
+            .map_err(|error| fault("the path of this program", error))?,
+        config: config.map_err(|error| fault("the path of the settings file", error))?,
         usual_config,
         listen: options.listen.clone(),
         log_format: options.log_format.clone(),

@@ -29,8 +29,8 @@ pub enum Error {
     },
     /// Something in front of the service answered.
     #[error(
-        "the sign-in service is shielded by Cloudflare, which answered HTTP {} with a page for \
-         browsers{}; try again later or from another network", status.as_u16(), shown_ray(ray.as_ref())
+        "Cloudflare answered for the sign-in service with HTTP {} and an HTML page{}; try again \
+         later or from another network", status.as_u16(), shown_ray(ray.as_ref())
     )]
     Blocked {
         /// The status of that answer.
@@ -52,8 +52,8 @@ pub enum Error {
         /// How long the answer asks to wait.
         retry_after: Option<Duration>,
     },
-    /// The answer is not what it has to be.
-    #[error("the sign-in service sent an answer that cannot be read; try again")]
+    /// The answer is invalid.
+    #[error("the sign-in service sent an invalid answer; try again")]
     Malformed,
 }
 
@@ -77,7 +77,7 @@ impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Expired => f.write_str("it was not used for too long"),
-            Self::Reused => f.write_str("another program has renewed it and not kept the new one"),
+            Self::Reused => f.write_str("another program renewed it and did not save the new one"),
             Self::Invalidated => f.write_str("it was signed out elsewhere"),
             Self::Refused { code: Some(code) } => {
                 write!(f, "the sign-in service does not renew it ({code})")

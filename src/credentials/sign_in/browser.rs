@@ -44,14 +44,14 @@ pub struct Browser {
 }
 
 /// What the browser brings, and where the page to show it goes.
-struct Visit {
+struct Callback {
     outcome: Result<SecretString, Error>,
     page: oneshot::Sender<Response>,
 }
 
-struct Desk {
+struct CallbackState {
     proof: Proof,
-    visits: mpsc::Sender<Visit>,
+    callbacks: mpsc::Sender<Callback>,
 }
 
 impl Browser {
@@ -84,25 +84,25 @@ impl Browser {
     }
 
     /// Waits for the browser and gets the login.
-    pub async fn finish(self, patience: Duration) -> Result<NewLogin, Error> {
+    pub async fn finish(self, limit: Duration) -> Result<NewLogin, Error> {
         let verifier = self.proof.verifier.clone();
-        let (visits, mut visited) = mpsc::channel(1);
-        let desk = Arc::new(Desk { proof: self.proof, visits });
+        let (callbacks, mut received) = mpsc::channel(1);
+        let state = Arc::new(CallbackState { proof: self.proof, callbacks });
         let router = Router::new()
             .route("/auth/callback", get(callback))
             .route("/cancel", get(cancel))
             .fallback(async || pages::not_found())
-            .with_state(desk);
+            .with_state(state);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = axum::serve(self.listener, router).with_graceful_shutdown(async {
             let _ = stopped.await;
         });
         let server = tokio::spawn(server.into_future());
 
-        let visit = timeout(patience, visited.recv()).await;
-        let outcome = match visit {
-            Err(_) | Ok(None) => Err(Error::TimedOut { after: patience }),
-            Ok(Some(Visit { outcome, page })) => {
+        let callback = timeout(limit, received.recv()).await;
+        let outcome = match callback {
+            Err(_) | Ok(None) => Err(Error::TimedOut { after: limit }),
+            Ok(Some(Callback { outcome, page })) => {
                 let outcome = match outcome {
                     Ok(code) => redeem(&self.issuer, &code, &verifier, &self.redirect_uri).await,
                     Err(error) => Err(error),
@@ -114,7 +114,7 @@ impl Browser {
                 outcome
             }
         };
-        drop(visited);
+        drop(received);
         drop(stop);
         let _ = timeout(GOODBYE, server).await;
         outcome
@@ -122,11 +122,11 @@ impl Browser {
 }
 
 async fn callback(
-    State(desk): State<Arc<Desk>>,
+    State(state): State<Arc<CallbackState>>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let field = |name: &str| query.get(name).map_or("", String::as_str);
-    let outcome = if !desk.proof.is_state(field("state")) {
+    let outcome = if !state.proof.is_state(field("state")) {
         Err(Error::WrongState)
     } else if !field("error").is_empty() {
         Err(declined(field("error"), field("error_description")))
@@ -135,17 +135,17 @@ async fn callback(
     } else {
         Ok(SecretString::from(field("code")))
     };
-    visit(&desk, outcome).await
+    deliver(&state, outcome).await
 }
 
-async fn cancel(State(desk): State<Arc<Desk>>) -> Response {
-    visit(&desk, Err(Error::Cancelled)).await
+async fn cancel(State(state): State<Arc<CallbackState>>) -> Response {
+    deliver(&state, Err(Error::Cancelled)).await
 }
 
-async fn visit(desk: &Desk, outcome: Result<SecretString, Error>) -> Response {
+async fn deliver(state: &CallbackState, outcome: Result<SecretString, Error>) -> Response {
     let (page, answer) = oneshot::channel();
     let over = || pages::failure("This sign-in is over.");
-    if desk.visits.send(Visit { outcome, page }).await.is_err() {
+    if state.callbacks.send(Callback { outcome, page }).await.is_err() {
         return over();
     }
     answer.await.unwrap_or_else(|_| over())
@@ -165,14 +165,14 @@ fn declined(error: &str, description: &str) -> Error {
 async fn listen(ports: &[u16]) -> Result<TcpListener, Error> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for (index, port) in ports.iter().enumerate() {
-        let tries = if index == 0 { CANCEL_TRIES } else { 0 };
-        for attempt in 0..=tries {
+        let retries = if index == 0 { CANCEL_TRIES } else { 0 };
+        for attempt in 0..=retries {
             let address = SocketAddr::from((Ipv4Addr::LOCALHOST, *port));
             match TcpListener::bind(address).await {
                 Ok(listener) => return Ok(listener),
                 Err(error) => last = error,
             }
-            if last.kind() != io::ErrorKind::AddrInUse || attempt == tries {
+            if last.kind() != io::ErrorKind::AddrInUse || attempt == retries {
                 break;
             }
             let _ = tokio::task::spawn_blocking(move || ask_to_go(address)).await;

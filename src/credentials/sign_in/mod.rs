@@ -24,8 +24,8 @@ pub enum Error {
     Issuer(#[from] issuer::Error),
     /// The ports that the service sends browsers back to are not free.
     #[error(
-        "cannot listen on 127.0.0.1:{} ({source}), where the sign-in page sends the browser; end \
-         the program that holds the port (another sign-in?), or use --device",
+        "cannot listen on 127.0.0.1:{} ({source}), where the sign-in page sends the browser; \
+         stop the program that uses the port (another sign-in?), or use --device",
         ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
     )]
     PortTaken {
@@ -48,30 +48,33 @@ pub enum Error {
     NoEntitlement,
     /// The browser came back from a sign-in that was not begun here.
     #[error(
-        "the browser came back with another state than it was sent with, so the answer belongs to \
-         another sign-in; run `codex-proxy login` again and use only the newest page"
+        "the browser returned a wrong state: the answer belongs to another sign-in; run \
+         `codex-proxy login` again and use only the newest page"
     )]
     WrongState,
     /// The browser came back with nothing.
-    #[error("the browser came back without a code; run `codex-proxy login` again")]
+    #[error("the browser returned without a code; run `codex-proxy login` again")]
     NoCode,
     /// Another sign-in on this machine took over.
-    #[error("another sign-in on this machine has cancelled this one")]
+    #[error("another sign-in on this machine cancelled this one")]
     Cancelled,
     /// Nobody finished it.
-    #[error("nobody finished the sign-in within {} minutes; run it again", after.as_secs().div_ceil(60))]
+    #[error(
+        "the sign-in was not finished within {} minutes; run it again",
+        after.as_secs().div_ceil(60)
+    )]
     TimedOut {
         /// How long was waited.
         after: Duration,
     },
     /// The device flow is switched off.
     #[error(
-        "the sign-in service has device codes switched off for now; sign in with a browser, or \
+        "the sign-in service has currently disabled device codes; sign in with a browser, or \
          copy auth.json from another machine: `codex-proxy login --with-token < auth.json`"
     )]
     DeviceFlowOff,
     /// No randomness.
-    #[error("the system gives no random numbers: {0}")]
+    #[error("the system provides no random numbers: {0}")]
     Random(#[from] getrandom::Error),
 }
 

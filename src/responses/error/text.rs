@@ -44,7 +44,7 @@ impl BackendError {
     }
 }
 
-/// Whether it is about sealed reasoning of another account or model, which cannot be opened.
+/// Whether it is about encrypted reasoning of another account or model, which cannot be opened.
 pub fn is_of_sealed_content(message: &str) -> bool {
     let has = |part| message.contains(part);
     (has("ncrypted content") && (has("could not be verified") || has("could not be decrypted")))

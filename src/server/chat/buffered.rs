@@ -1,33 +1,82 @@
-//! An answer in one piece.
+//! A buffered answer: one JSON object, sent when it is complete.
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::choice::{CallSpec, Choice, RetryableBody, Shown, Step};
-use crate::chat::completion::CompletionBuilder;
-use crate::chat::delta::{Delta, Sink};
-use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
-use crate::upstream::{CallError, Permits};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
 
-/// How much of an answer is held without being counted: nearly all answers are smaller.
+use super::answer::{Identity, describe, insert, reasoning_field, total_usage};
+use super::prepare::Call;
+use super::reader::Choice;
+use crate::chat::completion::{Completion, CompletionBuilder};
+use crate::chat::delta::{Delta, ServiceTier, Sink};
+use crate::exchange::{Delivery, Step};
+use crate::server::App;
+use crate::server::budget::{Alone, Budget, Exhausted, Reservation};
+use crate::server::error::ApiError;
+use crate::server::record::Record;
+use crate::translate::response::Reader;
+use crate::upstream::CallError;
+
+/// How much of an answer is held without being counted in the budget: nearly all answers are
+/// smaller.
 const MIN_COUNTED: usize = 256 << 10;
 
-/// How often a text is in memory before it goes out: as it is read, as it is gathered, and as JSON.
+/// How often a text is in memory before it goes out: as read, as collected, and as JSON.
 const COPIES: usize = 3;
 
-/// What was gathered, and the memory that it takes up.
-pub(super) struct Gathered {
-    pub(super) choices: Vec<(Choice, CompletionBuilder)>,
+/// Answers with one JSON object.
+pub(super) async fn respond(
+    app: &App,
+    call: &Call,
+    identity: &Identity,
+    mut record: Record,
+) -> Result<Response, ApiError> {
+    let answer = collect(call, &app.0.budget).await.map_err(|ended| {
+        let error = match ended {
+            Ended::Failed(failure) => ApiError::of_call(failure, &call.plan.paths),
+            Ended::Exhausted(exhausted) => exhausted.into(),
+        };
+        record.failed(&error);
+        error
+    })?;
+    let Gathered { choices, size, reservation } = answer;
+    let (choices, gathered): (Vec<Choice>, Vec<CompletionBuilder>) = choices.into_iter().unzip();
+    let usage = total_usage(choices.iter().map(Choice::reader), call.spec.prompt_bytes);
+    let tier = choices.first().map_or(ServiceTier::Default, |c| c.reader().service_tier());
+    let heading = identity.heading(tier);
+    let completion = Completion::new(&heading, &gathered, usage, reasoning_field(&call.plan));
+    // For most texts this is enough.
+    let mut json = Vec::with_capacity(size + size / 16 + 1024);
+    serde_json::to_writer(&mut json, &completion).map_err(ApiError::internal)?;
+    json.push(b'\n');
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    insert(&mut headers, "openai-processing-ms", &record.elapsed().as_millis().to_string());
+    describe(app, choices.first(), &mut headers);
+    let head = choices.first().map(Choice::head);
+    record.upstream_request_id(head.and_then(|head| head.request_id.as_deref()));
+    record.first_token();
+    record.answered(usage);
+    drop(gathered);
+    Ok((headers, reservation.hold_fitting(json)).into_response())
+}
+
+/// The collected answer and its reserved memory.
+struct Gathered {
+    choices: Vec<(Choice, CompletionBuilder)>,
     /// How many bytes of text it has.
-    pub(super) size: usize,
-    pub(super) reservation: Reservation,
+    size: usize,
+    reservation: Reservation,
 }
 
 /// Why there is no whole answer.
-pub(super) enum Ended {
+enum Ended {
     Failed(CallError),
-    /// There is no memory to gather it in.
+    /// There is no memory for it.
     Exhausted(Exhausted),
 }
 
@@ -37,13 +86,13 @@ impl From<CallError> for Ended {
     }
 }
 
-/// One choice and what was gathered of it.
+/// One choice and its collected answer.
 struct Part {
     choice: Choice,
     gathered: Counted,
 }
 
-/// A gatherer that knows how much it holds.
+/// A sink that counts what it holds.
 #[derive(Default)]
 struct Counted {
     gatherer: CompletionBuilder,
@@ -59,7 +108,7 @@ impl Sink for Counted {
             | Delta::Arguments { text, .. }
             | Delta::Image { url: text, .. } => text.len(),
             Delta::Call { id, name, .. } => id.len() + name.len(),
-            // They repeat what the backend has said in its last event, whose size has a limit.
+            // They repeat the backend's last event, whose size is limited.
             Delta::ReasoningDetails(_) | Delta::Annotations(_) | Delta::Finish(_) => 0,
         };
         self.gatherer.delta(delta);
@@ -75,30 +124,30 @@ impl Sink for Counted {
     }
 }
 
-/// How far gathering has come.
+/// The progress of collecting.
 enum Progress {
     Whole,
-    /// It goes on when there is memory for what there is.
+    /// Collecting continues when there is memory for it.
     Full,
 }
 
-/// Reads all choices to their ends, side by side. Dropping the future cancels the calls.
-pub(super) async fn collect(
-    order: &Arc<CallSpec>,
-    draft: &RetryableBody,
-    places: &Arc<Permits>,
+/// Reads all choices to their ends, concurrently. Dropping the future cancels the calls.
+async fn collect(
+    Call { spec, plan, body, permits }: &Call,
     budget: &Budget,
 ) -> Result<Gathered, Ended> {
-    let count = order.plan.choices;
-    let part = |_| Part { choice: Choice::new(order, draft, places), gathered: Counted::default() };
-    let mut parts: Vec<_> = (0..count).map(part).collect();
+    let part = |_| {
+        let reader = Reader::new(Arc::clone(plan));
+        Part { choice: Choice::new(spec, body, permits, reader), gathered: Counted::default() }
+    };
+    let mut parts: Vec<_> = (0..plan.choices).map(part).collect();
     let mut reservation = budget.nothing();
     loop {
         let room = MIN_COUNTED.max(reservation.bytes() / COPIES);
         match poll_fn(|cx| poll_parts(cx, &mut parts, room)).await? {
             Progress::Whole => break,
             Progress::Full => {
-                // As with a vector: twice as much each time, so that it is asked for rarely.
+                // Doubled each time, as by a vector, so that the budget is used rarely.
                 let wanted = COPIES * 2 * size(&parts).max(room);
                 reservation.grow(wanted, Alone::Refused).await.map_err(Ended::Exhausted)?;
             }
@@ -126,9 +175,9 @@ fn poll_parts(
                 return Poll::Ready(Ok(Progress::Full));
             }
             let before = gathered.size;
-            match choice.poll_step(cx, Shown::AtTheEnd, gathered) {
+            match choice.poll_step(cx, Delivery::Buffered, gathered) {
                 Poll::Ready(Ok(Step::Read(_))) => total = total - before + gathered.size,
-                Poll::Ready(Ok(Step::Restarted)) => {
+                Poll::Ready(Ok(Step::Retrying)) => {
                     *gathered = Counted::default();
                     total -= before;
                 }

@@ -1,48 +1,47 @@
-//! When chunks go out: at once, or together with those that come right after them.
+//! Write coalescing: whether chunks are sent at once, or together with those right after them.
 //!
-//! Over HTTP/1.1 the backend's events come one by one from the task that reads them, even if the
-//! system has many of them already, and a write for each would cost more than all the rest. So
-//! within a burst a write waits for turns of that task, as long as each brings more. No timer is
-//! involved: if nothing more is there, the wait is over in microseconds. The first word of an answer
-//! waits only on a busy thread. Pure; times come from outside.
+//! Over HTTP/1.1 the backend's events arrive one by one from the task that reads them, even if many
+//! are already in the system's buffer, and one write per event would cost more than everything
+//! else. So within a burst a write is deferred for polls of that task, as long as each brings more.
+//! No timer is involved: if there is nothing more, the delay is microseconds. The first delta of an
+//! answer is deferred only on a busy thread. Pure; times come from outside.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What comes so soon after the last write may be part of a burst. Models say a word at most every
-/// ten milliseconds.
+/// What arrives so soon after the last write may be part of a burst. Models produce a delta at most
+/// every ten milliseconds.
 const BURST: Duration = Duration::from_millis(5);
 
-/// How long anything waits, however much still comes.
+/// The longest delay of a write.
 const MAX_DELAY: Duration = Duration::from_millis(5);
 
-/// What goes out first waits only where the thread has others to serve, who gain what that saves.
-/// There are none if its first turn takes less than this, and the first word goes out.
+/// The first write is deferred only if the thread has other work. If the first poll takes less than
+/// this, it has none, and the write is not deferred.
 const IDLE_THREAD: Duration = Duration::from_micros(20);
 
-/// So many turns in a row that bring nothing show that nothing is there. It takes two: the server
-/// asks for the body twice in a turn of its own.
+/// So many polls in a row without progress mean that there is nothing more. It takes two: the
+/// server polls the body twice in a row.
 const MAX_EMPTY_POLLS: u8 = 2;
 
 /// The writes of one answer.
 #[derive(Debug, Default)]
 pub(super) struct WriteCoalescer {
     wrote_at: Option<Instant>,
-    /// Whether waiting was of use for the last write.
+    /// Whether deferring helped the last write.
     is_burst: bool,
-    /// Since when something waits.
+    /// Since when a write is deferred.
     since: Option<Instant>,
-    /// How many turns in a row have brought nothing.
+    /// How many polls in a row had no progress.
     idle: u8,
-    /// Whether waiting has been of use for the next write.
+    /// Whether deferring has helped the next write.
     has_gained: bool,
 }
 
 impl WriteCoalescer {
-    /// Whether what is there waits for another turn; `is_news` tells whether this one has brought
-    /// any of it.
-    pub(super) fn waits(&mut self, is_news: bool, now: Instant) -> bool {
+    /// Whether to defer the write for another poll; `is_news`: whether this poll made progress.
+    pub(super) fn should_defer(&mut self, is_news: bool, now: Instant) -> bool {
         let since = *self.since.get_or_insert(now);
         if is_news {
             self.has_gained |= since < now;
@@ -62,7 +61,7 @@ impl WriteCoalescer {
         *self = Self { wrote_at: Some(now), is_burst: self.has_gained, ..Self::default() };
     }
 
-    /// When something went out last.
+    /// The time of the last write.
     pub(super) fn wrote_at(&self) -> Option<Instant> {
         self.wrote_at
     }
@@ -83,7 +82,7 @@ mod tests {
             let mut now = start;
             for &(at, is_news, waits) in *turns {
                 now = start + Duration::from_micros(at);
-                assert_eq!(pace.waits(is_news, now), waits, "{name}, after {at} µs");
+                assert_eq!(pace.should_defer(is_news, now), waits, "{name}, after {at} µs");
             }
             pace.wrote(now);
         }

@@ -1,24 +1,23 @@
-//! How long the translation of a request takes, and how much memory, told from its body before
-//! anything of it is read.
+//! An estimate of the time and memory to translate a request, from its raw body.
 
 use memchr::memchr2;
 
-/// Bodies below this size are short work, whatever is in them.
+/// Smaller bodies are always quick.
 const ALWAYS_INLINE: usize = 16 << 10;
 
-/// So many bytes of text take a millisecond or so. The way to another thread and back would cost
-/// less work more than it takes.
+/// So many bytes of text take about a millisecond. For less work, moving to another thread costs
+/// more than it saves.
 const OFFLOAD_AT: usize = 256 << 10;
 
-/// A value takes as long as so many bytes of text: it is read, looked at, made into something else,
-/// written and hashed, each time on its own.
+/// A JSON value takes as long as so many bytes of text: it is parsed, checked, converted, written
+/// and hashed.
 const VALUE_COST: usize = 64;
 
-/// What a value takes up in memory while it is translated. Measured on bodies of 20 MiB: 70 bytes
-/// for numbers that are passed on, 170 for parts of a message, 370 for messages.
+/// The memory of a value while it is translated. Measured on bodies of 20 MiB: 70 bytes for
+/// forwarded numbers, 170 for parts of a message, 370 for messages.
 const VALUE_IN_MEMORY: usize = 256;
 
-/// Whether the translation would keep other answers of this thread waiting.
+/// Whether the translation would block other answers on this thread.
 pub(super) fn is_offloaded(body: &[u8]) -> bool {
     match body.len() {
         ..ALWAYS_INLINE => false,
@@ -30,14 +29,14 @@ pub(super) fn is_offloaded(body: &[u8]) -> bool {
     }
 }
 
-/// About how many bytes the values take up that the translation makes of a body, besides its text
+/// The approximate memory of the values that the translation makes from a body, besides its text
 /// and the text that is sent.
 pub(super) fn memory(body: &[u8]) -> usize {
     values_up_to(body, usize::MAX).saturating_mul(VALUE_IN_MEMORY)
 }
 
-/// How many values there are in the JSON text; the count stops behind `most`. Of what is no JSON
-/// anything may be said: reading it ends at the first mistake.
+/// How many values there are in the JSON text; the count stops after `most`. For invalid JSON any
+/// number will do: parsing ends at the first error.
 fn values_up_to(body: &[u8], most: usize) -> usize {
     let mut values = 0;
     let mut rest = body;

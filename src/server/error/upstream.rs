@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use crate::credentials;
 use crate::limits::Credits;
 use crate::limits::reached::Reason;
+use crate::printable::is_plain_name;
 use crate::responses::error::{BackendError, Class};
 use crate::upstream::{AdmissionError, CallError, ErrorResponse, UpstreamError};
 
@@ -23,7 +24,7 @@ const OVERLOAD_DELAY: Duration = Duration::from_secs(5);
 /// What to wait when too many requests wait here. Some call or other ends all the time.
 const CROWDED_DELAY: Duration = Duration::from_secs(1);
 
-/// What to wait for an attempt to connect that is under way.
+/// What to wait for an attempt to connect that is in progress.
 const CONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// The longest wait that the official SDKs take from `retry-after`; after a longer one they try
@@ -42,7 +43,7 @@ impl From<UpstreamError> for ApiError {
         let rate_limits = error.cause.map(|cause| cause.rate_limits).unwrap_or_default();
         let cause = Cause {
             reason: failure.log_reason(),
-            upstream_request_id: upstream_request_id.filter(|id| is_printable(id)),
+            upstream_request_id: upstream_request_id.filter(|id| is_plain_name(id)),
             rate_limits,
         };
         Self { cause: Some(Box::new(cause)), ..error }
@@ -50,7 +51,7 @@ impl From<UpstreamError> for ApiError {
 }
 
 impl From<CallError> for ApiError {
-    fn from(CallError { failure, attempts: tries, upstream_request_id }: CallError) -> Self {
+    fn from(CallError { failure, attempts, upstream_request_id }: CallError) -> Self {
         // What the backend says is passed on as it is, and attempts that were not made do not count.
         let is_ours = !matches!(
             failure,
@@ -58,11 +59,11 @@ impl From<CallError> for ApiError {
         );
         let mut error = Self::from(failure);
         if let Some(cause) = &mut error.cause {
-            cause.upstream_request_id = upstream_request_id.filter(|id| is_printable(id));
+            cause.upstream_request_id = upstream_request_id.filter(|id| is_plain_name(id));
         }
-        if is_ours && tries > 1 {
+        if is_ours && attempts > 1 {
             let message = sentence(&error.error.message);
-            error.error.message = format!("{message} It was tried {tries} times.");
+            error.error.message = format!("{message} Gave up after {attempts} attempts.");
         }
         error
     }
@@ -152,19 +153,19 @@ impl ApiError {
                 .code("server_is_overloaded")
                 .retry_after(told_delay.unwrap_or(OVERLOAD_DELAY)),
             Class::Auth if code == Some("invalid_api_key") => Self::login(format!(
-                "The upstream does not accept the API key: {} Set another one, or sign in with \
+                "The upstream rejected the API key: {} Set another one, or sign in with \
                  `codex-proxy login`.",
                 sentence(&message)
             )),
             Class::Auth => Self::login(format!(
-                "The upstream does not accept the login: {} Run `codex-proxy login` or \
-                 `codex login` and try again.",
+                "The upstream rejected the login: {} Run `codex-proxy login` or `codex login` \
+                 and try again.",
                 sentence(&message)
             )),
             Class::Account => {
                 let hint = match name {
                     Some("invalid_workspace_selected") => {
-                        " The account has to use another workspace: sign in with it."
+                        " The account must use another workspace: sign in with that one."
                     }
                     _ => "",
                 };
@@ -176,7 +177,7 @@ impl ApiError {
                 "permission_error",
                 format!(
                     "{} The account's workspace is bound to a region, and the call came from \
-                     elsewhere. Nothing is wrong with the login. Call from that region, or ask the \
+                     another one. The login is valid. Call from that region, or ask the \
                      workspace's administrator.",
                     sentence(&message)
                 ),
@@ -188,7 +189,7 @@ impl ApiError {
             Class::Model => {
                 let status = StatusCode::NOT_FOUND;
                 let hint = if message.contains("newer version") {
-                    " (The version that this daemon names is `[upstream] client_version`.)"
+                    " (`[upstream] client_version` sets the version that this daemon reports.)"
                 } else {
                     ""
                 };
@@ -344,14 +345,6 @@ fn clients_name(field: &str) -> &str {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
     });
     known.map_or(field, |(_, name)| name)
-}
-
-/// The longest name or id of the backend's that is told, in bytes.
-const MAX_NAME: usize = 256;
-
-/// Whether a name or an id of the backend's may be told in a header and in the log.
-pub(in crate::server) fn is_printable(text: &str) -> bool {
-    text.len() <= MAX_NAME && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The text with the full stop that another sentence needs in front of it.

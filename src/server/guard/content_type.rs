@@ -1,5 +1,5 @@
-//! Bodies of the kinds that a page can send anywhere without asking first. Such requests are
-//! known by their origin; here is a second line of defence, in case a browser keeps silent.
+//! Content types that a page can send to any site without a CORS preflight. Such requests are
+//! recognized by their origin; this is a second line of defence, in case a browser sends none.
 
 use axum::http::header::{CONTENT_TYPE, ORIGIN, REFERER, USER_AGENT};
 use axum::http::request::Parts;
@@ -10,8 +10,8 @@ use super::GuardError;
 const FORMS: [&[u8]; 3] =
     [b"text/plain", b"application/x-www-form-urlencoded", b"multipart/form-data"];
 
-/// Whether the body is of no such kind. Many programs send JSON and do not say so, which is fine; a
-/// page can do the same, so that a browser has to say what it sends, or for which page.
+/// Whether the content type is allowed. Many programs send JSON without a content type, which is
+/// fine; a page can do the same, so a browser must send a content type or an origin.
 pub(super) fn check(parts: &Parts) -> Result<(), GuardError> {
     if parts.method != Method::POST {
         return Ok(());
@@ -24,8 +24,7 @@ pub(super) fn check(parts: &Parts) -> Result<(), GuardError> {
     if is_form { Err(GuardError::FormContentType) } else { Ok(()) }
 }
 
-/// Whether it is a browser that sends this, and neither says for which page nor whether that is
-/// another site's.
+/// Whether a browser sends this, without an origin and without `sec-fetch-site`.
 fn is_silent_browser(headers: &HeaderMap) -> bool {
     let is_browser = headers.contains_key(REFERER)
         || headers.get(USER_AGENT).is_some_and(|agent| agent.as_bytes().starts_with(b"Mozilla/"));

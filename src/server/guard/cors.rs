@@ -1,4 +1,4 @@
-//! What browsers have to be told so that pages of the allowed origins can read answers.
+//! CORS headers, so that pages of the allowed origins can read answers.
 
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ const EXPOSED: [HeaderName; 10] = [
     HeaderName::from_static("x-codex-proxy-upstream-request-id"),
 ];
 
-/// How long browsers may remember that they have asked; none remembers for longer.
+/// How long browsers may cache a preflight; none caches it for longer.
 const MAX_AGE: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The layer for these origins; nothing if there are none, so that no answer says a word of them.
+/// The layer for these origins; `None` if there are none, so that no answer has CORS headers.
 pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -33,7 +33,7 @@ pub(super) fn layer(origins: &[HeaderValue]) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins.iter().cloned()))
         .allow_methods([Method::GET, Method::POST, Method::OPTIONS])
-        // The SDKs send headers of their own, more with every version.
+        // The SDKs send their own headers, more with every version.
         .allow_headers(AllowHeaders::mirror_request())
         .allow_private_network(AllowPrivateNetwork::predicate(move |origin, _| {
             allowed.contains(origin)

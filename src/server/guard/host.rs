@@ -1,6 +1,6 @@
-//! Whom a request calls. A page may have its own name point at this machine (DNS rebinding): to
-//! the browser the daemon is then a part of that page. Only the name in the request gives that
-//! away, which is why the daemon answers to few.
+//! The check of the Host. A page may point its own name at this machine (DNS rebinding): to the
+//! browser the daemon then has the same origin. Only the Host reveals that, so the daemon accepts
+//! few names.
 
 use std::net::IpAddr;
 
@@ -12,23 +12,22 @@ use axum::http::uri::Authority;
 use super::GuardError;
 use crate::server::peer_info::PeerInfo;
 
-/// The names that the settings allow.
+/// The allowed names of the settings.
 #[derive(Debug)]
 pub(super) struct Hosts(Vec<Host>);
 
-/// How good the name is that a request calls this daemon by.
+/// How the Host of a request matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HostMatch {
-    /// `localhost` or an address of the daemon's own, none of which anybody can make lead
-    /// elsewhere.
+    /// `localhost` or the daemon's own address, which nobody else can control.
     Own,
-    /// One of the settings, by which something that speaks TLS may pass requests on.
+    /// A name of the settings, for example of a TLS proxy.
     Listed,
-    /// Any name at all: through a socket file whoever opens it is welcome.
+    /// Any name: the Unix socket has its own access control.
     Any,
 }
 
-/// A name or an address, in a form in which equal ones are equal.
+/// A name or an address, normalized for comparison.
 #[derive(Debug, PartialEq, Eq)]
 enum Host {
     /// An IPv4 address that is written as an IPv6 address is the IPv4 address.
@@ -37,7 +36,7 @@ enum Host {
     Name(String),
 }
 
-/// What a `Host` header holds.
+/// The value of a `Host` header.
 #[derive(Debug, PartialEq, Eq)]
 struct Called {
     host: Host,
@@ -49,7 +48,7 @@ impl Hosts {
         Self(names.iter().map(|name| Host::new(name)).collect())
     }
 
-    /// Whether the request calls this daemon, and nobody else.
+    /// Checks the Host of the request.
     pub(super) fn check(&self, parts: &Parts) -> Result<HostMatch, GuardError> {
         let arrival = parts.extensions.get();
         let host = called(parts);
@@ -73,7 +72,7 @@ impl Hosts {
     }
 }
 
-/// Whom the request calls, if it says so in one way only.
+/// The Host of the request, if it is unambiguous.
 fn called(parts: &Parts) -> Result<Host, GuardError> {
     let read = |bytes: &[u8]| Called::read(bytes).ok_or(GuardError::UnclearHost);
     let target =
@@ -95,7 +94,7 @@ fn one_host(parts: &Parts) -> Result<&HeaderValue, GuardError> {
 }
 
 impl Called {
-    /// A name or address, and perhaps a port; nothing else that authorities may hold.
+    /// A name or address with an optional port; nothing else of an authority.
     fn read(bytes: &[u8]) -> Option<Self> {
         let authority = Authority::try_from(bytes).ok()?;
         let host = authority.host();
@@ -120,7 +119,7 @@ impl Called {
 impl Host {
     fn new(text: &str) -> Self {
         let literal = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
-        // Only in full: what else browsers take for addresses they have spelled out by now.
+        // Only in full form: browsers normalize short forms of addresses.
         match literal.unwrap_or(text).parse::<IpAddr>() {
             Ok(address) if literal.is_none() || address.is_ipv6() => {
                 Self::Address(address.to_canonical())

@@ -1,4 +1,4 @@
-//! The keys of those who may ask, of which only digests are kept.
+//! The API keys of clients, kept as digests only.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,16 +13,16 @@ use subtle::{Choice, ConstantTimeEq as _};
 use crate::config;
 use crate::plain_file;
 
-/// Larger files hold no keys.
+/// The largest key file.
 const LIMIT: u64 = 1 << 20;
 
 /// The header in which Azure's clients send their key.
 const API_KEY: HeaderName = HeaderName::from_static("api-key");
 
-/// Why there are no keys to compare with, although there are to be some.
+/// Errors of the key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    /// The file is not there, or not for this user.
+    /// The file cannot be read.
     #[error("cannot read the file of `[server] api_key_file`, {}: {source}", path.display())]
     Unreadable {
         /// The file.
@@ -30,20 +30,19 @@ pub enum KeyFileError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// A line holds something else than a good key.
+    /// A line is not a valid key.
     #[error("{}:{line}: {problem}", path.display())]
     Wrong {
         /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What is wrong with it; never what it holds.
+        /// What is wrong with it, without its content.
         problem: String,
     },
-    /// No line holds a key.
+    /// The file contains no key.
     #[error(
-        "there is no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` \
-         makes one",
+        "no API key in the file of `[server] api_key_file`, {}; `codex-proxy key new` creates one",
         path.display()
     )]
     Empty {
@@ -52,7 +51,7 @@ pub enum KeyFileError {
     },
 }
 
-/// The keys. Without any, everybody is known.
+/// The keys. Without any, every caller is authenticated.
 #[derive(Default)]
 pub(super) struct Keys(Vec<[u8; 32]>);
 
@@ -62,17 +61,17 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// Who asks, as far as keys tell.
+/// The caller, by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) enum Caller {
-    /// Somebody with a key, or anybody where none is needed.
+    /// With a valid key, or any caller if no key is needed.
     Authenticated,
-    /// Somebody else.
+    /// Without a valid key.
     Anonymous,
 }
 
 impl Keys {
-    /// The keys of the settings and those of the file, which is read now and never again.
+    /// The keys of the settings and of the file, which is read once.
     pub(super) fn load(keys: &[SecretString], file: Option<&Path>) -> Result<Self, KeyFileError> {
         let mut digests: Vec<_> = keys.iter().map(|key| digest(key.expose_secret())).collect();
         if let Some(path) = file {
@@ -84,7 +83,7 @@ impl Keys {
         Ok(Self(digests))
     }
 
-    /// Who sends these headers.
+    /// The caller with these headers.
     pub(super) fn caller(&self, headers: &HeaderMap) -> Caller {
         let sent = [authorization(headers), api_key(headers)];
         if self.0.is_empty() || sent.into_iter().flatten().any(|key| self.hold(key)) {
@@ -94,8 +93,7 @@ impl Keys {
         }
     }
 
-    /// Whether this is one of the keys. How long it takes tells nothing about them but how many
-    /// there are.
+    /// Whether this is one of the keys. In constant time: it reveals only the number of keys.
     fn hold(&self, key: &[u8]) -> bool {
         let sent = digest(key);
         let same = |found: Choice, held: &[u8; 32]| found | held.ct_eq(&sent);
@@ -133,7 +131,7 @@ fn api_key(headers: &HeaderMap) -> Option<&[u8]> {
     only(headers, &API_KEY)
 }
 
-/// The value of a header that is there once.
+/// The value of a header that occurs exactly once.
 fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h [u8]> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };

@@ -1,14 +1,13 @@
-//! Who gets in. All of it is decided by the head of a request, before anything of its body is
-//! read, and in this order:
+//! Access control. It is decided by the head of a request, before its body is read, in this order:
 //!
 //! | file | asks |
 //! |---|---|
-//! | `host.rs` | is this daemon meant at all? |
-//! | `origin.rs` | is it a web page that asks, and may it? |
+//! | `host.rs` | is the Host allowed? |
+//! | `origin.rs` | does a web page send it, and is its origin allowed? |
 //! | `cors.rs` | (tells browsers what allowed pages may do) |
-//! | `keys.rs` | does the caller have a key? |
-//! | `content_type.rs` | could a page have sent the body without asking? |
-//! | `refusal.rs` | what those are told who do not get in |
+//! | `keys.rs` | does the caller have an API key? |
+//! | `content_type.rs` | could a page have sent the body without a preflight? |
+//! | `error.rs` | the errors of rejected requests |
 
 mod content_type;
 mod cors;
@@ -36,18 +35,18 @@ use super::error::ApiError;
 use super::page;
 use crate::config;
 
-/// Who may ask, as the settings have it.
+/// Access control by the settings.
 #[derive(Debug)]
 pub(super) struct Guard {
     hosts: Hosts,
     origins: Origins,
-    /// Nothing if no page may ask.
+    /// `None` if no origin is allowed.
     cors: Option<CorsLayer>,
     keys: Keys,
 }
 
 impl Guard {
-    /// The guard that the settings ask for. It reads the file of keys.
+    /// Creates the guard of the settings. It reads the key file.
     pub(super) fn new(settings: &config::Server) -> Result<Self, KeyFileError> {
         let config::Server { allowed_hosts, allowed_origins, .. } = settings;
         Ok(Self {
@@ -58,21 +57,21 @@ impl Guard {
         })
     }
 
-    /// Whether the request is meant for this daemon and does not come from a page that may not ask.
+    /// Checks the Host and the origin of the request.
     pub(super) fn check_source(&self, parts: &Parts) -> Result<(), GuardError> {
         let standing = self.hosts.check(parts)?;
         self.origins.check(parts, standing)
     }
 
-    /// What tells browsers what allowed pages may do; nothing if there is nothing to tell of this
-    /// request. The layer takes every OPTIONS for a preflight; without an origin it is none.
+    /// The CORS layer, if it applies to this request. The layer treats every OPTIONS as a
+    /// preflight; without an origin it is none.
     pub(super) fn cors(&self, parts: &Parts) -> Option<&CorsLayer> {
         let is_preflight_or_other =
             parts.method != Method::OPTIONS || parts.headers.contains_key(ORIGIN);
         self.cors.as_ref().filter(|_| is_preflight_or_other)
     }
 
-    /// Who asks, if that one may.
+    /// The caller, if it is allowed.
     pub(super) fn check_caller(&self, parts: &Parts) -> Result<Caller, GuardError> {
         let caller = self.keys.caller(&parts.headers);
         if caller == Caller::Anonymous && !is_for_everybody(parts) {
@@ -83,15 +82,14 @@ impl Guard {
     }
 }
 
-/// Whether the daemon runs may be asked without a key, and the page may be seen, which is the same
-/// for all; strangers are told nothing else.
+/// Without a key, callers can use the health check and load the static page, and nothing else.
 fn is_for_everybody(parts: &Parts) -> bool {
     let path = parts.uri.path();
     let is_reading = parts.method == Method::GET || parts.method == Method::HEAD;
     path.trim_end_matches('/') == "/health" || (is_reading && page::has(path))
 }
 
-/// What those get who do not get in. The log does not repeat what they have sent either.
+/// The response to a rejected request. The log does not repeat its content either.
 pub(super) fn refuse(refusal: GuardError) -> Response {
     let request_id = format!("req_{}", Uuid::new_v4().simple());
     let error = ApiError::from(refusal);

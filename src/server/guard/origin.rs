@@ -1,9 +1,8 @@
-//! Which web pages may ask. Browsers say for which page they send a request, and no page can keep
-//! them from it; other programs say nothing of the kind.
+//! The check of the origin. Browsers send the origin of a request's page, and no page can prevent
+//! that; other programs send none.
 //!
-//! A page of this daemon's own may always ask. It is known by its origin, which is then the scheme
-//! and the very `Host` of the request: the page came from where the request went. That says nothing
-//! by itself, since a name can be made to lead here; the host has been found good before.
+//! The daemon's own page is always allowed. Its origin equals the scheme and `Host` of the request.
+//! That alone proves nothing, because of DNS rebinding; the Host was checked before.
 
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::request::Parts;
@@ -12,7 +11,7 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use super::GuardError;
 use super::host::HostMatch;
 
-/// The origins that the settings allow.
+/// The allowed origins of the settings.
 #[derive(Debug)]
 pub(super) struct Origins(Vec<HeaderValue>);
 
@@ -21,7 +20,8 @@ impl Origins {
         Self(origins.to_vec())
     }
 
-    /// Whether it is no page that asks, or one that may. `standing` is that of the request's host.
+    /// Whether the request comes from no page, or from an allowed one. `standing` is that of the
+    /// request's Host.
     pub(super) fn check(&self, parts: &Parts, standing: HostMatch) -> Result<(), GuardError> {
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         let is_welcome = match (origins.next(), origins.next()) {
@@ -35,8 +35,8 @@ impl Origins {
     }
 }
 
-/// Whether the page with this origin came from where the request goes. Browsers write both in the
-/// same way, so that nothing but equal bytes will do, the port's too.
+/// Whether this origin is the request's own address. Browsers write both in the same way, so they
+/// must be equal byte by byte, including the port.
 fn is_own_page(origin: &HeaderValue, headers: &HeaderMap, standing: HostMatch) -> bool {
     let schemes: &[&[u8]] = match standing {
         HostMatch::Own => &[b"http://"],
@@ -46,12 +46,12 @@ fn is_own_page(origin: &HeaderValue, headers: &HeaderMap, standing: HostMatch) -
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
     let is_same = |scheme: &&[u8]| origin.as_bytes().strip_prefix(*scheme) == Some(host.as_bytes());
-    // Where TLS ends elsewhere, this tells a page that came without it from one that came with it.
+    // Behind a TLS proxy, this distinguishes a page loaded over HTTP from one loaded over HTTPS.
     let mut sites = headers.get_all("sec-fetch-site").iter();
     schemes.iter().any(is_same) && sites.all(|site| site == "same-origin")
 }
 
-/// Pictures, scripts and links come without an origin, but not without this.
+/// Images, scripts and links send no origin, but this header.
 fn is_from_another_site(headers: &HeaderMap) -> bool {
     headers.get_all("sec-fetch-site").iter().any(|site| {
         let site = site.as_bytes().trim_ascii();
@@ -59,8 +59,8 @@ fn is_from_another_site(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether somebody follows a link to the page at `/`: it is the same for everybody, and the page
-/// with the link can neither read nor frame it. All else that other sites lead to stays closed.
+/// Whether this is a navigation to the page at `/`: the page is static, and the linking page can
+/// neither read nor frame it. All other cross-site requests are rejected.
 fn is_visit(parts: &Parts) -> bool {
     let says = |name, value: &str| {
         let mut values = parts.headers.get_all(name).iter();

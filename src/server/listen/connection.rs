@@ -35,14 +35,14 @@ const MAX_HEADERS: usize = 64;
 /// How long the head of a request may be; a longer one is answered with 431.
 const HEAD_TIMEOUT: usize = 64 << 10;
 
-/// How much is read and written ahead. A head has to fit in.
+/// The size of the read and write buffers. A head must fit in.
 const MAX_HEAD_BYTES: usize = HEAD_TIMEOUT;
 
-/// How long requests have to answer by themselves when they are cut off. After that the connection
-/// answers for them.
+/// How long requests may take to send their own error after the shutdown timeout. After that the
+/// connection sends one for them.
 const CLOSE_GRACE: Duration = Duration::from_millis(200);
 
-/// What all connections share. Clones are cheap.
+/// The state shared by all connections. Clones are cheap.
 #[derive(Clone)]
 pub(super) struct Host {
     http: http1::Builder,
@@ -60,7 +60,7 @@ impl Host {
             .max_headers(MAX_HEADERS)
             .max_header_size(HEAD_TIMEOUT)
             .max_buf_size(MAX_HEAD_BYTES)
-            // A client that has closed its side has left.
+            // A client that has closed its side has disconnected.
             .half_close(false);
         Self { http, router, limits, closing, idle: IdleConnections::default() }
     }
@@ -74,7 +74,7 @@ impl Host {
         &self.limits
     }
 
-    /// The connections of all routers that have no request.
+    /// The idle connections of all routers.
     pub(super) fn idle(&self) -> &IdleConnections {
         &self.idle
     }
@@ -97,12 +97,12 @@ impl Host {
                 () = &mut draining, if !is_last => is_last = true,
                 () = &mut making_room, if !is_last => is_last = true,
             }
-            // The answer under way is the last one. An idle connection ends at once.
+            // The answer in progress is the last one. An idle connection is closed at once.
             Pin::new(&mut connection).graceful_shutdown();
         };
         let is_silent = outcome.as_ref().is_err_and(hyper::Error::is_timeout);
         if let Err(error) = outcome {
-            tracing::debug!(%error, "a connection ended early");
+            tracing::debug!(%error, "the connection ended early");
         }
         let wire = connection.into_parts().io.into_inner();
         let refusal = wire.refusal();
@@ -111,12 +111,12 @@ impl Host {
             let _ = timeout(self.limits.linger, stream.write_all(&refused(status))).await;
         }
         if !is_silent && !is_last {
-            // Nobody waits for a client that has nothing more to say.
+            // A client that sends nothing more is not waited for.
             let _ = timeout(self.limits.linger, linger(stream)).await;
         }
     }
 
-    /// Answers a request. This is the place where requests learn about their connection.
+    /// Answers a request. Here requests get the information about their connection.
     fn answer(
         &self,
         request: Request<Incoming>,
@@ -141,7 +141,7 @@ impl Host {
     }
 }
 
-/// The body of an answer. The connection has a request until it is dropped.
+/// The body of an answer. The connection is busy until it is dropped.
 struct Answer {
     body: Body,
     _busy: Busy,
@@ -167,15 +167,16 @@ impl hyper::body::Body for Answer {
     }
 }
 
-/// The whole answer to a request whose head hyper does not take.
+/// The response to a request whose head hyper rejects.
 fn refused(status: StatusCode) -> Vec<u8> {
     let message = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
-            "The request has more than {MAX_HEADERS} headers, or more than {} KiB of them. Send fewer.",
+            "The request has more than {MAX_HEADERS} headers, or more than {} KiB of headers. \
+             Send fewer.",
             HEAD_TIMEOUT >> 10
         ),
-        StatusCode::URI_TOO_LONG => "The address of the request is too long.".to_owned(),
-        _ => "This is no HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),
+        StatusCode::URI_TOO_LONG => "The request URL is too long.".to_owned(),
+        _ => "Not a valid HTTP/1.1 request. The daemon speaks plain HTTP, without TLS.".to_owned(),
     };
     let body = ApiError::new(status, "invalid_request_error", message).json() + "\n";
     format!(
@@ -186,8 +187,8 @@ fn refused(status: StatusCode) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Closes a connection and takes what the client still sends, until it closes its side too. Where
-/// bytes have not been read, closing would make the system take back the answer.
+/// Lingering close: reads what the client still sends until it closes its side too. Closing with
+/// unread bytes would reset the connection and discard the answer.
 async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     if stream.shutdown().await.is_ok() {
         let mut bytes = vec![0; 16 << 10];

@@ -1,5 +1,5 @@
-//! The connections without a request: when there are as many connections as there may be, these
-//! make room, the one that has been idle longest first.
+//! The idle connections. At the connection limit they are closed for new ones, the longest idle
+//! first.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,50 +8,50 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// A connection that has been idle for less is left alone: its request may be on its way.
+/// A connection that has been idle for less is not closed: its request may be on its way.
 const MIN_IDLE: Duration = Duration::from_millis(100);
 
-/// All idle connections. Clones are of the same.
+/// All idle connections. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct IdleConnections(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is one more.
+    /// Signals a new idle connection.
     added: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    /// Grows, so that the first of the connections is the one that has been idle longest.
+    /// A counter: the first of the connections has been idle longest.
     next: u64,
     connections: BTreeMap<u64, (Instant, Arc<Notify>)>,
 }
 
-/// One connection, which is idle or not.
+/// One connection, idle or busy.
 #[derive(Debug)]
 pub(super) struct Connection {
     all: IdleConnections,
-    /// Tells it to close.
+    /// Signals it to close.
     close: Arc<Notify>,
     own: Mutex<Own>,
 }
 
 #[derive(Debug, Default)]
 struct Own {
-    /// How many of its requests are not over.
+    /// The number of its requests in progress.
     requests: usize,
-    /// Its number among the idle ones while it is one.
+    /// Its number while it is idle.
     number: Option<u64>,
 }
 
-/// A request of a connection, until it is dropped.
+/// A request in progress; ends on drop.
 #[derive(Debug)]
 pub(super) struct Busy(Arc<Connection>);
 
 impl IdleConnections {
-    /// A connection that has just been made, which is idle until there is a request.
+    /// A new connection; idle until its first request.
     pub(super) fn connection(&self) -> Arc<Connection> {
         let connection =
             Connection { all: self.clone(), close: Arc::default(), own: Mutex::default() };
@@ -59,7 +59,7 @@ impl IdleConnections {
         Arc::new(connection)
     }
 
-    /// Tells the connection to close that has been idle longest, once there is one.
+    /// Waits for an idle connection and signals the longest idle one to close.
     pub(super) async fn close_one(&self) {
         loop {
             let added = self.0.added.notified();
@@ -89,7 +89,7 @@ impl IdleConnections {
 }
 
 impl Connection {
-    /// It has a request, until that is dropped.
+    /// Marks it busy until the request is dropped.
     pub(super) fn request(self: &Arc<Self>) -> Busy {
         let mut own = self.own();
         own.requests += 1;
@@ -97,7 +97,7 @@ impl Connection {
         Busy(Arc::clone(self))
     }
 
-    /// Ready once it has to close to make room, which it does when no request is under way.
+    /// Ready once it must close for a new connection; it closes when no request is in progress.
     pub(super) async fn closing(&self) {
         self.close.notified().await;
     }

@@ -1,7 +1,7 @@
-//! Sockets that a service manager has opened before it started the daemon (`LISTEN_FDS`).
+//! Socket activation: sockets that a service manager has opened for the daemon (`LISTEN_FDS`).
 //!
-//! They are listened on instead of the settings' address, and stay the manager's: nothing of them
-//! is removed at the end.
+//! They replace the address in the settings and belong to the manager: they are not removed at the
+//! end.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,13 +15,13 @@ use std::task::{Context, Poll};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use super::socket::{BindError, Stream};
+use super::stream::{BindError, Stream};
 use crate::config::{Listen, only_this_machine};
 
-/// The number that the first of them has in every process.
+/// The first descriptor, the same in every process.
 const FIRST_DESCRIPTOR: usize = 3;
 
-/// Sockets that have been taken over.
+/// The inherited sockets.
 #[derive(Debug)]
 pub struct InheritedListener(Vec<Socket>);
 
@@ -31,7 +31,7 @@ struct Socket {
     listener: Kind<net::TcpListener, unix::UnixListener>,
 }
 
-/// What kind of socket it is, before a runtime has it and after.
+/// The kind of socket, before and after registration with a runtime.
 #[derive(Debug)]
 enum Kind<T, U> {
     Tcp(T),
@@ -39,10 +39,10 @@ enum Kind<T, U> {
 }
 
 impl InheritedListener {
-    /// Takes over what there is. An address that other machines can reach needs API keys, whoever
-    /// has opened it.
+    /// Takes the inherited sockets. An address that other machines can reach needs API keys here,
+    /// too.
     ///
-    /// This takes variables out of the environment, so it has to come before there are threads.
+    /// This removes environment variables, so it must be called before threads are started.
     pub fn take(needs_key: bool) -> Result<Option<Self>, BindError> {
         let mut all = ListenFd::from_env();
         let mut sockets = Vec::with_capacity(all.len());
@@ -69,7 +69,7 @@ impl Socket {
             let path = address.as_pathname().unwrap_or(Path::new("(without a path)"));
             (Listen::Unix(path.to_owned()), Kind::Unix(listener))
         } else {
-            return Err(io::Error::other("it is no TCP or Unix stream socket"));
+            return Err(io::Error::other("it is not a TCP or Unix stream socket"));
         };
         let listens = match &listener {
             Kind::Tcp(listener) => listens(listener),
@@ -78,12 +78,12 @@ impl Socket {
         if listens {
             return Ok(Self { place, listener });
         }
-        let cause = "nobody can connect to it; in a socket unit, `Accept=` has to be `no`";
+        let cause = "it does not listen; in a socket unit, `Accept=` must be `no`";
         Err(io::Error::other(cause))
     }
 }
 
-/// Whether connections come in there. A socket that is itself a connection never gets one.
+/// Whether it is a listening socket, and not a connection.
 #[cfg(target_os = "linux")]
 fn listens(socket: impl AsFd) -> bool {
     rustix::net::sockopt::socket_acceptconn(socket).is_ok_and(|listens| listens)
@@ -94,11 +94,11 @@ fn listens(_: impl AsFd) -> bool {
     true
 }
 
-/// Such sockets, listened on.
+/// The inherited sockets as listeners.
 #[derive(Debug)]
 pub struct Inherited {
     doors: Vec<SocketActivation>,
-    /// Which one is asked first, so that a busy one does not starve the others.
+    /// Which one is polled first, so that a busy one does not starve the others.
     turn: AtomicUsize,
 }
 
@@ -109,7 +109,7 @@ struct SocketActivation {
 }
 
 impl Inherited {
-    /// Listens on them. Needs a runtime.
+    /// Registers them with the runtime. Needs a runtime.
     pub(super) fn new(handed: InheritedListener) -> Result<Self, BindError> {
         let door = |(index, socket): (usize, Socket)| {
             let Socket { place, listener } = socket;

@@ -1,16 +1,16 @@
-//! Connections, from accepting them to letting them end.
+//! Connections, from accept to shutdown.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod.rs` | the loop that accepts them, and how it ends |
+//! | `mod.rs` | the accept loop and its shutdown |
 //! | `workers.rs` | which thread serves a connection |
 //! | `connection.rs` | one connection |
-//! | `wire.rs` | its bytes, and clients that do not take theirs |
-//! | `paced.rs` | bodies that come too slowly |
-//! | `idle.rs` | which connection makes room for a new one |
-//! | `socket.rs`, `unix.rs`, `inherited.rs` | what is listened on |
-//! | `closing.rs` | what requests know of the daemon's end |
-//! | `descriptors.rs` | how many connections the system allows |
+//! | `wire.rs` | its bytes, and the timeout for clients that do not read |
+//! | `paced.rs` | the timeout for slow request bodies |
+//! | `idle.rs` | which idle connection is closed for a new one |
+//! | `socket.rs`, `stream.rs`, `unix.rs`, `inherited.rs` | the listening sockets |
+//! | `shutdown.rs` | the shutdown signal for requests |
+//! | `descriptors.rs` | the limit of open file descriptors |
 
 mod connection;
 mod descriptors;
@@ -20,6 +20,7 @@ mod inherited;
 mod paced;
 mod shutdown;
 mod socket;
+mod stream;
 #[cfg(unix)]
 mod unix;
 mod wire;
@@ -45,40 +46,41 @@ use self::paced::Pace;
 pub(super) use self::paced::TooSlow;
 pub(super) use self::shutdown::Shutdown;
 use self::shutdown::{ShutdownStages, Stage};
-use self::socket::Stream;
-pub use self::socket::{BindError, Listener};
-use self::workers::{Load, Seat};
+pub use self::socket::Listener;
+pub use self::stream::BindError;
+use self::stream::Stream;
+use self::workers::{Assignment, Load};
 pub use self::workers::{Threads, WorkerPool};
 use super::peer_info::PeerInfo;
 
-/// What to wait when no connection can be accepted, for example for want of descriptors.
+/// The pause after a failed accept, for example without free descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long a connection may take to end that was told to make room, before another one is told.
+/// How long a connection may take to close for a new one, before another one is signalled.
 const CLOSE_PAUSE: Duration = Duration::from_millis(100);
 
-/// How much of a client's patience and of the machine connections may take up.
+/// Limits and timeouts of connections.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// How many connections may be open at once. Further ones wait in the system's queue.
+    /// The limit of open connections. Further ones wait in the system's backlog.
     pub connections: usize,
-    /// How long a client may take for the head of a request, and be silent before it.
+    /// The timeout for the head of a request, and for the idle time before it.
     pub head: Duration,
-    /// How long a client may be silent within the body of a request.
+    /// The idle timeout within the body of a request.
     pub body: Duration,
     /// How long a body may be slower than `body_rate`.
     pub body_grace: Duration,
-    /// How many bytes of a body have to come in a second behind that, on the whole.
+    /// The minimum rate of a body after that, in bytes per second on average.
     pub body_rate: u32,
-    /// How long a body may take in all.
+    /// The timeout of a whole body.
     pub body_total: Duration,
-    /// How long a client may take nothing of its answer.
+    /// The timeout for a client that does not read its answer.
     pub send: Duration,
-    /// How long what a client still sends is taken after its last answer, so that it can read it.
+    /// The timeout of the lingering close after the last answer.
     pub linger: Duration,
-    /// How long answers may go on after the daemon was told to stop.
+    /// The shutdown timeout: how long answers may continue after the stop signal.
     pub drain: Duration,
-    /// How long clients may then take for the last words of those that were cut off.
+    /// How long clients may then take to read the errors of interrupted answers.
     pub farewell: Duration,
 }
 
@@ -110,9 +112,9 @@ impl Limits {
     }
 }
 
-/// Serves `router` until `stop` is ready. Then nothing more is accepted, and what is under way has
-/// until `limits.drain` to come to its end; the rest is told that it is cut off. Dropping the future
-/// drops all connections.
+/// Serves `router` until `stop` is ready. Then nothing more is accepted, and requests in progress
+/// have `limits.drain` to finish; the rest is interrupted with an error. Dropping the future drops
+/// all connections.
 pub async fn serve(
     listener: impl Into<Listener>,
     router: Router,
@@ -123,7 +125,7 @@ pub async fn serve(
     serve_on(&mut workers, listener, router, limits, stop).await;
 }
 
-/// [`serve`] with further threads.
+/// [`serve`] with worker threads.
 pub async fn serve_on(
     workers: &mut WorkerPool,
     listener: impl Into<Listener>,
@@ -142,17 +144,20 @@ pub async fn serve_on(
         return;
     }
     stages.enter(Stage::Cut);
-    tracing::warn!(connections = connections.len(), "what is still open is cut off");
+    tracing::warn!(
+        connections = connections.len(),
+        "shutdown timeout reached; closing the remaining connections"
+    );
     if timeout(limits.farewell, all_ended(&mut connections)).await.is_err() {
         tracing::warn!(
             connections = connections.len(),
-            "connections are dropped whose clients do not take what was left for them"
+            "dropping connections whose clients do not read the rest of their answers"
         );
         connections.shutdown().await;
     }
 }
 
-/// Accepts connections until `stop` is ready, and closes the door then.
+/// Accepts connections until `stop` is ready, then closes the listener.
 async fn accept_until(
     stop: impl Future<Output = ()>,
     listener: Listener,
@@ -164,19 +169,19 @@ async fn accept_until(
     let most = host.limits().connections;
     let mut stop = pin!(stop);
     let (mut full, mut refused) = (LogThrottle::default(), LogThrottle::default());
-    // A connection beyond the limit, for which another one has to end.
+    // A connection over the limit: another one must be closed first.
     let mut waiting: Option<Stream> = None;
     loop {
         let is_full = connections.len() >= most;
         if !is_full && let Some(stream) = waiting.take() {
-            begin(connections, workers.seat(host, &own), stream);
+            begin(connections, workers.assign(host, &own), stream);
             continue;
         }
         if is_full && full.begins() {
             tracing::warn!(
                 connections = most,
-                "as many connections are open as `[server] max_connections` allows: those without \
-                 a request are closed for new ones, and if there are none, new ones have to wait"
+                "`[server] max_connections` reached: idle connections are closed for new ones; \
+                 if none is idle, new connections wait"
             );
         }
         let is_waiting = waiting.is_some();
@@ -185,7 +190,7 @@ async fn accept_until(
             Some(ended) = connections.join_next() => note(ended),
             stream = accept(&listener, &mut refused), if !is_waiting => waiting = Some(stream),
             () = host.idle().close_one(), if is_waiting => {
-                // It ends at once, unless a request has come meanwhile: then another one is closed.
+                // It closes at once, unless it got a request meanwhile: then another one is closed.
                 tokio::select! {
                     () = &mut stop => break,
                     Some(ended) = connections.join_next() => note(ended),
@@ -197,22 +202,29 @@ async fn accept_until(
 }
 
 /// Serves a new connection.
-fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
+fn begin(connections: &mut JoinSet<()>, assignment: Assignment, stream: Stream) {
     match stream {
         Stream::Tcp(stream) => {
-            // Chunks are small and urgent.
+            // No delay: chunks are small and urgent.
             let _ = stream.set_nodelay(true);
-            // Without an address it has ended already.
+            // Without an address it is already closed.
             if let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) {
                 let arrival = PeerInfo::Tcp { local, peer };
-                spawn(connections, seat, stream, arrival, TcpStream::into_std, TcpStream::from_std);
+                spawn(
+                    connections,
+                    assignment,
+                    stream,
+                    arrival,
+                    TcpStream::into_std,
+                    TcpStream::from_std,
+                );
             }
         }
         #[cfg(unix)]
         Stream::Unix(stream) => {
             spawn(
                 connections,
-                seat,
+                assignment,
                 stream,
                 PeerInfo::Unix,
                 UnixStream::into_std,
@@ -222,11 +234,11 @@ fn begin(connections: &mut JoinSet<()>, seat: Seat, stream: Stream) {
     }
 }
 
-/// Serves a connection where its seat is. On its way to another thread it belongs to none: `leave`
-/// and `enter` do that.
+/// Serves a connection on its assigned thread. While it moves to another thread it belongs to no
+/// runtime: `leave` and `enter` do that.
 fn spawn<S, H>(
     connections: &mut JoinSet<()>,
-    seat: Seat,
+    assignment: Assignment,
     stream: S,
     arrival: PeerInfo,
     leave: impl FnOnce(S) -> io::Result<H>,
@@ -235,18 +247,18 @@ fn spawn<S, H>(
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Send + 'static,
 {
-    let Seat { runtime, host, place } = seat;
+    let Assignment { runtime, host, guard } = assignment;
     let Some(runtime) = runtime else {
         connections.spawn(async move {
-            let _place = place;
+            let _guard = guard;
             host.serve(stream, arrival).await;
         });
         return;
     };
-    // Where that fails, the connection has ended already.
+    // If that fails, the connection is already closed.
     if let Ok(handed) = leave(stream) {
         let task = async move {
-            let _place = place;
+            let _guard = guard;
             if let Ok(stream) = enter(handed) {
                 host.serve(stream, arrival).await;
             }
@@ -261,14 +273,14 @@ async fn all_ended(connections: &mut JoinSet<()>) {
     }
 }
 
-/// A panic, for example in a streamed body, has ended one connection and nothing else.
+/// A panic, for example in a streamed body, affects only its connection.
 fn note(ended: Result<(), JoinError>) {
     if ended.is_err_and(|error| error.is_panic()) {
         tracing::error!("a connection's task panicked; this is a bug in codex-proxy");
     }
 }
 
-/// The next connection. Running out of descriptors is no reason to end.
+/// The next connection. Running out of descriptors is not fatal.
 async fn accept(listener: &Listener, refused: &mut LogThrottle) -> Stream {
     loop {
         match listener.accept().await {
@@ -276,7 +288,7 @@ async fn accept(listener: &Listener, refused: &mut LogThrottle) -> Stream {
             Err(error) if is_the_peers_fault(&error) => {}
             Err(error) => {
                 if refused.begins() {
-                    tracing::warn!(%error, "cannot accept connections; trying on");
+                    tracing::warn!(%error, "accept failed; retrying");
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
@@ -289,17 +301,17 @@ fn is_the_peers_fault(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// A time of trouble, which is worth one line in the log however many connections meet it.
+/// A log throttle: one line per period of trouble, however many connections are affected.
 #[derive(Debug, Default)]
 struct LogThrottle {
     last: Option<Instant>,
 }
 
 impl LogThrottle {
-    /// After so long without trouble the next one is a new spell.
+    /// After so long without trouble a new period begins.
     const QUIET_FOR: Duration = Duration::from_secs(60);
 
-    /// Notes that there is trouble; true if it is the first of its spell.
+    /// Records trouble; true if it is the first of its period.
     fn begins(&mut self) -> bool {
         let last = self.last.replace(Instant::now());
         last.is_none_or(|last| last.elapsed() >= Self::QUIET_FOR)

@@ -1,4 +1,4 @@
-//! The body of a request, as long as it comes fast enough.
+//! A request body with an idle timeout and a minimum rate.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -7,41 +7,40 @@ use std::time::Duration;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// How fast a body has to come.
+/// The required pace of a body.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
-    /// How long nothing of it may come.
+    /// The idle timeout.
     pub(super) silence: Duration,
     /// How long it may be slower than `bytes_per_second`.
     pub(super) grace: Duration,
-    /// How much of it has to come in every second behind that, on the whole; more if it is so long
-    /// that it would not end in time.
+    /// The minimum rate after that, on average; higher for a body that would not end in time.
     pub(super) bytes_per_second: u32,
-    /// How long it may take from its beginning to its end.
+    /// The timeout of the whole body.
     pub(super) total: Duration,
 }
 
-/// A body failed because it did not come fast enough.
+/// The body arrived too slowly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the body of the request came too slowly")]
+#[error("the request body arrived too slowly")]
 pub(crate) struct TooSlow;
 
-/// A body that has to come at a pace. Only the time counts in which it is waited for: a daemon that
-/// does not read on for want of memory is not the client's fault.
+/// A body with a required pace. Only the time spent waiting for the client counts: if the daemon
+/// does not read for lack of memory, that is not the client's fault.
 pub(super) struct Paced<B> {
     body: B,
     pace: Pace,
     received: u64,
-    /// How long it has been waited for, all in all, but for now.
+    /// The total waiting time, without the current wait.
     waited: Duration,
-    /// Since when it is waited for.
+    /// The start of the current wait.
     since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B: Body> Paced<B> {
-    /// A body that says how long it is has memory reserved for all of it, so it has to come as fast
-    /// as its end needs: slow ones would keep that memory from others.
+    /// A body of known length has all of its memory reserved, so its rate must suffice for the
+    /// timeout: slow bodies would block that memory.
     pub(super) fn new(body: B, mut pace: Pace) -> Self {
         let announced = body.size_hint().exact().unwrap_or(0);
         let needed = announced / pace.total.as_secs().max(1);
@@ -50,7 +49,7 @@ impl<B: Body> Paced<B> {
         Self { body, pace, received: 0, waited: Duration::ZERO, since: None, timer: None }
     }
 
-    /// How long the next piece may still take.
+    /// The time left for the next part.
     fn patience(&self) -> Duration {
         let Pace { silence, grace, bytes_per_second, total } = self.pace;
         let paid = Duration::from_millis(

@@ -1,4 +1,4 @@
-//! What requests know of the daemon's end.
+//! The shutdown signal for requests.
 
 use std::convert::Infallible;
 
@@ -6,18 +6,18 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use tokio::sync::watch;
 
-/// How far the daemon is on its way out.
+/// The stage of the shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
-    /// Not at all.
+    /// Running.
     Open,
-    /// It accepts nothing more; what is under way goes on.
+    /// Nothing more is accepted; requests in progress continue.
     Draining,
-    /// What is under way has to end now.
+    /// Requests in progress must end now.
     Cut,
 }
 
-/// Leads through the stages.
+/// Sets the stage.
 #[derive(Debug)]
 pub(super) struct ShutdownStages(watch::Sender<Stage>);
 
@@ -35,27 +35,27 @@ impl ShutdownStages {
     }
 }
 
-/// Tells a request when it has to end because the daemon does. Handlers take it as an argument.
+/// Signals a request when it must end for the shutdown. Handlers take it as an argument.
 #[derive(Debug, Clone)]
 pub(crate) struct Shutdown(watch::Receiver<Stage>);
 
 impl Shutdown {
-    /// For what does not come through a connection of the daemon.
+    /// For requests that do not come through a connection of the daemon.
     fn never() -> Self {
         ShutdownStages::new().closing()
     }
 
-    /// Whether requests have to end.
+    /// Whether requests must end.
     pub(crate) fn is_cut(&self) -> bool {
         *self.0.borrow() == Stage::Cut
     }
 
-    /// Ready once requests have to end.
+    /// Ready once requests must end.
     pub(crate) fn cut(&self) -> impl Future<Output = ()> + Send + 'static {
         self.reached(Stage::Cut)
     }
 
-    /// Ready once the daemon was told to stop.
+    /// Ready once the shutdown has begun.
     pub(super) fn draining(&self) -> impl Future<Output = ()> + Send + 'static {
         self.reached(Stage::Draining)
     }
@@ -63,7 +63,7 @@ impl Shutdown {
     fn reached(&self, stage: Stage) -> impl Future<Output = ()> + Send + 'static {
         let mut stages = self.0.clone();
         async move {
-            // If nobody leads through the stages any more, there will be none.
+            // Without a sender the stage does not change any more.
             if stages.wait_for(|current| *current >= stage).await.is_err() {
                 std::future::pending::<()>().await;
             }

@@ -1,108 +1,31 @@
-//! What is listened on.
+//! The listening sockets.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 #[cfg(unix)]
 use super::inherited::{Inherited, InheritedListener};
+use super::stream::{BindError, Stream};
 #[cfg(unix)]
 use super::unix::Socket;
 use crate::config::Listen;
 
-/// Why there is nothing to listen on.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The address cannot be had.
-    #[error("cannot listen on {address}: {cause}; change `[server] listen` or use --listen")]
-    Address {
-        /// The one that was asked for.
-        address: SocketAddr,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// A live daemon listens there.
-    #[error(
-        "cannot listen on unix:{}: it is in use; stop the daemon that listens there, or change \
-         `[server] listen`",
-        path.display()
-    )]
-    InUse {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// There is something that no daemon has left.
-    #[error(
-        "cannot listen on unix:{}: there is something else at this place, which is left alone; \
-         move it away, or change `[server] listen`",
-        path.display()
-    )]
-    Occupied {
-        /// The place.
-        path: PathBuf,
-    },
-    /// The socket cannot be made.
-    #[error(
-        "cannot listen on unix:{}: {cause}; its folder has to exist and be yours, and the path \
-         has to be short (some 100 bytes)",
-        path.display()
-    )]
-    Socket {
-        /// The place.
-        path: PathBuf,
-        /// What the system says.
-        cause: io::Error,
-    },
-    /// This system has no Unix sockets.
-    #[error(
-        "cannot listen on unix:{}: this system has no Unix sockets; set `[server] listen` to an \
-         address such as 127.0.0.1:10455",
-        path.display()
-    )]
-    Unsupported {
-        /// The place.
-        path: PathBuf,
-    },
-    /// What a service manager has handed over is of no use.
-    #[error(
-        "cannot listen on the socket that was handed over as descriptor {number} (LISTEN_FDS): \
-         {cause}"
-    )]
-    Handed {
-        /// The descriptor.
-        number: usize,
-        /// What is wrong with it.
-        cause: io::Error,
-    },
-    /// Other machines can reach what a service manager has handed over.
-    #[error("cannot listen on the socket that was handed over (LISTEN_FDS): {0}")]
-    NeedsKey(String),
-}
-
-/// Takes connections in.
+/// A listener.
 #[derive(Debug)]
 pub enum Listener {
-    /// From an address.
+    /// On a TCP address.
     Tcp(TcpListener),
-    /// From a socket in the file system, which is removed with this.
+    /// On a Unix socket, which is removed on drop.
     #[cfg(unix)]
     Unix(Socket),
-    /// From whatever a service manager has opened.
+    /// On inherited sockets.
     #[cfg(unix)]
     Inherited(Inherited),
 }
 
-/// A connection that was taken in.
-pub(super) enum Stream {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(tokio::net::UnixStream),
-}
-
 impl Listener {
-    /// Begins to listen.
+    /// Starts to listen.
     pub async fn bind(listen: &Listen) -> Result<Self, BindError> {
         match listen {
             &Listen::Tcp(address) => match TcpListener::bind(address).await {
@@ -116,13 +39,13 @@ impl Listener {
         }
     }
 
-    /// Listens on what a service manager has opened.
+    /// Listens on inherited sockets.
     #[cfg(unix)]
     pub fn inherit(handed: InheritedListener) -> Result<Self, BindError> {
         Ok(Self::Inherited(Inherited::new(handed)?))
     }
 
-    /// Where, at least in one place: the real port, not 0.
+    /// The addresses, at least one: with the real port, not 0.
     pub fn places(&self) -> io::Result<Vec<Listen>> {
         Ok(match self {
             Self::Tcp(listener) => vec![Listen::Tcp(listener.local_addr()?)],

@@ -1,7 +1,7 @@
-//! A socket in the file system, for this user alone.
+//! A Unix socket for this user only.
 //!
-//! It is made inside of a folder that nobody else may enter, and moved to its place when its mode
-//! is right: at no moment could another user connect.
+//! It is created in a private folder and moved into place when its mode is set: at no moment can
+//! another user connect.
 
 use std::fs::{self, DirBuilder, File, Metadata, Permissions, TryLockError};
 use std::io;
@@ -20,21 +20,21 @@ use uuid::Uuid;
 use super::BindError;
 use crate::plain_file::{self, Links};
 
-/// How long a daemon may take to show that it lives.
+/// How long a daemon may take to accept a connection.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A socket that is listened on. Dropping it removes it, if it is still the same one.
+/// A listening socket. It is removed on drop, if the file is still the same.
 #[derive(Debug)]
 pub struct Socket {
     listener: UnixListener,
     path: PathBuf,
     id: FileId,
-    /// Beside the socket, so that of two daemons that start at once only one gets it. Empty where
-    /// there can be no locks.
+    /// A lock next to the socket, so that only one of two starting daemons gets it. `None` where
+    /// locks are not supported.
     _lock: Option<File>,
 }
 
-/// Which file it is, whatever its name.
+/// The identity of the file.
 #[derive(Debug, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -48,11 +48,11 @@ impl FileId {
 }
 
 impl Socket {
-    /// Begins to listen, in place of a daemon that has died. One that lives, and whatever else is
-    /// there, is left alone.
+    /// Starts to listen and replaces the socket of a dead daemon. A live daemon's socket, and any
+    /// other file, is left alone.
     pub(super) async fn bind(path: &Path) -> Result<Self, BindError> {
         let fault = |cause| BindError::Socket { path: path.to_owned(), cause };
-        // One that is too long would be made all right, and nobody could connect.
+        // A socket with a path that is too long could be created, but nobody could connect.
         SocketAddr::from_pathname(path).map_err(fault)?;
         let lock = lock(path)?;
         clear(path).await?;
@@ -82,8 +82,8 @@ impl Drop for Socket {
     }
 }
 
-/// A lock that the daemon holds as long as it listens. Its file stays: a removed one could still be
-/// locked by somebody.
+/// A lock that the daemon holds while it listens. Its file is kept: a removed one could still be
+/// locked by another process.
 fn lock(path: &Path) -> Result<Option<File>, BindError> {
     let fault = |cause| BindError::Socket { path: path.to_owned(), cause };
     let mut name = path.as_os_str().to_owned();
@@ -99,7 +99,7 @@ fn lock(path: &Path) -> Result<Option<File>, BindError> {
     }
 }
 
-/// Removes the socket of a daemon that has died.
+/// Removes the socket of a dead daemon.
 async fn clear(path: &Path) -> Result<(), BindError> {
     let fault = |cause| BindError::Socket { path: path.to_owned(), cause };
     match fs::symlink_metadata(path) {
@@ -114,17 +114,17 @@ async fn clear(path: &Path) -> Result<(), BindError> {
         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
             fs::remove_file(path).map_err(fault)
         }
-        // It answers, is too busy to, or is not one to connect to: somebody's in any case.
+        // It is in use, or cannot be connected to: left alone in any case.
         _ => Err(BindError::InUse { path: path.to_owned() }),
     }
 }
 
-/// A folder that nobody else may enter, until it is dropped.
+/// A private folder, removed on drop.
 struct PrivateFolder(PathBuf);
 
 impl PrivateFolder {
     fn beside(path: &Path) -> io::Result<Self> {
-        // Short, since the paths of sockets have to be.
+        // Short, since socket paths must be short.
         let name = &Uuid::new_v4().simple().to_string()[..8];
         let folder = path.with_file_name(format!(".{name}"));
         DirBuilder::new().mode(0o700).create(&folder)?;
@@ -134,7 +134,7 @@ impl PrivateFolder {
 
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
-        // What is inside is gone, unless something failed on the way.
+        // The folder is empty, unless a step has failed.
         let _ = fs::remove_file(self.0.join("s"));
         let _ = fs::remove_dir(&self.0);
     }
@@ -211,7 +211,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("none").join("api.sock");
         let error = Socket::bind(&path).await.unwrap_err().to_string();
-        assert!(error.contains("its folder has to exist"), "{error}");
+        assert!(error.contains("its folder must exist"), "{error}");
         let path = folder.path().join("x".repeat(120));
         assert!(matches!(Socket::bind(&path).await, Err(BindError::Socket { .. })));
         assert!(names(folder.path()).is_empty());

@@ -1,5 +1,4 @@
-//! The bytes of a connection: an answer that its client does not take, and the answers that hyper
-//! gives by itself.
+//! The bytes of a connection: the write timeout, and the responses that hyper sends by itself.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -11,8 +10,8 @@ use memchr::memmem;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// The status lines of what hyper answers by itself, without a body, before it closes the
-/// connection.
+/// The status lines of the responses that hyper sends by itself, without a body, before it closes
+/// the connection.
 const REFUSALS: [(&[u8], StatusCode); 3] = [
     (b"HTTP/1.1 400 Bad Request\r\n", StatusCode::BAD_REQUEST),
     (b"HTTP/1.1 414 URI Too Long\r\n", StatusCode::URI_TOO_LONG),
@@ -22,26 +21,26 @@ const REFUSALS: [(&[u8], StatusCode); 3] = [
     ),
 ];
 
-/// Whether this is such an answer. Those of the daemon's own with these statuses have a body.
+/// Whether this is such a response. The daemon's own responses with these statuses have a body.
 fn refusal(written: &[u8]) -> Option<StatusCode> {
     let is_alike = |line: &[u8]| {
         written.starts_with(line)
             && written.ends_with(b"\r\n\r\n")
             && memmem::find(written, b"\r\ncontent-length: 0\r\n").is_some()
     };
-    // Most of what is written is no such head, and much of it long.
+    // The fast path: most writes are no such head, and many are long.
     let found = written.starts_with(b"HTTP/1.1 4") && written.len() < 512;
     let mut refusals = REFUSALS.iter().filter(|_| found);
     refusals.find(|(line, _)| is_alike(line)).map(|&(_, status)| status)
 }
 
-/// A connection's stream. Writing fails when the other side has not taken anything for too long.
+/// A connection's stream. Writing fails when the client has not read anything for too long.
 pub(super) struct Wire<S> {
     stream: S,
     patience: Duration,
-    /// Since when nothing is taken, and until when that may go on. Nothing while all is taken.
+    /// Since when nothing was written, and the deadline. `None` while writes make progress.
     stuck: Option<Pin<Box<Sleep>>>,
-    /// With what hyper has refused a request, which it must not tell by itself.
+    /// The status of hyper's own response, which is held back.
     refusal: Option<StatusCode>,
 }
 
@@ -50,7 +49,7 @@ impl<S> Wire<S> {
         Self { stream, patience, stuck: None, refusal: None }
     }
 
-    /// With what hyper has refused the last request. The client has not been told.
+    /// The status of hyper's own response to the last request. It was not sent.
     pub(super) fn refusal(&self) -> Option<StatusCode> {
         self.refusal
     }
@@ -59,7 +58,7 @@ impl<S> Wire<S> {
         self.stream
     }
 
-    /// Watches what came of an attempt to write.
+    /// Tracks the result of a write.
     fn watch<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -72,7 +71,7 @@ impl<S> Wire<S> {
         let patience = self.patience;
         let stuck = self.stuck.get_or_insert_with(|| Box::pin(sleep(patience)));
         ready!(stuck.as_mut().poll(cx));
-        let message = "the client has not taken anything of its answer for too long";
+        let message = "the client has not read any of its answer for too long";
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, message)))
     }
 }

@@ -1,9 +1,9 @@
-//! The threads that connections are served on.
+//! The threads that serve connections.
 //!
-//! All that happens to a connection happens on one thread, the backend's side of its answers
-//! included: nothing has to wake another processor between an event and the chunk that is made of
-//! it. The thread that accepts serves the first connections itself, so that a single user's
-//! requests find the connections to the backend warm; others begin when there is work for them.
+//! A connection and its calls to the backend stay on one thread: no other processor has to wake up
+//! up between an event and its chunk. The accepting thread serves the first connections itself, so
+//! that a single user's requests find warm connections to the backend; others are started when
+//! needed.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,11 +15,11 @@ use tokio::sync::oneshot;
 
 use super::connection::Host;
 
-/// With so many connections a thread leaves further ones to others.
+/// With so many connections a thread gets no further ones if another thread can take them.
 const CONNECTIONS_PER_WORKER: usize = 8;
 
-/// Threads beside the one that accepts; none of them before it is needed. They go on until this is
-/// dropped: work may be on them that goes on when all connections are closed.
+/// Threads besides the accepting one, started when needed. They run until this is dropped: they may
+/// have work that outlives the connections.
 pub struct WorkerPool {
     most: usize,
     router: Box<dyn Fn() -> Router + Send + Sync>,
@@ -27,7 +27,7 @@ pub struct WorkerPool {
     threads: Threads,
 }
 
-/// The threads of [`Workers`] that have begun, for whoever watches over them.
+/// The started threads of [`WorkerPool`], for the watchdog.
 #[derive(Clone, Default)]
 pub struct Threads(Arc<Mutex<Vec<Handle>>>);
 
@@ -36,49 +36,49 @@ struct Worker {
     runtime: Handle,
     router: Router,
     load: Load,
-    /// Ends it when dropped.
+    /// Stops it on drop.
     _end: oneshot::Sender<()>,
 }
 
-/// How many connections a thread has.
+/// The number of connections of a thread.
 #[derive(Clone, Default)]
 pub(super) struct Load(Arc<AtomicUsize>);
 
-/// A connection among those of a thread, until it is dropped.
-pub(super) struct Place(Load);
+/// Counts a connection of a thread until it is dropped.
+pub(super) struct ConnectionGuard(Load);
 
-/// Where a connection is to be served.
-pub(super) struct Seat {
-    /// The thread; nothing for the one that accepts.
+/// The thread that is to serve a connection.
+pub(super) struct Assignment {
+    /// The thread; `None` for the accepting one.
     pub(super) runtime: Option<Handle>,
     pub(super) host: Host,
-    pub(super) place: Place,
+    pub(super) guard: ConnectionGuard,
 }
 
 impl WorkerPool {
-    /// Up to so many threads, with the one that accepts. Each has a router of its own, made by
-    /// `router` when it begins.
+    /// Up to so many threads, including the accepting one. Each gets its own router from `router`
+    /// when it starts.
     pub fn new(threads: usize, router: impl Fn() -> Router + Send + Sync + 'static) -> Self {
         let most = threads.saturating_sub(1);
         let threads = Threads::default();
         Self { most, router: Box::new(router), started: Vec::new(), threads }
     }
 
-    /// The threads that have begun, those to come included.
+    /// The threads, including those started later.
     pub fn threads(&self) -> Threads {
         self.threads.clone()
     }
 
-    /// As many threads as are sensible on this machine.
+    /// The default number of threads on this machine.
     pub fn sensible() -> usize {
-        // One of them does for ten thousand short requests a second.
+        // One of them handles ten thousand short requests per second.
         const MAX_WORKERS: usize = 4;
         std::thread::available_parallelism()
             .map_or(1, |processors| processors.get().min(MAX_WORKERS))
     }
 
-    /// Where the next connection is to be served; `own` are those of the thread that accepts.
-    pub(super) fn seat(&mut self, host: &Host, own: &Load) -> Seat {
+    /// The thread for the next connection; `own` is the load of the accepting thread.
+    pub(super) fn assign(&mut self, host: &Host, own: &Load) -> Assignment {
         let loads = std::iter::once(own).chain(self.started.iter().map(|worker| &worker.load));
         let counts: Vec<usize> = loads.map(Load::count).collect();
         let mut chosen = choose(&counts, self.started.len() < self.most);
@@ -89,25 +89,28 @@ impl WorkerPool {
                     self.started.push(worker);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot start a thread; going on with those there are");
+                    tracing::warn!(
+                        %error,
+                        "cannot start a thread; continuing with the existing ones"
+                    );
                     self.most = self.started.len();
                     chosen = choose(&counts, false);
                 }
             }
         }
         match chosen.checked_sub(1).and_then(|index| self.started.get(index)) {
-            None => Seat { runtime: None, host: host.clone(), place: own.take() },
-            Some(worker) => Seat {
+            None => Assignment { runtime: None, host: host.clone(), guard: own.take() },
+            Some(worker) => Assignment {
                 runtime: Some(worker.runtime.clone()),
                 host: host.with(worker.router.clone()),
-                place: worker.load.take(),
+                guard: worker.load.take(),
             },
         }
     }
 }
 
-/// Which of the threads with so many connections takes another one: the first that has not enough,
-/// else a new one if there may be one, else the one with the fewest.
+/// Which of the threads with these loads takes another connection: the first one below the limit,
+/// else a new one if allowed, else the one with the lowest load.
 fn choose(counts: &[usize], may_start: bool) -> usize {
     let free = counts.iter().position(|&count| count < CONNECTIONS_PER_WORKER);
     let fewest = || {
@@ -126,7 +129,7 @@ impl Worker {
         let (end, ended) = oneshot::channel::<()>();
         std::thread::Builder::new().name("worker".to_owned()).spawn(move || {
             let _ = runtime.block_on(ended);
-            // What still waits for the system is not waited for.
+            // Blocking tasks are not waited for.
             runtime.shutdown_background();
         })?;
         Ok(Self { runtime: handle, router, load: Load::default(), _end: end })
@@ -138,13 +141,13 @@ impl Threads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 
-    /// Waits until each of the threads has run a task, which one that is stuck never does. Those
-    /// that have ended are not waited for.
+    /// Waits until each of the threads has run a task, which a stuck thread never does. Stopped
+    /// threads are skipped.
     pub async fn answer(&self) {
         let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let answers: Vec<_> = threads.iter().map(|thread| thread.spawn(async {})).collect();
         for answer in answers {
-            // An error says that the thread has ended.
+            // An error means that the thread has stopped.
             let _ = answer.await;
         }
     }
@@ -155,13 +158,13 @@ impl Load {
         self.0.load(Ordering::Relaxed)
     }
 
-    fn take(&self) -> Place {
+    fn take(&self) -> ConnectionGuard {
         self.0.fetch_add(1, Ordering::Relaxed);
-        Place(self.clone())
+        ConnectionGuard(self.clone())
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -226,9 +229,9 @@ mod tests {
     #[test]
     fn a_place_is_taken_until_it_is_dropped() {
         let load = Load::default();
-        let places = [load.take(), load.take()];
+        let guards = [load.take(), load.take()];
         assert_eq!(load.count(), 2);
-        drop(places);
+        drop(guards);
         assert_eq!(load.count(), 0);
     }
 }

@@ -30,7 +30,7 @@ export class Failure extends Error {
   }
 
   static of(error, status) {
-    const { message = "The daemon said nothing about the reason.", code = null } = error ?? {};
+    const { message = "The daemon gave no reason.", code = null } = error ?? {};
     return new Failure(String(message), { status, code });
   }
 }
@@ -74,7 +74,7 @@ export async function* answer(request, signal) {
     body: JSON.stringify({ ...request, stream: true, stream_options: { include_usage: true } }),
     signal,
   });
-  const cut = () => new Failure("The connection broke before the answer was complete.");
+  const cut = () => new Failure("The connection was lost before the answer was complete.");
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   const read = eventReader();
   try {

@@ -119,7 +119,7 @@ function showHealth({ version, credentials, simulated, login_error: loginError }
   const isOther = version !== known.version;
   const login = byId("login");
   login.dataset.state = simulated || credentials ? "good" : "bad";
-  if (simulated) say(login, "simulated: nothing is real");
+  if (simulated) say(login, "simulated: answers are not real");
   else if (loginError) say(login, loginError);
   else say(login, credentials ? "signed in" : "not signed in; run codex-proxy login");
   say(byId("version"), isOther ? `${version}; reload this page` : version);
@@ -132,7 +132,7 @@ function missing(error) {
     return;
   }
   if (!(error instanceof Failure)) {
-    pulse("bad", "This page has failed; reload it.");
+    pulse("bad", "This page failed; reload it.");
     throw error;
   }
   if (!error.isSilence) {
@@ -140,7 +140,7 @@ function missing(error) {
     return;
   }
   known.goneSince ??= Date.now() / 1000;
-  pulse("bad", `Not answering since ${clock(known.goneSince)}; trying again`);
+  pulse("bad", `No answer since ${clock(known.goneSince)}; retrying`);
   // It may be another one that comes back.
   known.models = false;
 }
@@ -158,7 +158,7 @@ function lock() {
     byId("login").dataset.state = "";
     byId("key").focus();
   }
-  pulse("waiting", "Running, and waiting for a key");
+  pulse("waiting", "Running; API key required");
   if (wasTried) {
     say(byId("locked-error"), "This is not one of the daemon’s keys.");
     byId("key").focus();

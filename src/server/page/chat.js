@@ -50,7 +50,7 @@ function stop() {
 export function clear() {
   stop();
   history = [];
-  const empty = element("p", { class: "empty" }, "Nothing said yet.");
+  const empty = element("p", { class: "empty" }, "No messages yet.");
   byId("talk").replaceChildren(empty);
 }
 
@@ -63,7 +63,7 @@ export function offer(list) {
 
 function showEfforts() {
   const efforts = models.get(byId("model").value) ?? [];
-  choices(byId("effort"), [["", "the model’s own"], ...efforts.map((effort) => [effort, effort])]);
+  choices(byId("effort"), [["", "model default"], ...efforts.map((effort) => [effort, effort])]);
 }
 
 function choices(select, options) {
@@ -168,8 +168,8 @@ function shownAnswer(model) {
       schedule();
     },
     finish(reason) {
-      if (reason === "length") notes.push("Cut by a limit.");
-      if (reason === "content_filter") notes.push("Cut by the backend’s filter.");
+      if (reason === "length") notes.push("Truncated by a length limit.");
+      if (reason === "content_filter") notes.push("Stopped by the backend’s content filter.");
     },
     note: (note) => notes.push(note),
     usage(usage, ms) {

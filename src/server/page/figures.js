@@ -18,7 +18,7 @@ export function showLimits({ limits, credits, updated_at: updatedAt }) {
     if (text) rows.push(element("p", { class: "credits" }, text));
   }
   if (rows.length === 0) {
-    const text = "Not known yet: the backend tells them with its answers.";
+    const text = "Not known yet: the backend reports them with its answers.";
     rows.push(element("p", { class: "empty" }, text));
   }
   byId("limits-body").replaceChildren(...rows);
@@ -95,7 +95,7 @@ export function clearRequests() {
 
 /** Says how many requests have not ended yet. */
 export function showInFlight(count) {
-  say(byId("requests-note"), count > 0 ? `${count} under way` : "");
+  say(byId("requests-note"), count > 0 ? `${count} in progress` : "");
 }
 
 const OUTCOMES = { answered: "answered", failed: "failed", cancelled: "cancelled" };
@@ -103,7 +103,7 @@ const OUTCOMES = { answered: "answered", failed: "failed", cancelled: "cancelled
 function row(request) {
   const outcome = OUTCOMES[request.outcome] ?? String(request.outcome);
   const why = request.outcome === "failed" ? (request.error ?? request.status) : null;
-  const how = request.stream ? "streamed" : "whole";
+  const how = request.stream ? "streamed" : "not streamed";
   const out = request.tokens_reasoning
     ? `${short(request.tokens_reasoning)} of them for reasoning`
     : null;

@@ -9,9 +9,10 @@
 //! | `api.js` | asking the daemon, and reading streams |
 //! | `dom.js`, `format.js` | elements, and numbers and times as text |
 //! | `figures.js`, `plot.js` | limits and requests; the drawing of the tokens |
-//! | `snippets.js` | what to put into clients |
+//! | `snippets.js`, `clients.js` | what to put into clients; the settings, made from [`crate::clients`] |
 //! | `chat.js` | the chat |
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use axum::Router;
@@ -24,13 +25,25 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
+
+use crate::clients;
 
 /// A file of the page.
 struct File {
     path: &'static str,
     kind: &'static str,
-    text: &'static str,
+    text: Cow<'static, str>,
+    tag: HeaderValue,
+}
+
+impl File {
+    fn new(path: &'static str, kind: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
+        let tag = tag(&text);
+        Self { path, kind, text, tag }
+    }
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -39,20 +52,33 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const PICTURE: &str = "image/svg+xml";
 
 /// All of it.
-#[rustfmt::skip]
-const FILES: [File; 11] = [
-    File { path: "/", kind: HTML, text: include_str!("index.html") },
-    File { path: "/ui/style.css", kind: CSS, text: include_str!("style.css") },
-    File { path: "/ui/icon.svg", kind: PICTURE, text: include_str!("icon.svg") },
-    File { path: "/ui/app.js", kind: SCRIPT, text: include_str!("app.js") },
-    File { path: "/ui/api.js", kind: SCRIPT, text: include_str!("api.js") },
-    File { path: "/ui/dom.js", kind: SCRIPT, text: include_str!("dom.js") },
-    File { path: "/ui/format.js", kind: SCRIPT, text: include_str!("format.js") },
-    File { path: "/ui/figures.js", kind: SCRIPT, text: include_str!("figures.js") },
-    File { path: "/ui/plot.js", kind: SCRIPT, text: include_str!("plot.js") },
-    File { path: "/ui/snippets.js", kind: SCRIPT, text: include_str!("snippets.js") },
-    File { path: "/ui/chat.js", kind: SCRIPT, text: include_str!("chat.js") },
-];
+static FILES: LazyLock<[File; 12]> = LazyLock::new(|| {
+    [
+        File::new("/", HTML, include_str!("index.html")),
+        File::new("/ui/style.css", CSS, include_str!("style.css")),
+        File::new("/ui/icon.svg", PICTURE, include_str!("icon.svg")),
+        File::new("/ui/app.js", SCRIPT, include_str!("app.js")),
+        File::new("/ui/api.js", SCRIPT, include_str!("api.js")),
+        File::new("/ui/dom.js", SCRIPT, include_str!("dom.js")),
+        File::new("/ui/format.js", SCRIPT, include_str!("format.js")),
+        File::new("/ui/figures.js", SCRIPT, include_str!("figures.js")),
+        File::new("/ui/plot.js", SCRIPT, include_str!("plot.js")),
+        File::new("/ui/snippets.js", SCRIPT, include_str!("snippets.js")),
+        File::new("/ui/clients.js", SCRIPT, settings()),
+        File::new("/ui/chat.js", SCRIPT, include_str!("chat.js")),
+    ]
+});
+
+/// The settings of clients, as a script: it comes with the others or not at all, so that the page
+/// need not wait for it. JSON is JavaScript, and whatever is in its texts stays text.
+fn settings() -> String {
+    let table = json!({
+        "any": clients::ANY,
+        "placeholder": clients::PLACEHOLDER,
+        "groups": clients::GROUPS,
+    });
+    format!("export const CLIENTS = {table};\n")
+}
 
 /// What browsers are told about every file. Nothing is loaded from elsewhere, nothing stands in the
 /// files that is not theirs, and no other site may have the page in a frame, read it, or hold on
@@ -81,14 +107,10 @@ const HEADERS: [(HeaderName, HeaderValue); 7] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
 ];
 
-/// The files' tags, in their order.
-static TAGS: LazyLock<[HeaderValue; FILES.len()]> =
-    LazyLock::new(|| FILES.each_ref().map(|file| tag(file.text)));
-
 /// The routes of the page.
 pub(super) fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.iter().zip(TAGS.iter()).fold(Router::new(), |router, (file, tag)| {
-        let answer = async move |headers: HeaderMap| answer(file, tag, &headers);
+    FILES.iter().fold(Router::new(), |router, file| {
+        let answer = async move |headers: HeaderMap| answer(file, &headers);
         router.route(file.path, get(answer))
     })
 }
@@ -98,15 +120,15 @@ pub(super) fn has(path: &str) -> bool {
     FILES.iter().any(|file| file.path == path)
 }
 
-fn answer(file: &'static File, tag: &HeaderValue, request: &HeaderMap) -> Response {
-    let mut response = if is_known(request, tag) {
+fn answer(file: &'static File, request: &HeaderMap) -> Response {
+    let mut response = if is_known(request, &file.tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        ([(CONTENT_TYPE, file.kind)], file.text).into_response()
+        ([(CONTENT_TYPE, file.kind)], &*file.text).into_response()
     };
     let headers = response.headers_mut();
     headers.extend(HEADERS);
-    headers.insert(ETAG, tag.clone());
+    headers.insert(ETAG, file.tag.clone());
     response
 }
 

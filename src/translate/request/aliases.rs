@@ -6,20 +6,10 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use crate::steps;
+use crate::translate::plan::AliasMap;
 
 /// The longest name that chat completions allow.
 const MAX_NAME: usize = 64;
-
-/// Which client name stands behind an alias.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AliasMap(BTreeMap<String, String>);
-
-impl AliasMap {
-    /// The client's name of what the backend calls `name`.
-    pub fn of<'n>(&'n self, name: &'n str) -> &'n str {
-        self.0.get(name).map_or(name, String::as_str)
-    }
-}
 
 /// Aliases given so far in one request.
 #[derive(Debug, Default)]

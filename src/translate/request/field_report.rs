@@ -1,4 +1,4 @@
-//! What was dropped and what is emulated, for the response headers.
+//! Dropped and emulated fields, for the response headers.
 
 use crate::chat::invalid_request::InvalidRequest;
 use crate::steps;
@@ -6,10 +6,10 @@ use crate::steps;
 /// How many names a header lists at most: a client may send any number of unknown fields.
 const MAX_FIELDS: usize = 32;
 
-/// What the list ends with if there are more.
+/// The end of a truncated list.
 const MORE: &str = "...";
 
-/// What was dropped and what is emulated, by the names of the request's fields.
+/// Dropped and emulated fields, by their names in the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldReport {
     strict: bool,
@@ -26,7 +26,7 @@ impl FieldReport {
         self.strict
     }
 
-    /// Notes that `field` has no effect, or refuses it in strict mode.
+    /// Reports that `field` has no effect, or rejects it in strict mode.
     pub(super) fn dropped_field(&mut self, field: &str) -> Result<(), InvalidRequest> {
         if self.strict {
             return Err(InvalidRequest::unsupported(
@@ -46,7 +46,7 @@ impl FieldReport {
         Ok(())
     }
 
-    /// Notes that `field` is done by this program and not by the backend.
+    /// Reports that `field` is emulated by this program.
     pub(super) fn emulated_field(&mut self, field: &'static str) {
         if !self.emulated.contains(&field) {
             self.emulated.push(field);
@@ -58,7 +58,7 @@ impl FieldReport {
         (!self.dropped.is_empty()).then(|| self.dropped.join(","))
     }
 
-    /// Fields done here, as a list in a header; `None` if there are none.
+    /// Emulated fields, as a list in a header; `None` if there are none.
     pub fn emulated(&self) -> Option<String> {
         (!self.emulated.is_empty()).then(|| self.emulated.join(","))
     }

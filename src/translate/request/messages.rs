@@ -18,17 +18,17 @@ use crate::responses::request::{Item, Output, Part, Role};
 pub(super) struct Converted<'v> {
     /// The leading run of system messages, as developer messages.
     pub(super) leading: Vec<Item<'v>>,
-    /// All that follows, calls and outcomes paired.
+    /// All that follows, calls and outputs paired.
     pub(super) items: Vec<Item<'v>>,
     /// Whether somebody's name was put in front of what they said.
     pub(super) has_names: bool,
     /// For every one of `leading` and then of `items`, the index of the message it comes from.
     pub(super) sources: Vec<Option<usize>>,
-    /// What was found in the memory of turns.
+    /// The turns found in the memory.
     pub(super) recollection: ReplayReport,
 }
 
-/// What was found in the memory of turns.
+/// The turns found in the memory.
 #[derive(Debug, Default)]
 pub struct ReplayReport {
     /// The conversation as the client has it, by which the next turn will be found.
@@ -100,7 +100,7 @@ struct Converter<'n, 'v> {
     origins: Vec<Origin<'v>>,
     /// Whether somebody's name was put in front of what they said.
     has_names: bool,
-    /// Made-up ids of the calls in the deprecated form that have no outcome yet, by function.
+    /// Made-up ids of the calls in the deprecated form that have no output yet, by function.
     legacy: HashMap<&'v str, VecDeque<String>>,
     history: History,
     recollection: ReplayReport,
@@ -183,7 +183,7 @@ impl<'v> Converter<'_, 'v> {
             self.history.add(item);
         }
         let items = match recalled {
-            // Pictures are the client's to bring back: nobody else keeps them.
+            // Images are the client's to bring back: nobody else keeps them.
             Some(turn) => with_pictures(&turn.items, plain.into_iter().filter(is_of_user)),
             None => with_details(plain, &assistant.reasoning_details),
         };
@@ -213,7 +213,7 @@ impl<'v> Converter<'_, 'v> {
             None => self.past.scope.key_of_text(self.history.digest(), &text_of(plain)),
         };
         let turn = self.past.memory.recall(key)?;
-        // A turn without calls ends the loop; one with calls is what the outcomes continue.
+        // A turn without calls ends the loop; one with calls is what the outputs continue.
         self.recollection.turn_state = turn.turn_state.clone().filter(|_| first_call.is_some());
         if !turn.is_repeated_by(plain) {
             return None;
@@ -292,8 +292,8 @@ fn is_of_user(item: &Item<'_>) -> bool {
     matches!(item, Item::Message { role: Role::User, .. })
 }
 
-/// A turn with the pictures that belong to it: behind what was said, and in front of its calls with
-/// what led to them, since outcomes follow their calls.
+/// A turn with the images that belong to it: behind what was said, and in front of its calls with
+/// what led to them, since outputs follow their calls.
 fn with_pictures<'v>(
     turn: &[Item<'static>],
     pictures: impl Iterator<Item = Item<'v>>,
@@ -309,7 +309,7 @@ fn with_pictures<'v>(
     before.iter().cloned().chain(pictures).chain(after).collect()
 }
 
-/// Puts sealed reasoning that the client has carried before what it led to.
+/// Puts encrypted reasoning that the client has carried before what it led to.
 fn with_details<'v>(plain: Vec<Item<'v>>, details: &[ReasoningDetail<'v>]) -> Vec<Item<'v>> {
     if details.is_empty() {
         return plain;
@@ -375,7 +375,7 @@ fn document<'v>(file: &File<'v>) -> Part<'v> {
     }
 }
 
-/// An outcome, for now of a function; pairing makes it fit its call.
+/// An output, for now of a function; pairing makes it fit its call.
 fn outcome<'v>(call_id: Cow<'v, str>, content: &ToolContent<'v>) -> Item<'v> {
     let output = match content {
         ToolContent::Text(text) => Output::Text(text.clone()),

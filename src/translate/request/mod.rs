@@ -1,14 +1,15 @@
-//! A Responses request of a chat completion request.
+//! Builds a Responses request from a chat completion request.
 //!
-//! The request is built anew from what was understood: nothing of the client's object is passed
-//! on unseen. The same client request always gives the same bytes, or prompt caching is lost.
+//! The request is built from the recognized fields only: nothing of the client's object is
+//! forwarded unchecked. The same client request always gives the same bytes, or prompt caching is
+//! lost.
 
 mod aliases;
 mod cache_key;
 mod field_report;
 mod format;
 mod messages;
-mod paths;
+pub(super) mod paths;
 mod platform;
 mod schema;
 mod tool_outputs;
@@ -30,30 +31,29 @@ use crate::effort::Effort;
 use crate::platform::Platform;
 use crate::responses::request as wire;
 
-pub use aliases::AliasMap;
 pub use field_report::FieldReport;
 pub use messages::ReplayReport;
 pub use paths::ClientPaths;
 
-/// The most choices one request may ask for; each is a call of its own and uses the plan.
+/// The most choices one request may ask for; each is a separate call and uses the plan.
 pub const MAX_CHOICES: u32 = 8;
 
-/// What is known of the model that will answer.
+/// The properties of the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Model {
     /// Its name upstream.
     pub slug: String,
     /// The efforts it offers; empty if it is not known which.
     pub efforts: Vec<Effort>,
-    /// What is sent to it for [`Effort::Ultra`], which is a word of the Codex CLI alone.
+    /// The value sent for [`Effort::Ultra`], which only the Codex CLI knows.
     pub ultra: Effort,
     /// The effort that the client's spelling of the model asked for.
     pub effort: Option<Effort>,
     /// Whether it reasons at all.
     pub reasons: bool,
-    /// Whether it takes `reasoning.summary`.
+    /// Whether it supports `reasoning.summary`.
     pub summaries: bool,
-    /// Whether it takes `text.verbosity`.
+    /// Whether it supports `text.verbosity`.
     pub verbosity: bool,
 }
 
@@ -64,11 +64,11 @@ pub struct Translated<'v> {
     pub request: wire::Request<'v>,
     /// The conversation's id, for the session headers.
     pub conversation: Uuid,
-    /// What the answer has to look like.
+    /// The required form of the answer.
     pub plan: Plan,
     /// What was dropped and what is emulated.
     pub notes: FieldReport,
-    /// What was found in the memory of turns.
+    /// The turns found in the memory.
     pub recollection: ReplayReport,
 }
 
@@ -171,8 +171,8 @@ fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
 fn check_choices(n: u32, notes: &mut FieldReport) -> Result<u32, InvalidRequest> {
     if n > MAX_CHOICES {
         let message = format!(
-            "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but got \
-             {n} instead. Each choice is a call of its own and counts against the plan."
+            "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but \
+             got {n} instead. Each choice is a separate call and counts against the plan."
         );
         return Err(InvalidRequest::new("n", Code::AboveMaximum, message));
     }

@@ -37,7 +37,7 @@ enum Kind {
     CustomCall(u32),
     /// A call in the deprecated form.
     LegacyCall,
-    /// The outcome of a call.
+    /// The output of a call.
     Outcome { has_parts: bool },
     /// Anything else of a message.
     Other,

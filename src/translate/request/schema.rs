@@ -75,20 +75,20 @@ fn list<'v>(value: &'v Value<'v>, name: &str) -> &'v [Value<'v>] {
     field(value, name).and_then(Value::as_array).unwrap_or_default()
 }
 
-/// Gathers the properties of alternatives.
+/// Collects the properties of alternatives.
 struct Merge<'v> {
     root: &'v Value<'v>,
     merged: Merged<'v>,
     /// The schema's own properties.
     own: HashSet<&'v str>,
-    /// Where a gathered property stands.
+    /// Where a collected property stands.
     places: HashMap<&'v str, usize>,
     required: HashSet<&'v str>,
     /// Schemas that were looked at: references may lead in circles.
     seen: HashSet<*const Value<'v>>,
     references: usize,
     depth: usize,
-    /// Whether what was gathered says the same as where it comes from.
+    /// Whether what was collected says the same as where it comes from.
     is_exact: bool,
 }
 
@@ -109,14 +109,14 @@ impl<'v> Merge<'v> {
         }
     }
 
-    /// Gathers what holds at the same time.
+    /// Collects what holds at the same time.
     fn all_of(&mut self, schema: &'v Value<'v>) {
         for part in list(schema, "allOf") {
             self.part(part, true);
         }
     }
 
-    /// Gathers alternatives.
+    /// Collects alternatives.
     fn any_of(&mut self, schema: &'v Value<'v>) {
         for name in ["anyOf", "oneOf"] {
             for part in list(schema, name) {

@@ -1,13 +1,12 @@
-//! Calls and their outcomes, bound one to one.
+//! Tool calls and their outputs, matched one to one.
 //!
-//! The backend refuses a call without an outcome and an outcome without a call. Chat clients
-//! send both, after edits, cancelled turns and trimmed contexts. Afterwards every call has
-//! exactly one outcome, right behind the group of calls it belongs to, and ids are unique and at
-//! most 64 characters long.
+//! The backend rejects a call without an output and an output without a call. Chat clients send
+//! both, after edits, cancelled turns and trimmed contexts. After matching, every call has exactly
+//! one output, right after its group of calls, and ids are unique and at most 64 characters long.
 //!
-//! An outcome belongs to the call with its id. Where ids are missing or equal, the name of the tool
-//! decides; some clients put it in the place of an id. Where there is no name either, the order
-//! does. An outcome that names a tool never goes to a call of another one for want of an id.
+//! An output belongs to the call with its id. If ids are missing or equal, the name of the tool
+//! decides; some clients send it instead of an id. Without a name, the order decides. An output
+//! that names a tool is never matched to a call of another tool for lack of an id.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -21,7 +20,7 @@ use crate::steps;
 /// The longest id that the backend takes, in characters.
 const MAX_ID: usize = 64;
 
-/// The outcome of a call that never got one; the Codex CLI writes the same.
+/// The output of a call that never got one; the Codex CLI sends the same.
 const ABORTED: &str = "aborted";
 
 /// Where an item comes from.
@@ -29,7 +28,7 @@ const ABORTED: &str = "aborted";
 pub(super) struct Origin<'v> {
     /// The client's message.
     pub(super) message: usize,
-    /// Of a call, the client's name of the tool; of an outcome, the same if the client gives it.
+    /// Of a call, the client's name of the tool; of an output, the same if the client gives it.
     pub(super) tool: &'v str,
 }
 
@@ -45,14 +44,14 @@ struct Call<'v> {
     has_id: bool,
     /// The client's name of its tool.
     tool: &'v str,
-    /// Where its outcome stands.
+    /// Where its output stands.
     outcome: Option<usize>,
 }
 
-/// Binds calls and outcomes. Outcomes go behind the last item of the message that has their calls,
-/// as `origins` tell.
+/// Binds calls and outputs. Outputs go behind the last item of the message that has their calls, as
+/// `origins` tell.
 ///
-/// The messages of the items that come out come with them: for outcomes, those that they stood in.
+/// The messages of the items that come out come with them: for outputs, those that they stood in.
 /// Doing it twice changes nothing more.
 pub(super) fn normalise<'v>(
     items: Vec<Item<'v>>,
@@ -87,7 +86,7 @@ fn find_calls<'o>(items: &[Item<'_>], origins: &[Origin<'o>]) -> Vec<Call<'o>> {
     calls
 }
 
-/// An outcome that is not bound yet.
+/// An output that is not bound yet.
 struct ToolOutput<'i, 'o> {
     position: usize,
     id: Cow<'i, str>,
@@ -95,8 +94,8 @@ struct ToolOutput<'i, 'o> {
     tool: Option<&'o str>,
 }
 
-/// By what an outcome finds its call. Of the open calls with the same key, those of the latest
-/// group before the outcome go first, and of those the first one.
+/// By what an output finds its call. Of the open calls with the same key, those of the latest group
+/// before the output go first, and of those the first one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key<'k> {
     IdAndTool(&'k str, &'k str),
@@ -108,7 +107,7 @@ enum Key<'k> {
     OrderWithoutId,
 }
 
-/// A way in which outcomes find their calls.
+/// A way in which outputs find their calls.
 struct Way {
     of_call: for<'k> fn(&'k Call<'_>) -> Option<Key<'k>>,
     of_outcome: for<'k> fn(&'k ToolOutput<'_, '_>) -> Option<Key<'k>>,
@@ -149,7 +148,7 @@ const WAYS: [Way; 7] = [
     },
 ];
 
-/// Gives every outcome to a call where there is one; the positions of the rest are returned.
+/// Gives every output to a call where there is one; the positions of the rest are returned.
 fn match_outputs(
     items: &[Item<'_>],
     origins: &[Origin<'_>],
@@ -180,7 +179,7 @@ fn match_outputs(
     unbound.into_iter().map(|outcome| outcome.position).collect()
 }
 
-/// Calls without an outcome, as pairs of group and index, so that the latest group is at the end.
+/// Calls without an output, as pairs of group and index, so that the latest group is at the end.
 type Open = BTreeSet<(usize, usize)>;
 
 /// Binds what can be bound in this way.
@@ -217,7 +216,7 @@ fn bind_by(way: &Way, calls: &mut [Call<'_>], unbound: &mut Vec<ToolOutput<'_, '
     unbound.retain(|_| !is_bound.next().unwrap_or(false));
 }
 
-/// Binds outcomes that stand before the calls of their ids.
+/// Binds outputs that stand before the calls of their ids.
 fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<ToolOutput<'_, '_>>) {
     let mut open: HashMap<String, VecDeque<usize>> = HashMap::new();
     for (number, call) in calls.iter().enumerate().filter(|(_, call)| call.outcome.is_none()) {
@@ -225,7 +224,7 @@ fn bind_earlier(calls: &mut [Call<'_>], unbound: &mut Vec<ToolOutput<'_, '_>>) {
     }
     unbound.retain(|outcome| {
         let Some(same_id) = open.get_mut(&*outcome.id) else { return true };
-        // Outcomes come in order, so that a call before this one is before all that follow.
+        // Outputs come in order, so that a call before this one is before all that follow.
         while same_id.front().is_some_and(|&call| calls[call].position < outcome.position) {
             steps::count(1);
             same_id.pop_front();
@@ -241,8 +240,7 @@ fn first_of_latest_group(open: &Open) -> Option<(usize, usize)> {
     open.range((latest, 0)..).next().copied()
 }
 
-/// Writes the items anew: every turn with calls is followed by their outcomes, in the calls'
-/// order.
+/// Writes the items anew: every turn with calls is followed by their outputs, in the calls' order.
 fn rebuild<'v>(
     items: Vec<Item<'v>>,
     origins: &[Origin<'_>],
@@ -272,7 +270,7 @@ fn rebuild<'v>(
             out.extend(slots[position].take());
         }
         sources.resize(out.len(), origins[position].message);
-        // An outcome that is bound is written behind the turn of its call, wherever it stood.
+        // An output that is bound is written behind the turn of its call, wherever it stood.
         let message = |position: usize| origins.get(position).map(|origin| origin.message);
         if message(position + 1) != message(position) {
             out.append(&mut outcomes);
@@ -357,7 +355,7 @@ fn with_id(item: Item<'_>, id: String) -> Item<'_> {
     }
 }
 
-/// The outcome in the form that fits the call's kind, which the call alone decides.
+/// The output in the form that fits the call's kind, which the call alone decides.
 fn outcome_of<'v>(call: &Item<'v>, id: &str, outcome: Option<Item<'v>>) -> Item<'v> {
     let output = match outcome {
         Some(
@@ -372,7 +370,7 @@ fn outcome_of<'v>(call: &Item<'v>, id: &str, outcome: Option<Item<'v>>) -> Item<
     }
 }
 
-/// What is left of an outcome whose call is gone: a message that says so; nothing if it is empty.
+/// What is left of an output whose call is gone: a message that says so; nothing if it is empty.
 fn as_message(outcome: Item<'_>) -> Option<Item<'_>> {
     let (Item::FunctionCallOutput { call_id, output }
     | Item::CustomToolCallOutput { call_id, output }) = outcome

@@ -209,7 +209,7 @@ fn with_options<'v>(
     restrict(&mut search.indexed_web_access, options.indexed_web_access);
     if fill(&mut search.allowed_domains, options.allowed_domains) {
         let message = "'web_search_options' and 'tools' allow different domains for the search; \
-                       give them in one place.";
+                       set them in one place only.";
         return Err(InvalidRequest::new("web_search_options.filters", Code::InvalidValue, message));
     }
     for (name, is_lost) in [

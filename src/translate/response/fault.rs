@@ -1,4 +1,4 @@
-//! Why an answer ends without its end.
+//! Errors of the reader.
 
 use crate::responses::error::BackendError;
 
@@ -7,12 +7,12 @@ use crate::responses::error::BackendError;
 pub enum ReadError {
     /// The backend reported a failure.
     Reported(Box<BackendError>),
-    /// An event cannot be read: whatever it was to tell would be missing.
+    /// An event cannot be parsed: its content would be missing.
     InvalidEvent,
     /// There are more items, or parts of one, than any answer has.
     TooManyItems,
-    /// The backend calls the answer complete, and the arguments of a call are not.
+    /// The answer is reported as complete, but the arguments of a tool call are incomplete.
     UnfinishedCall,
-    /// What the backend says at last is something else than what the client has already got.
+    /// The final event contradicts what the client has already received.
     Contradicted,
 }

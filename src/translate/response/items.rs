@@ -60,10 +60,10 @@ pub(super) struct Message {
     pub(super) parts: Vec<MessagePart>,
 }
 
-/// A generated picture.
+/// A generated image.
 #[derive(Debug, Default)]
 pub(super) struct Picture {
-    /// Of the picture that came last, if one did.
+    /// Of the image that came last, if one did.
     pub(super) digest: Option<u128>,
     /// Its address, until it is told.
     pub(super) url: Option<String>,

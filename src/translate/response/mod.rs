@@ -1,7 +1,7 @@
 //! The answer of a chat completion, read from the events of a Responses stream.
 //!
 //! One [`Reader`] serves both modes: it gives [deltas](crate::chat::delta::Delta) to a sink, and
-//! only the sink knows whether they are written as chunks or gathered.
+//! only the sink knows whether they are written as chunks or collected.
 
 mod citations;
 mod content;

@@ -19,11 +19,11 @@ pub struct Reader {
 /// How far an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Progress {
-    /// Nothing has come that belongs to an answer: it may still turn out to be an error.
+    /// No part of an answer so far: it may still be an error.
     Waiting,
     /// The answer has begun.
     Underway,
-    /// It is complete or was cut here; what follows is of no interest.
+    /// It is complete or was truncated here; further events are ignored.
     Ended,
 }
 
@@ -64,34 +64,34 @@ impl Reader {
         self.state.progress()
     }
 
-    /// Whether anything has come that belongs to an answer, or the answer was given up.
+    /// Whether any part of an answer has arrived, or the answer was abandoned.
     pub fn has_begun(&self) -> bool {
         self.state.has_begun()
     }
 
-    /// Whether the answer was cut here: the backend would go on.
+    /// Whether the answer was truncated here: the backend would continue.
     pub fn was_cut(&self) -> bool {
         self.state.was_cut()
     }
 
-    /// The model that answers, once the backend has told.
+    /// The model that answers, once the backend has reported it.
     pub fn upstream_model(&self) -> Option<&str> {
         self.state.upstream_model()
     }
 
-    /// How the answer is processed, so far as the backend has told.
+    /// The service tier, once the backend has reported it.
     pub fn service_tier(&self) -> ServiceTier {
         self.state.service_tier()
     }
 
-    /// The turn as it may be sent back, once the answer has come to its own end; nothing if it is
-    /// not worth it or could not be told from another one.
+    /// The turn for replay, once the answer is complete; `None` if it is not worth it or not
+    /// unique.
     pub fn turn(&self) -> Option<Turn> {
         self.state.turn(&self.emitted)
     }
 
-    /// What the answer cost. It is estimated if the answer was cut here, from the size of the
-    /// request that was sent.
+    /// The usage of the answer. If the answer was truncated here, it is estimated from the size of
+    /// the request.
     pub fn usage(&self, prompt_bytes: usize) -> Usage {
         self.state.usage(prompt_bytes)
     }
@@ -101,8 +101,14 @@ impl Reader {
         self.state.work(data)
     }
 
-    /// A reader that stands in for this one while an event is read elsewhere: it tells the same of
-    /// the answer.
+    /// A reader that has read nothing, for an answer to the same request.
+    #[must_use]
+    pub fn fresh(&self) -> Self {
+        Self { state: self.state.fresh(), emitted: Emitted::default() }
+    }
+
+    /// A placeholder for this reader while an event is read on another thread: it reports the same
+    /// state.
     #[must_use]
     pub fn stand_in(&self) -> Self {
         Self { state: self.state.stand_in(), emitted: Emitted::default() }
@@ -114,8 +120,8 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// The backend reported a failure, or what it sends cannot be followed. The answer ends
-    /// without a finish reason.
+    /// The backend reported a failure, or its events are invalid. The answer ends without a finish
+    /// reason.
     pub fn event(&mut self, data: &str, sink: &mut impl Sink) -> Result<Progress, ReadError> {
         if self.progress() == Progress::Ended {
             return Ok(Progress::Ended);
@@ -124,7 +130,7 @@ impl Reader {
         Ok(self.progress())
     }
 
-    /// Shows what was held back, before an error ends the answer.
+    /// Delivers held-back text before an error ends the answer.
     pub fn abandon(&mut self, sink: &mut impl Sink) {
         self.state.abandon(sink);
     }

@@ -1,4 +1,4 @@
-//! The state of an answer, from event to event.
+//! The state of an answer while its events are read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -42,17 +42,17 @@ pub(super) struct State {
     images: usize,
     /// Halves of characters that deltas ended with.
     halves: HalfTexts,
-    /// The message that spoke last, and which part of it.
+    /// The message of the last text, and its part.
     speaker: Option<(usize, u64)>,
-    /// What was told so far is not as it has to be, and is told anew at the end.
+    /// The emitted answer is wrong, and is emitted again at the end.
     is_retold: bool,
-    /// What is wrong with the event that is being read.
+    /// The error of the current event.
     fault: Option<ReadError>,
     model: Option<String>,
     service_tier: Option<ServiceTier>,
     usage: Option<TokenUsage>,
     turn: TurnRecorder,
-    /// Whether the backend has said that the answer is complete.
+    /// Whether the backend has reported the answer as complete.
     is_complete: bool,
 }
 
@@ -84,35 +84,35 @@ impl State {
         self.progress
     }
 
-    /// Whether anything has come that belongs to an answer, or the answer was given up.
+    /// Whether any part of an answer has arrived, or the answer was abandoned.
     pub(super) fn has_begun(&self) -> bool {
         self.progress != Progress::Waiting
     }
 
-    /// Whether the answer was cut here: the backend would go on.
+    /// Whether the answer was truncated here: the backend would continue.
     pub(super) fn was_cut(&self) -> bool {
         self.speech.cut().is_some()
     }
 
-    /// The model that answers, once the backend has told.
+    /// The model that answers, once the backend has reported it.
     pub(super) fn upstream_model(&self) -> Option<&str> {
         self.model.as_deref()
     }
 
-    /// How the answer is processed, so far as the backend has told.
+    /// The service tier, once the backend has reported it.
     pub(super) fn service_tier(&self) -> ServiceTier {
         self.service_tier.unwrap_or(ServiceTier::Default)
     }
 
-    /// The turn as it may be sent back, once the answer has come to its own end; nothing if it is
-    /// not worth it or could not be told from another one.
+    /// The turn for replay, once the answer is complete; `None` if it is not worth it or not
+    /// unique.
     pub(super) fn turn(&self, emitted: &Emitted) -> Option<Turn> {
         let is_whole = self.is_complete && !self.was_cut() && !self.plan.legacy_functions;
         is_whole.then(|| self.turn.turn(emitted))?
     }
 
-    /// What the answer cost. It is estimated if the answer was cut here, from the size of the
-    /// request that was sent.
+    /// The usage of the answer. If the answer was truncated here, it is estimated from the size of
+    /// the request.
     pub(super) fn usage(&self, prompt_bytes: usize) -> Usage {
         match (&self.usage, self.speech.cut()) {
             (Some(usage), _) => usage::translate(usage),
@@ -129,6 +129,11 @@ impl State {
             0
         };
         self.speech.work(data.len() + retold)
+    }
+
+    /// The state of an answer to the same request of which nothing was read.
+    pub(super) fn fresh(&self) -> Self {
+        Self::new(Arc::clone(&self.plan))
     }
 
     /// The state of an answer that is as far as this one, for what is told of it meanwhile.
@@ -162,7 +167,7 @@ impl State {
         outcome
     }
 
-    /// Shows what was held back, before an error ends the answer.
+    /// Delivers held-back text before an error ends the answer.
     pub(super) fn abandon(&mut self, sink: &mut impl Sink) {
         if self.progress == Progress::Underway {
             self.speech.flush(sink);
@@ -207,15 +212,15 @@ impl State {
             return Err(ReadError::TooManyItems);
         }
         match self.speech.cut() {
-            // What is told anew may be cut elsewhere, or not at all.
+            // The repeated answer may be truncated elsewhere, or not at all.
             Some(reason) if !self.is_retold => self.finish(reason, sink),
             _ => {}
         }
         Ok(())
     }
 
-    /// The backend says something else than it did before. If that has gone out already, there is
-    /// no true answer any more.
+    /// The backend contradicts an earlier event. If that was already sent, the answer cannot be
+    /// corrected.
     fn contradict(&mut self, sink: &impl Sink) {
         if sink.can_take_back() {
             self.is_retold = true;
@@ -249,7 +254,7 @@ impl State {
         });
         let at = known.unwrap_or_else(|| self.create(place, class, Some(item)));
         match &self.items[at].kind {
-            // A beginning, which says nothing of what is known already.
+            // The first event of an item, which adds nothing to a known one.
             Kind::Message(message) if message.parts.iter().all(|part| part.text.is_empty()) => {
                 self.parts(at, item, sink);
             }
@@ -302,7 +307,7 @@ impl State {
         })
     }
 
-    /// All there is of an item.
+    /// The complete item.
     fn complete(&mut self, at: usize, item: &event::Item<'_>, sink: &mut impl Sink) {
         self.items[at].is_done = true;
         match &mut self.items[at].kind {
@@ -424,7 +429,7 @@ impl State {
         Event::Delta(kind, place, text)
     }
 
-    /// How much is known of a text.
+    /// The known length of a text.
     fn text_len(&mut self, Half { at, kind, part }: Half) -> usize {
         match &mut self.items[at].kind {
             Kind::Message(message) => message.part(part, kind == TextKind::Refusal).text.len(),
@@ -437,7 +442,7 @@ impl State {
         }
     }
 
-    /// Halves whose other half never came.
+    /// Lone surrogates at the end.
     fn give_up_halves(&mut self, sink: &mut impl Sink) {
         for (half, len) in self.halves.take() {
             if self.text_len(half) == len {
@@ -711,7 +716,7 @@ impl State {
         }
     }
 
-    /// Tells the whole answer anew, of what is known of its items at last.
+    /// Emits the whole answer again from the final items.
     fn emit_again(&mut self, order: &[usize], sink: &mut impl Sink) {
         sink.take_back();
         self.speech = ContentWriter::new(&self.plan);

@@ -1,16 +1,16 @@
-//! Texts that come in up to four ways: as deltas, as a whole, within their item, and within the last
-//! event.
+//! Texts that arrive in up to four forms: as deltas, as a whole, within their item, and within the
+//! last event.
 
 /// What is known of a text so far.
 #[derive(Debug, Default)]
 pub(super) struct TextAccumulator(String);
 
-/// What a piece of a text, or the whole of it, brings.
+/// The effect of a delta or of the whole text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum TextUpdate<'t> {
     /// This follows what was known.
     More(&'t str),
-    /// The whole text is another one than what was known begins with. It counts.
+    /// The whole text contradicts the known beginning, and replaces it.
     Other,
 }
 
@@ -20,7 +20,7 @@ impl TextAccumulator {
         self.0.push_str(delta);
     }
 
-    /// The whole text. An empty one says nothing: hosts leave texts out that deltas have told.
+    /// The whole text. An empty one is ignored: some hosts omit texts that were sent as deltas.
     pub(super) fn complete<'t>(&mut self, whole: &'t str) -> TextUpdate<'t> {
         if whole.is_empty() {
             return TextUpdate::More("");

@@ -1,7 +1,7 @@
 //! Tool calls.
 //!
-//! Calls are told one after another: what comes of a later call while an earlier one is under way
-//! is kept until that is complete, since some clients mix up calls that are told in turns.
+//! Tool calls are emitted one after another: the parts of a later call are held back until the
+//! earlier one is complete, since some clients mix up interleaved calls.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -23,7 +23,7 @@ pub(super) struct Calls {
     /// What ids are made of where the backend gives none; empty until the backend has named the
     /// response.
     stem: String,
-    /// The first call that is not told to its end.
+    /// The first call that is not fully emitted.
     current: usize,
     /// How many calls the client knows of.
     opened: usize,
@@ -33,7 +33,7 @@ pub(super) struct Calls {
 #[derive(Debug)]
 pub(super) struct Contradiction;
 
-/// The answer is said to be complete, and the text of a call is not.
+/// The answer is reported as complete, but the text of a call is not.
 #[derive(Debug)]
 pub(super) struct Unfinished;
 
@@ -60,12 +60,12 @@ struct Call {
     is_whole: bool,
 }
 
-/// How a call is told to the client.
+/// How a call is emitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
-    /// As it comes.
+    /// As it arrives.
     Live(CallKind),
-    /// Several calls in one, which models sometimes make up: at its end, one by one.
+    /// A wrapper of several calls, which models sometimes invent: at its end, one by one.
     ParallelWrapper,
     /// Not at all: the deprecated form has room for one call.
     Suppressed,
@@ -239,7 +239,7 @@ impl Calls {
         self.list[call].text.len()
     }
 
-    /// Whether there is anything to tell.
+    /// Whether there is anything to emit.
     pub(super) fn has_pending(&self) -> bool {
         self.list.get(self.current).is_some_and(|call| {
             !call.name.is_empty()
@@ -247,7 +247,7 @@ impl Calls {
         })
     }
 
-    /// Tells what can be told.
+    /// Emits what can be emitted.
     pub(super) fn emit(&mut self, plan: &Plan, sink: &mut impl Sink) {
         while let Some(call) = self.list.get_mut(self.current) {
             if call.name.is_empty() {
@@ -269,7 +269,7 @@ impl Calls {
                     }
                 }
                 Form::ParallelWrapper if call.is_complete => {
-                    call.unwrap_parallel(plan, &mut self.opened, sink)
+                    call.unwrap_parallel(plan, &mut self.opened, sink);
                 }
                 Form::ParallelWrapper | Form::Suppressed => {}
             }
@@ -281,7 +281,7 @@ impl Calls {
     }
 
     /// The answer is over. If `is_whole`, it is said to be complete: then the text of every call
-    /// has to be. Otherwise what was cut short stays as it is.
+    /// must be. Otherwise what was cut short stays as it is.
     pub(super) fn finish(
         &mut self,
         is_whole: bool,
@@ -310,7 +310,7 @@ impl Calls {
         Ok(())
     }
 
-    /// Tells all calls anew, in this order.
+    /// Emits all calls again, in this order.
     pub(super) fn emit_again(&mut self, order: &[usize], plan: &Plan) {
         let mut places = vec![usize::MAX; self.list.len()];
         for (place, &call) in order.iter().enumerate() {
@@ -352,7 +352,7 @@ impl Call {
         self.is_whole || self.form == Form::Live(CallKind::Custom) || is_json(self.text.as_str())
     }
 
-    /// Tells the client of the call, once, and gives its index.
+    /// Emits the beginning of the call once, and returns its index.
     fn open(&mut self, kind: CallKind, opened: &mut usize, sink: &mut impl Sink) -> usize {
         if let Some(index) = self.index {
             return index;
@@ -370,7 +370,7 @@ impl Call {
         sink.delta(Delta::Arguments { index, text: arguments, kind });
     }
 
-    /// Tells the calls within a call, or the call itself if it holds none that can be read.
+    /// Emits the calls within a wrapper, or the wrapper itself if it contains no valid ones.
     fn unwrap_parallel(&mut self, plan: &Plan, opened: &mut usize, sink: &mut impl Sink) {
         #[derive(Deserialize)]
         struct Wrapper<'a> {

@@ -1,9 +1,9 @@
-//! What an answer cost.
+//! The usage of an answer.
 
 use crate::chat::usage::{CompletionDetails, PromptDetails, Usage};
 use crate::responses::event::TokenUsage;
 
-/// The backend's figures as chat completions tell them.
+/// The backend's usage in the form of chat completions.
 pub(super) fn translate(usage: &TokenUsage) -> Usage {
     Usage {
         prompt_tokens: usage.input,
@@ -21,7 +21,8 @@ pub(super) fn translate(usage: &TokenUsage) -> Usage {
     }
 }
 
-/// An estimate for an answer that was cut here, whose figures never come: four bytes a token.
+/// An estimate for an answer that was truncated here, without usage from the backend: four bytes
+/// per token.
 pub(super) fn estimate(prompt_bytes: usize, completion_tokens: u64) -> Usage {
     let prompt_tokens = (prompt_bytes as u64 / 4).max(1);
     Usage {
@@ -32,7 +33,7 @@ pub(super) fn estimate(prompt_bytes: usize, completion_tokens: u64) -> Usage {
     }
 }
 
-/// The cost of several choices together: the prompt counts once, as with OpenAI.
+/// The total usage of several choices: the prompt counts once, as with OpenAI.
 pub fn add(total: Usage, next: &Usage) -> Usage {
     let completion_tokens = total.completion_tokens.saturating_add(next.completion_tokens);
     Usage {

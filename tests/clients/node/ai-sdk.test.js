@@ -1,9 +1,13 @@
 // The AI SDK of Vercel with both of its providers that speak Chat Completions.
 
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { test } from "node:test";
+import { promisify } from "node:util";
 
-import { ANSWER, MODEL, daemon, directed, installed } from "./daemon.js";
+import { ANSWER, MODEL, daemon, directed, folder, installed } from "./daemon.js";
 
 const require = installed("ai-sdk");
 const { createOpenAI } = require("@ai-sdk/openai");
@@ -93,3 +97,13 @@ for (const [name, model] of Object.entries(PROVIDERS)) {
     await proxy.answered(1);
   });
 }
+
+test("the program that the snippet is", async () => {
+  // Where imports find what is installed.
+  await symlink(folder("ai-sdk"), join(proxy.home, "node_modules"));
+  const program = join(proxy.home, "snippet.mjs");
+  await writeFile(program, await proxy.settings("ai-sdk"));
+  const { stdout } = await promisify(execFile)(process.execPath, [program]);
+  assert.equal(stdout, ANSWER);
+  await proxy.answered(1);
+});

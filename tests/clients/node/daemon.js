@@ -2,7 +2,7 @@
 // file. See `../python/conftest.py`, which does the same.
 
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -11,6 +11,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before } from "node:test";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 const TARGET = resolve(process.env.CARGO_TARGET_DIR ?? join(ROOT, "target"));
@@ -70,6 +71,14 @@ export function daemon(environment = {}) {
         answered.push(entry);
       }
       return answered;
+    };
+    /** What `codex-proxy snippet` prints for a client. */
+    fixture.settings = async (client) => {
+      const options = ["--listen", new URL(fixture.baseURL).host, "--model", MODEL];
+      const printed = await promisify(execFile)(BINARY, ["snippet", client, ...options], {
+        env: { HOME: fixture.home },
+      });
+      return printed.stdout;
     };
     let entry;
     do entry = await next();

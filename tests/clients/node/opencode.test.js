@@ -1,4 +1,4 @@
-// opencode, the command, with the settings that its documentation has for compatible servers.
+// opencode, the command, with the settings that `codex-proxy snippet` prints.
 
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { text } from "node:stream/consumers";
 
-import { ANSWER, MODEL, daemon, directed, folder } from "./daemon.js";
+import { ANSWER, daemon, directed, folder } from "./daemon.js";
 
 const proxy = daemon();
 
@@ -17,15 +17,7 @@ async function project() {
   const path = join(proxy.home, "project");
   await mkdir(path, { recursive: true });
   const settings = {
-    provider: {
-      "codex-proxy": {
-        npm: "@ai-sdk/openai-compatible",
-        name: "codex-proxy",
-        options: { baseURL: proxy.baseURL, apiKey: "any" },
-        models: { [MODEL]: { name: MODEL, limit: { context: 272000, output: 128000 } } },
-      },
-    },
-    model: `codex-proxy/${MODEL}`,
+    ...JSON.parse(await proxy.settings("opencode")),
     autoupdate: false,
     share: "disabled",
   };

@@ -44,7 +44,21 @@ class Daemon:
     """A running daemon."""
 
     base_url: str = ""
+    home: str = ""
     _lines: "queue.Queue[str]" = field(default_factory=queue.Queue)
+
+    def settings(self, client: str) -> str:
+        """What `codex-proxy snippet` prints for a client."""
+        address = self.base_url.removeprefix("http://").removesuffix("/v1")
+        done = subprocess.run(
+            [BINARY, "snippet", client, "--listen", address, "--model", MODEL],
+            env={"HOME": self.home},
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=DEADLINE,
+            check=True,
+        )
+        return done.stdout
 
     def next(self) -> dict[str, Any]:
         """The next entry of its log."""
@@ -77,7 +91,7 @@ def daemon(tmp_path: Path) -> Iterator[Daemon]:
         env={"HOME": home, "CODEX_HOME": home},
         text=True,
     )
-    daemon = Daemon()
+    daemon = Daemon(home=home)
 
     def drain() -> None:
         # To the end, so that a full pipe never stops the process.

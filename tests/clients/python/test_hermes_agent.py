@@ -1,19 +1,13 @@
-"""hermes-agent, the command, with the settings that its `custom` provider has."""
+"""hermes-agent, the command, with the settings that `codex-proxy snippet` prints."""
 
 import pytest
-from conftest import ANSWER, MODEL, Daemon, Program, directed
+from conftest import ANSWER, Daemon, Program, directed
 
 
 @pytest.fixture
 def hermes(daemon: Daemon, program: Program) -> Program:
     program.environment = {"HERMES_HOME": str(program.home)}
-    (program.home / "config.yaml").write_text(
-        "model:\n"
-        "  provider: custom\n"
-        f"  default: {MODEL}\n"
-        f"  base_url: {daemon.base_url}\n"
-        "  api_key: any\n"
-    )
+    (program.home / "config.yaml").write_text(daemon.settings("hermes-agent"))
     return program
 
 

@@ -2,7 +2,7 @@
 
 import instructor
 import pytest
-from conftest import MODEL, Daemon, directed
+from conftest import MODEL, Daemon, Program, directed
 from openai import OpenAI
 from openai.types.chat import ChatCompletionMessageParam
 from pydantic import BaseModel, field_validator
@@ -70,3 +70,8 @@ def test_two_turns_of_a_tool(daemon: Daemon) -> None:
     last = failure.value.last_completion.choices[0].message
     assert "too many people" in last.content and last.content.startswith("Small says:")
     assert daemon.answered(2)[1]["continuity"] == "hit"
+
+
+def test_the_program_that_the_snippet_is(daemon: Daemon, program: Program) -> None:
+    assert "name='simulated name'" in program.run("python", "-c", daemon.settings("instructor"))
+    daemon.answered(1)

@@ -1,6 +1,6 @@
 """LangChain's `ChatOpenAI`, the class that its documentation names for compatible servers."""
 
-from conftest import ANSWER, MODEL, Daemon, directed
+from conftest import ANSWER, MODEL, Daemon, Program, directed
 from langchain_core.messages import AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
@@ -52,3 +52,8 @@ def test_a_streamed_tool_over_two_turns(daemon: Daemon) -> None:
     last = "".join(str(chunk.content) for chunk in model.stream([*messages, first, result]))
     assert last == "multiply says: 42"
     assert all(entry["stream"] for entry in daemon.answered(2))
+
+
+def test_the_program_that_the_snippet_is(daemon: Daemon, program: Program) -> None:
+    assert ANSWER in program.run("python", "-c", daemon.settings("langchain"))
+    daemon.answered(1)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import litellm
-from conftest import ANSWER, MODEL, Daemon, directed
+from conftest import ANSWER, MODEL, Daemon, Program, directed
 
 MULTIPLY = {
     "type": "function",
@@ -71,3 +71,8 @@ def test_a_tool_over_two_turns(daemon: Daemon) -> None:
 
 def test_a_streamed_tool_over_two_turns(daemon: Daemon) -> None:
     assert two_turns(daemon, stream=True) == "multiply says: 42"
+
+
+def test_the_program_that_the_snippet_is(daemon: Daemon, program: Program) -> None:
+    assert ANSWER in program.run("python", "-c", daemon.settings("litellm"))
+    daemon.answered(1)

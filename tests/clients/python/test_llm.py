@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import ANSWER, MODEL, Daemon, Program, directed
+from conftest import ANSWER, Daemon, Program, directed
 
 MULTIPLY = '''
 def multiply(a: int, b: int) -> int:
@@ -15,15 +15,7 @@ def multiply(a: int, b: int) -> int:
 @pytest.fixture
 def llm(daemon: Daemon, program: Program) -> Program:
     program.environment = {"LLM_USER_PATH": str(program.home)}
-    (program.home / "extra-openai-models.yaml").write_text(
-        "- model_id: codex\n"
-        f"  model_name: {MODEL}\n"
-        f"  api_base: {daemon.base_url}\n"
-        "  supports_tools: true\n"
-        "  supports_schema: true\n"
-        "  vision: true\n"
-        "  reasoning: true\n"
-    )
+    (program.home / "extra-openai-models.yaml").write_text(daemon.settings("llm"))
     return program
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from conftest import ANSWER, MODEL, Daemon, directed
+from conftest import ANSWER, MODEL, Daemon, Program, directed
 from pydantic import BaseModel
 from pydantic_ai import Agent
 from pydantic_ai.models.openai import OpenAIChatModel
@@ -58,4 +58,9 @@ def test_a_typed_answer(daemon: Daemon) -> None:
 
     answer = Agent(model(daemon), output_type=City).run_sync("Which is the largest city?")
     assert isinstance(answer.output, City)
+    daemon.answered(1)
+
+
+def test_the_program_that_the_snippet_is(daemon: Daemon, program: Program) -> None:
+    assert ANSWER in program.run("python", "-c", daemon.settings("pydantic-ai"))
     daemon.answered(1)

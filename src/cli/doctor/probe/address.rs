@@ -42,7 +42,7 @@ fn vacant(listen: &Listen) -> Found {
         },
         Listen::Unix(path) => {
             if path.symlink_metadata().is_ok_and(|file| !is_socket(&file)) {
-                return Found::Unusable("there is something else at this place".to_owned());
+                return Found::Unusable("the path exists and is not a socket".to_owned());
             }
             if folder_of(path).is_dir() {
                 Found::Free

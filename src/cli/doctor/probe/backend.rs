@@ -111,7 +111,7 @@ async fn call(client: &Client, config: &Config, list: &List) -> Asked<Call> {
         Ok(Ok(())) => Ok(Call { model: info.slug.clone(), took: begun.elapsed() }),
         Ok(Err(failure)) => Err(told(failure)),
         Err(_) => {
-            let message = format!("{} gave no answer within {} s", info.slug, CALL.as_secs());
+            let message = format!("no answer from {} within {} s", info.slug, CALL.as_secs());
             Err((Exit::Unavailable, message))
         }
     }

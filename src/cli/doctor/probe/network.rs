@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::super::facts::{Answer, Network, NoAnswer, Proxy, Roots, Route, State};
-use crate::cli::daemon::root_cause;
 use crate::config::{self, Config};
+use crate::error_chain::root_cause;
 use crate::upstream::{BuildError, http_client};
 
 /// How long each step may take: who looks on is a person.
@@ -118,7 +118,7 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<IpAddr>, String> {
         Ok(Ok(addresses)) => {
             let mut addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
             addresses.dedup();
-            if addresses.is_empty() { Err("it has no address".to_owned()) } else { Ok(addresses) }
+            if addresses.is_empty() { Err("no address found".to_owned()) } else { Ok(addresses) }
         }
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn judge(backend: &Backend, now: Timestamp) -> Vec<Finding> {
         None => {}
         Some(Ok(windows)) => findings.extend(windows.iter().map(|window| limit(window, now))),
         Some(Err((_, message))) => {
-            let text = format!("what is left of the plan is not known: {message}");
+            let text = format!("the plan's limits are not known: {message}");
             findings.push(Finding::note(TOPIC, "backend.limits", text));
         }
     }
@@ -33,7 +33,7 @@ fn models(models: &Asked<usize>) -> Finding {
             Finding::problem(TOPIC, Exit::Unavailable, "backend.no-models", text).fix(mend)
         }
         Ok(count) => {
-            let text = format!("the login is accepted; {count} models are offered");
+            let text = format!("the login is accepted; {count} models are available");
             Finding::good(TOPIC, "backend.models", text)
         }
         // The message says what to do.
@@ -45,7 +45,7 @@ fn limit(window: &Window, now: Timestamp) -> Finding {
     let used = window.used_percent;
     let anew = window.begins_anew.map(|at| at.as_second() - now.as_second());
     let anew = anew.filter(|left| *left > 0).map(|left| span(left.unsigned_abs()));
-    let rest = anew.map(|left| format!(", begins anew in {left}")).unwrap_or_default();
+    let rest = anew.map(|left| format!(", resets in {left}")).unwrap_or_default();
     let text = format!("{used:.0} % of {} used{rest}", length(window.length.as_secs()));
     if used >= 100.0 {
         let mend = "wait until then, or use a key of the OpenAI platform: `[upstream] mode = \
@@ -68,7 +68,7 @@ fn length(seconds: u64) -> String {
 fn call(call: &Asked<Call>) -> Finding {
     match call {
         Ok(Call { model, took }) => {
-            let text = format!("{model} has answered in {:.1} s", took.as_secs_f32());
+            let text = format!("{model} answered in {:.1} s", took.as_secs_f32());
             Finding::good(TOPIC, "backend.call", text)
         }
         Err((exit, message)) => Finding::problem(TOPIC, *exit, "backend.call-failed", message),

@@ -23,9 +23,9 @@ pub(super) fn judge(clients: &Clients) -> Vec<Finding> {
     }
     findings.extend(proxy(clients));
     if findings.is_empty() {
-        let text = "nothing in the environment leads clients anywhere else";
+        let text = "no environment variable points clients to another server";
         let finding = Finding::good(TOPIC, "clients.nothing", text);
-        findings.push(finding.fix("`codex-proxy snippet` has the settings for yours"));
+        findings.push(finding.fix("`codex-proxy snippet` prints the settings for your client"));
     }
     findings
 }
@@ -37,7 +37,8 @@ fn base(clients: &Clients, name: &str) -> Finding {
         return Finding::good(TOPIC, "clients.base", format!("{name} is this daemon's address"));
     }
     // The value is not shown: it may hold a password.
-    let text = format!("{name} is not this daemon's address: clients that read it go elsewhere");
+    let text =
+        format!("{name} is not this daemon's address: clients that read it connect elsewhere");
     let mend = match clients.bases.first() {
         Some(ours) => format!("export {name}={ours}/v1"),
         None => format!("unset {name}"),
@@ -53,24 +54,24 @@ fn normal(address: &str) -> String {
 }
 
 fn key(clients: &Clients) -> Option<Finding> {
-    let mend = "export OPENAI_API_KEY with one of the daemon's keys (`codex-proxy snippet env \
+    let mend = "set OPENAI_API_KEY to one of the daemon's keys (`codex-proxy snippet env \
                 --show-key`)";
     match (clients.key, clients.keys_are_needed) {
         (ClientKey::Absent, true) => {
-            let text = "OPENAI_API_KEY is not set, and this daemon wants one of its keys";
+            let text = "OPENAI_API_KEY is not set, but this daemon requires one of its keys";
             Some(Finding::warning(TOPIC, "clients.no-key", text).fix(mend))
         }
         (ClientKey::Unknown, true) => {
-            let text = "OPENAI_API_KEY is none of this daemon's keys";
+            let text = "OPENAI_API_KEY is not one of this daemon's keys";
             Some(Finding::warning(TOPIC, "clients.other-key", text).fix(mend))
         }
         (ClientKey::Absent, false) => {
-            let text = "OPENAI_API_KEY is not set: this daemon wants none, but most clients do";
+            let text = "OPENAI_API_KEY is not set: this daemon needs no key, but most clients \
+                        require one";
             Some(Finding::note(TOPIC, "clients.any-key", text).fix("export OPENAI_API_KEY=any"))
         }
         (ClientKey::Unknown, false) if clients.platform == Platform::Codex => {
-            let text = "OPENAI_API_KEY is set: this daemon does not look at it and passes it on to \
-                        nobody";
+            let text = "OPENAI_API_KEY is set: this daemon ignores it and never forwards it";
             Some(Finding::note(TOPIC, "clients.unneeded-key", text))
         }
         // To the platform it may be the daemon's own.
@@ -97,12 +98,13 @@ fn proxy(clients: &Clients) -> Option<Finding> {
         .no(exceptions)
         .build();
     matcher.intercept(&target)?;
-    let text = "HTTP_PROXY or ALL_PROXY is set without an exception for this machine: clients look \
-                for the daemon behind the proxy";
+    let text = "HTTP_PROXY or ALL_PROXY is set without an exception for this machine: clients \
+                send requests for the daemon to the proxy";
     let host = target.host().unwrap_or("127.0.0.1").trim_matches(['[', ']']).to_owned();
     let hosts = if host == "127.0.0.1" { "127.0.0.1,localhost".to_owned() } else { host };
     Some(
-        Finding::warning(TOPIC, "clients.proxy", text)
-            .fix(format!("export NO_PROXY={hosts} (and no_proxy), with what is there already")),
+        Finding::warning(TOPIC, "clients.proxy", text).fix(format!(
+            "export NO_PROXY={hosts} (and no_proxy), in addition to existing entries"
+        )),
     )
 }

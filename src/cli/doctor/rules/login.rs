@@ -29,7 +29,7 @@ pub(super) fn judge(login: &Login) -> Vec<Finding> {
             findings.push(Finding::good(TOPIC, "login.key", text));
         }
         State::Plan { account, plan, ends, has_expired, is_renewable, clock_skew } => {
-            let account = account.as_deref().unwrap_or("an account without address");
+            let account = account.as_deref().unwrap_or("an account without an e-mail address");
             let plan = plan.as_deref().unwrap_or("unknown");
             let whose = if login.is_shared { ", shared with the Codex CLI" } else { "" };
             let text = format!("{account}, plan {plan} ({}{whose})", login.path.display());
@@ -53,24 +53,24 @@ fn ending(
     let left = ends.map(|ends| ends.as_second() - now.as_second());
     let sign_in = "run `codex-proxy login`";
     match (left, is_renewable) {
-        (None, _) => Finding::note(TOPIC, "login.no-end", "the token does not say when it ends"),
+        (None, _) => Finding::note(TOPIC, "login.no-end", "the token has no expiry time"),
         (Some(_), true) if has_expired => {
-            Finding::note(TOPIC, "login.due", "the token has ended; the next request renews it")
+            Finding::note(TOPIC, "login.due", "the token has expired; the next request renews it")
         }
         (Some(_), false) if has_expired => {
-            let text = "the token has ended and cannot be renewed";
+            let text = "the token has expired and cannot be renewed";
             Finding::problem(TOPIC, Exit::NotSignedIn, "login.ended", text).fix(sign_in)
         }
         (Some(..=0), _) => {
-            let text = "the token has not ended yet, though by this machine's clock it has";
+            let text = "the token is still valid, though by this machine's clock it has expired";
             Finding::good(TOPIC, "login.lasts", text)
         }
         (Some(left), true) => {
-            let text = format!("the token ends in {}; it is renewed by itself", of(left));
+            let text = format!("the token expires in {}; it is renewed automatically", of(left));
             Finding::good(TOPIC, "login.lasts", text)
         }
         (Some(left), false) => {
-            let text = format!("the token ends in {} and cannot be renewed", of(left));
+            let text = format!("the token expires in {} and cannot be renewed", of(left));
             let finding = if left < SOON { Finding::warning } else { Finding::note };
             finding(TOPIC, "login.ends", text).fix(sign_in)
         }
@@ -83,7 +83,7 @@ fn clock(ahead: i64) -> Finding {
         "this machine's clock was {} ahead of the sign-in service's when the login was renewed",
         of(ahead)
     );
-    Finding::warning(TOPIC, "login.clock", text).fix("set the clock, or have it set by NTP")
+    Finding::warning(TOPIC, "login.clock", text).fix("set the clock, or enable NTP")
 }
 
 fn of(seconds: i64) -> String {
@@ -99,11 +99,10 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
     match login.writable {
         Writable::Nothing => {
             let text = format!(
-                "neither {file} nor its folder can be written, so that the login \
-                                cannot be renewed"
+                "neither {file} nor its folder is writable, so the login cannot be renewed"
             );
-            let mend = "make the folder writable for the user of the daemon; for a container, \
-                        mount the folder without `:ro`";
+            let mend = "make the folder writable for the daemon's user; for a container, mount \
+                        the folder without `:ro`";
             let code = "login.read-only";
             let finding = if has_expired {
                 Finding::problem(TOPIC, Exit::NotSignedIn, code, text)
@@ -114,18 +113,18 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
         }
         Writable::FileOnly => {
             let text = format!(
-                "no file can be made beside {file}: a renewed login is written in \
-                                its place, and a crash meanwhile loses it"
+                "no file can be created next to {file}: a renewed login is written in place, and \
+                 a crash during the write loses it"
             );
-            let mend = "make the folder writable for the user of the daemon";
+            let mend = "make the folder writable for the daemon's user";
             Some(Finding::warning(TOPIC, "login.folder", text).fix(mend))
         }
         Writable::Folder if login.is_mounted_alone => {
             let text = format!(
-                "{file} is mounted by itself: it cannot be replaced, and the Codex \
-                                CLI outside does not see a renewed login if it replaces its own"
+                "{file} is mounted as a single file: it cannot be replaced, and the Codex CLI \
+                 outside does not see a renewed login if it replaces its own"
             );
-            let mend = "mount the folder in place of the file";
+            let mend = "mount the folder instead of the file";
             Some(Finding::warning(TOPIC, "login.mounted-alone", text).fix(mend))
         }
         Writable::Folder => None,
@@ -136,7 +135,7 @@ fn writing(login: &Login, has_expired: bool, is_renewable: bool) -> Option<Findi
 fn access(login: &Login) -> Option<Finding> {
     let mode = login.mode.filter(|mode| mode & 0o077 != 0)?;
     let file = login.path.display();
-    let text = format!("other users of this machine can get at {file} (mode {:03o})", mode & 0o777);
+    let text = format!("other users of this machine can access {file} (mode {:03o})", mode & 0o777);
     Some(Finding::warning(TOPIC, "login.open", text).fix(format!("chmod 600 {file}")))
 }
 
@@ -151,7 +150,7 @@ fn elsewhere(login: &Login) -> Option<Finding> {
          codex-proxy does not read: {} may be an old login",
         login.path.display()
     );
-    let mend = "set it to \"file\" and run `codex login` again, or keep a login of its own with \
+    let mend = "set it to \"file\" and run `codex login` again, or use a separate login with \
                 `[auth] store = \"own\"` and `codex-proxy login`";
     Some(Finding::warning(TOPIC, "login.elsewhere", text).fix(mend))
 }

@@ -16,7 +16,7 @@ use super::finding::{Check, Finding};
 pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     let mut findings = settings::judge(&facts.settings);
     let Some(rest) = &facts.rest else {
-        let text = "the rest depends on the settings, and was not looked at";
+        let text = "the other checks need valid settings and were skipped";
         findings.push(Finding::note(Check::Settings, "settings.unfinished", text));
         return findings;
     };

@@ -34,14 +34,13 @@ fn roots(roots: &Roots) -> Finding {
     let path = path.display();
     match problem {
         None => {
-            let text = format!("certificates in {path} are trusted, too ({variable})");
+            let text = format!("certificates in {path} are trusted as well ({variable})");
             Finding::good(TOPIC, "network.certificates", text)
         }
         Some(problem) => {
             let text = format!("{variable}: {problem}");
-            Finding::problem(TOPIC, Exit::Config, "network.bad-certificates", text).fix(format!(
-                "have {variable} name a readable file of PEM certificates, or unset it"
-            ))
+            Finding::problem(TOPIC, Exit::Config, "network.bad-certificates", text)
+                .fix(format!("set {variable} to a readable file of PEM certificates, or unset it"))
         }
     }
 }
@@ -50,11 +49,11 @@ fn proxy(route: &Route) -> Option<Finding> {
     let Proxy { scheme, place } = route.proxy.as_ref()?;
     if scheme.starts_with("socks") {
         let text = format!(
-            "the environment sends {} through a SOCKS proxy ({place}), which \
-                            codex-proxy does not speak",
+            "the environment sends {} through a SOCKS proxy ({place}), which codex-proxy does \
+             not support",
             route.target
         );
-        let mend = "set HTTPS_PROXY to an HTTP proxy, or put the host into NO_PROXY";
+        let mend = "set HTTPS_PROXY to an HTTP proxy, or add the host to NO_PROXY";
         return Some(Finding::problem(TOPIC, Exit::Config, "network.socks", text).fix(mend));
     }
     let text = format!("{} is reached through the proxy {place}", route.target);
@@ -69,8 +68,8 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
         Ok(addresses) => addresses,
         Err(cause) => {
             let host = via.rsplit_once(':').map_or(via, |(host, _)| host);
-            let text = format!("the name {host} cannot be looked up: {cause}");
-            let mend = "check the network and its name server (on Linux /etc/resolv.conf)";
+            let text = format!("cannot resolve {host}: {cause}");
+            let mend = "check the network and DNS (on Linux /etc/resolv.conf)";
             return vec![problem("network.dns", text).fix(mend)];
         }
     };
@@ -83,7 +82,7 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
             let mend = if route.proxy.is_some() {
                 "check HTTPS_PROXY and ALL_PROXY, and whether the proxy runs"
             } else {
-                "check the network and its firewall; where a proxy is needed, set HTTPS_PROXY"
+                "check the network and its firewall; if a proxy is needed, set HTTPS_PROXY"
             };
             return vec![problem("network.connect", text).fix(mend)];
         }
@@ -93,19 +92,19 @@ fn route(route: &Route, may_be_a_page: bool) -> Vec<Finding> {
         Some(Ok(answer)) if answer.is_page && !may_be_a_page => vec![blocked(target, answer)],
         Some(Ok(_)) => vec![answers(route, took.as_millis())],
         Some(Err(NoAnswer { while_connecting: true, cause })) if route.proxy.is_some() => {
-            let text = format!("the proxy gives no way to {target}: {cause}");
-            let mend = "check what the proxy allows and whether it wants a password; if it breaks \
-                        up encryption, name its certificate in CODEX_CA_CERTIFICATE";
+            let text = format!("the proxy refuses CONNECT to {target}: {cause}");
+            let mend = "check what the proxy allows and whether it needs a password; if it \
+                        intercepts TLS, set CODEX_CA_CERTIFICATE to its certificate";
             vec![problem("network.tunnel", text).fix(mend)]
         }
         Some(Err(NoAnswer { while_connecting: true, cause })) => {
-            let text = format!("no encrypted connection to {target}: {cause}");
-            let mend = "if something on the way breaks up encryption, name its certificate in \
-                        CODEX_CA_CERTIFICATE; else check this machine's certificates and clock";
+            let text = format!("cannot open a TLS connection to {target}: {cause}");
+            let mend = "if a proxy or firewall intercepts TLS, set CODEX_CA_CERTIFICATE to its \
+                        certificate; otherwise check this machine's certificates and clock";
             vec![problem("network.tls", text).fix(mend)]
         }
         Some(Err(NoAnswer { while_connecting: false, cause })) => {
-            let text = format!("{target} takes connections and does not answer: {cause}");
+            let text = format!("{target} accepts connections but does not answer: {cause}");
             let mend = "try again later or from another network, and check `[upstream] base_url`";
             vec![problem("network.http", text).fix(mend)]
         }
@@ -118,19 +117,18 @@ fn via(route: &Route) -> &str {
 
 fn blocked(target: &str, answer: &Answer) -> Finding {
     let text = format!(
-        "{target} answers HTTP {} with a page for browsers: something in front of it wants none \
-         of this network",
+        "{target} answers HTTP {} with an HTML page: a proxy or Cloudflare blocks this network",
         answer.status
     );
-    let mend = "try again later or from another network; those of data centres and VPNs are often \
-                turned away";
+    let mend = "try again later or from another network; those of data centres and VPNs are \
+                often blocked";
     Finding::warning(TOPIC, "network.blocked", text).fix(mend)
 }
 
 fn answers(route: &Route, milliseconds: u128) -> Finding {
     let Route { target, is_encrypted, .. } = route;
-    let encrypted = if *is_encrypted { ", encrypted," } else { "" };
-    let text = format!("{target} answers{encrypted} and is {milliseconds} ms away");
+    let encrypted = if *is_encrypted { " over TLS" } else { "" };
+    let text = format!("{target} answers{encrypted}; connecting took {milliseconds} ms");
     Finding::good(TOPIC, "network.answers", text)
 }
 
@@ -141,7 +139,7 @@ fn clock(route: &Route) -> Option<Finding> {
     let ahead = ours.as_second() - theirs.as_second();
     let off = ahead.unsigned_abs();
     if off <= ODD {
-        return Some(Finding::good(TOPIC, "network.clock", "this machine's clock is right"));
+        return Some(Finding::good(TOPIC, "network.clock", "this machine's clock is correct"));
     }
     let way = if ahead > 0 { "fast" } else { "slow" };
     let text = format!("this machine's clock is {} {way}", span(off));
@@ -150,5 +148,5 @@ fn clock(route: &Route) -> Option<Finding> {
     } else {
         Finding::warning(TOPIC, "network.clock-odd", text)
     };
-    Some(finding.fix("have it set by the network (on Linux: timedatectl set-ntp true)"))
+    Some(finding.fix("enable NTP (on Linux: timedatectl set-ntp true)"))
 }

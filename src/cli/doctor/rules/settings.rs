@@ -13,12 +13,12 @@ pub(super) fn judge(settings: &Settings) -> Vec<Finding> {
     let mut findings = vec![file(settings)];
     findings.extend(settings.problems.iter().map(|problem| {
         Finding::problem(TOPIC, Exit::Config, "settings.wrong", problem).fix(
-            "correct it; config.example.toml has every setting, and `codex-proxy config` \
-                   shows what is in force",
+            "correct it; config.example.toml lists every setting, and `codex-proxy config` shows \
+             the current values",
         )
     }));
     if !settings.changed.is_empty() {
-        let text = format!("not as by default: {}", settings.changed.join(", "));
+        let text = format!("overridden: {}", settings.changed.join(", "));
         findings.push(Finding::note(TOPIC, "settings.changed", text));
     }
     findings.extend(age(settings));
@@ -30,8 +30,8 @@ fn age(settings: &Settings) -> Option<Finding> {
     let (version, as_of) = settings.client_version.as_ref()?;
     let days = (settings.now.as_second() - as_of.as_second()) / (24 * 60 * 60);
     let text = format!(
-        "the backend is asked as by version {version} of the Codex CLI, which was the newest one \
-         {days} days ago: newer models may not be offered"
+        "the backend is told version {version} of the Codex CLI, which was the newest {days} \
+         days ago: newer models may not be available"
     );
     let mend = "update the Codex CLI or codex-proxy, or set `[upstream] client_version`";
     (days > OLD).then(|| Finding::warning(TOPIC, "settings.old-version", text).fix(mend))
@@ -39,13 +39,13 @@ fn age(settings: &Settings) -> Option<Finding> {
 
 fn file(settings: &Settings) -> Finding {
     let Some(file) = &settings.file else {
-        let text = "there is no folder for settings on this system; flags and variables remain";
+        let text = "this system has no settings folder; use flags and variables";
         return Finding::note(TOPIC, "settings.no-folder", text);
     };
     if settings.file_exists {
         Finding::good(TOPIC, "settings.file", format!("read from {}", file.display()))
     } else {
-        let text = format!("{} does not exist: the defaults are in force", file.display());
+        let text = format!("{} does not exist: using the defaults", file.display());
         Finding::good(TOPIC, "settings.defaults", text)
     }
 }
@@ -56,7 +56,7 @@ pub(super) fn judge_keys(keys: &Keys, settings: &Settings) -> Vec<Finding> {
         // The message says what to do.
         findings.push(Finding::problem(TOPIC, Exit::Config, "keys.file", problem));
     } else if keys.are_needed {
-        findings.push(Finding::good(TOPIC, "keys.needed", "clients have to send an API key"));
+        findings.push(Finding::good(TOPIC, "keys.needed", "clients must send an API key"));
     }
     let in_file =
         settings.file.iter().filter(|_| keys.are_in_settings_file && settings.file_is_open);

@@ -52,7 +52,7 @@ impl Launchd {
             return Ok(());
         }
         if !start {
-            say("Not started: codex-proxy service start, or log in anew");
+            say("Not started: codex-proxy service start, or log in again");
             return Ok(());
         }
         let target = self.target();
@@ -89,7 +89,7 @@ impl Launchd {
         if self.root.remove(&self.places.agent)? {
             say(&format!("Removed {}", self.root.at(&self.places.agent).display()));
         } else {
-            say("There was no service to remove.");
+            say("No service is installed.");
         }
         Ok(())
     }

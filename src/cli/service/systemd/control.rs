@@ -37,9 +37,9 @@ impl Systemd {
             _ => "",
         };
         let message = format!(
-            "cannot talk to systemd ({error}). {advice}Where there is none, have whatever starts \
-             programs here run `codex-proxy serve`, or run it in a container; `codex-proxy service \
-             install --print` shows what would have been installed"
+            "cannot connect to systemd ({error}). {advice}Without systemd, let another service \
+             manager run `codex-proxy serve`, or run it in a container; `codex-proxy service \
+             install --print` shows the files that would be installed"
         );
         Err(Failure::new(Exit::Unavailable, message))
     }
@@ -52,15 +52,16 @@ impl Systemd {
             return Ok(());
         }
         let message = format!(
-            "systemd does not look for units in {folder}: XDG_CONFIG_HOME is set in this shell and \
-             not for it; unset it here, or set it in ~/.config/environment.d as well and log in anew"
+            "systemd does not read units from {folder}: XDG_CONFIG_HOME is set in this shell but \
+             not for systemd; unset it here, or set it in ~/.config/environment.d as well and \
+             log in again"
         );
         Err(Failure::new(Exit::Unavailable, message))
     }
 
     /// Whether services may have namespaces. A user's manager cannot make them everywhere, and a
     /// service that asks for them does not start there.
-    pub(in super::super) fn has_walls(&self, program: &str) -> bool {
+    pub(in super::super) fn has_namespaces(&self, program: &str) -> bool {
         let probe = [
             "systemd-run",
             "--user",
@@ -160,7 +161,7 @@ impl Systemd {
             }
         }
         if !was_there {
-            say("There was no service to remove.");
+            say("No service is installed.");
             return Ok(());
         }
         if !self.root.is_elsewhere() {

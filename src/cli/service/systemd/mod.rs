@@ -1,7 +1,7 @@
 //! Units for systemd.
 //!
-//! They are templates beside this file, filled in here: what makes them worth having, the walls
-//! around the daemon, is what crates that know several service managers leave out.
+//! They are templates next to this file, filled in here. Crates that support several service
+//! managers leave out what matters most here: the sandbox.
 
 mod control;
 mod escape;
@@ -82,8 +82,7 @@ fn service(definition: &Definition, shape: UnitOptions) -> String {
         .iter()
         .map(|variable| format!("Environment={}", assignment(variable)))
         .collect();
-    environment
-        .push("# More of them, for example HTTPS_PROXY, if there is such a file.".to_owned());
+    environment.push("# More variables, for example HTTPS_PROXY. The file is optional.".to_owned());
     environment.push(format!("EnvironmentFile=-{}", escape::line(&definition.environment_file)));
     let unit =
         if shape.socket { format!("Requires={SOCKET}\nAfter={SOCKET}") } else { String::new() };

@@ -470,8 +470,8 @@ fn failures_in_streams_keep_the_upstreams_words() {
 #[test]
 fn whoever_is_not_even_tried_is_told_why_and_when() {
     for (wait, delay, when) in [
-        (Some(2500), 2500, "The next one is made in 2.5 s."),
-        (None, 1000, "The next one is under way."),
+        (Some(2500), 2500, "The next attempt is in 2.5 s."),
+        (None, 1000, "The next attempt is in progress."),
     ] {
         let failure = UpstreamError::NotTried {
             failures: 7,
@@ -514,7 +514,7 @@ fn the_number_of_tries_is_added_to_our_own_words_only() {
         let error =
             ApiError::from(CallError { failure, attempts: tries, upstream_request_id: None });
         if is_added {
-            let expected = format!("{} It was tried {tries} times.", plain.error.message);
+            let expected = format!("{} Gave up after {tries} attempts.", plain.error.message);
             assert_eq!(error.error.message, expected);
         } else {
             assert_eq!(ApiError { cause: None, ..error }, plain);

@@ -201,7 +201,7 @@ fn times(rounds: usize, compare: impl Fn(&[u8]) -> bool) -> f64 {
 }
 
 /// As `dudect` does it: a |t| above 10 means that the time tells how much of a key is right. A
-/// comparison that stops at the first difference has to be caught, or the measurement is no good.
+/// comparison that stops at the first difference must be caught, or the measurement is no good.
 ///
 /// On a quiet machine: `cargo test --lib timing_tells_nothing -- --ignored --nocapture`
 #[test]

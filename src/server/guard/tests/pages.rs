@@ -40,7 +40,7 @@ fn a_page_of_the_daemon_s_own_may_ask_and_no_page_beside_it() {
         // Through a tunnel or a container's published port.
         ("localhost:8080", "http://localhost:8080", &["same-origin"], true),
         ("localhost", "http://localhost", &["same-origin"], true),
-        // With TLS before it, which has to be in the settings.
+        // With TLS before it, which must be in the settings.
         ("ai.example.com", "https://ai.example.com", &["same-origin"], true),
         ("ai.example.com:8443", "https://ai.example.com:8443", &[], true),
         ("ai.example.com", "http://ai.example.com", &[], true),
@@ -140,7 +140,7 @@ fn links_of_other_sites_lead_to_the_page_and_nowhere_else() {
             assert_eq!(guard.check_source(&parts), Ok(()), "{line}");
         }
         for (line, headers) in [
-            // In a frame, an object, a picture, a script; by a program; unsaid.
+            // In a frame, an object, an image, a script; by a program; unsaid.
             ("GET /", &[site, mode, ("sec-fetch-dest", b"iframe")][..]),
             ("GET /", &[site, mode, ("sec-fetch-dest", b"object")]),
             ("GET /", &[site, ("sec-fetch-mode", b"no-cors"), dest]),

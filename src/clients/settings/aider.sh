@@ -1,0 +1,1 @@
+aider --model 'openai/<MODEL>' --openai-api-base '<BASE>' --openai-api-key '<KEY>'

@@ -1,0 +1,3 @@
+curl <BASE>/chat/completions \
+  -H 'authorization: Bearer <KEY>' -H 'content-type: application/json' \
+  -d '{"model": "<MODEL>", "messages": [{"role": "user", "content": "Hello!"}]}'

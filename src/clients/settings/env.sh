@@ -1,0 +1,3 @@
+export OPENAI_BASE_URL='<BASE>'
+export OPENAI_API_BASE='<BASE>'
+export OPENAI_API_KEY='<KEY>'
