@@ -42,7 +42,7 @@
 //! | [`server`] | the daemon: routes, streaming bodies, error objects | all above but `simulator`, `telemetry` |
 //! | [`cli`] | the command line | all above |
 //!
-//! `tests/it/layers.rs` holds the source to this table.
+//! `tests/api/layers.rs` holds the source to this table.
 
 #[cfg(not(target_env = "msvc"))]
 mod allocator;

@@ -81,12 +81,23 @@ step "Rust tests"
 if ! has_chromium; then
     echo "SKIPPED: the sign-in with a real browser, since there is no Chromium"
 fi
+nextest=false
 if cargo nextest --version >/dev/null 2>&1; then
+    nextest=true
     cargo nextest run
 else
     cargo test --quiet --lib --bins --tests
 fi
 cargo test --quiet --doc
+
+step "Rust tests with recorded streams"
+if [[ -z ${CODEX_PROXY_CORPUS:-} ]]; then
+    echo "SKIPPED: the recorded streams, since CODEX_PROXY_CORPUS is not set"
+elif $nextest; then
+    cargo nextest run --run-ignored only --filterset 'test(/^corpus::/)'
+else
+    cargo test --quiet --test api --test translation -- --ignored corpus::
+fi
 
 $sdk || exit 0
 

@@ -3,14 +3,15 @@
 use std::io::Read as _;
 use std::process::Stdio;
 
-use crate::world::{World, free_address};
+use crate::support::home::Home;
+use crate::support::net::free_address;
 
 #[test]
 fn an_answer_goes_to_standard_output_and_nothing_else_does() {
-    let world = World::new();
-    let daemon = world.simulating();
+    let home = Home::new();
+    let daemon = home.simulating();
     let at = ["--listen", &daemon.address];
-    let chat = |arguments: &[&str]| world.run(&[&["chat"], &at[..], arguments].concat());
+    let chat = |arguments: &[&str]| home.run(&[&["chat"], &at[..], arguments].concat());
     let ended = chat(&["Hello!"]);
     assert_eq!(ended.out, "This is a simulated answer to: Hello!\n");
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
@@ -26,10 +27,10 @@ fn an_answer_goes_to_standard_output_and_nothing_else_does() {
 
 #[test]
 fn questions_are_read_where_there_are_none_or_a_dash() {
-    let world = World::new();
-    let daemon = world.simulating();
+    let home = Home::new();
+    let daemon = home.simulating();
     let chat = |arguments: &[&str], input: &str| {
-        world.run_with(&[&["chat", "--listen", &daemon.address], arguments].concat(), input)
+        home.run_with(&[&["chat", "--listen", &daemon.address], arguments].concat(), input)
     };
     chat(&[], "From a pipe\n").with(0, "answer to: From a pipe\n");
     chat(&["-"], "From a dash\n").with(0, "answer to: From a dash\n");
@@ -42,10 +43,10 @@ fn questions_are_read_where_there_are_none_or_a_dash() {
 
 #[test]
 fn failures_end_by_their_kind() {
-    let world = World::new();
-    let daemon = world.simulating();
+    let home = Home::new();
+    let daemon = home.simulating();
     let chat = |arguments: &[&str]| {
-        world.run(&[&["chat", "--listen", &daemon.address], arguments].concat())
+        home.run(&[&["chat", "--listen", &daemon.address], arguments].concat())
     };
     chat(&["--model", "gpt-9", "Hi"]).with(64, "The model 'gpt-9' does not exist");
     chat(&["--effort", "huge", "Hi"]).with(64, "Supported values are");
@@ -55,7 +56,7 @@ fn failures_end_by_their_kind() {
     ended.with(69, "codex-proxy: ");
     assert!(ended.out.ends_with('\n'), "the line that was begun is ended: {:?}", ended.out);
     let address = free_address();
-    world.run(&["chat", "--listen", &address, "Hi"]).with(69, "no daemon answers");
+    home.run(&["chat", "--listen", &address, "Hi"]).with(69, "no daemon answers");
 }
 
 #[cfg(unix)]
@@ -64,11 +65,11 @@ fn whoever_leaves_ends_the_call() {
     use rustix::process::{Pid, Signal, kill_process};
 
     for by_signal in [true, false] {
-        let world = World::new();
-        let daemon = world.simulating();
+        let home = Home::new();
+        let daemon = home.simulating();
         let prompt =
             "Hi [[simulate: deltas 100000]] [[simulate: pace 5]] [[simulate: no-reasoning]]";
-        let mut command = world.command(&["chat", "--listen", &daemon.address, prompt]);
+        let mut command = home.command(&["chat", "--listen", &daemon.address, prompt]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut out = child.stdout.take().unwrap();
         out.read_exact(&mut [0; 1]).unwrap();

@@ -2,23 +2,22 @@
 
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::json;
 
-use crate::world::{Running, World, until};
+use crate::support::home::Home;
+use crate::support::program::{PROGRAM, until};
 
 /// Puts something in the place of a file.
 type Make<'a> = &'a dyn Fn(&Path);
 
 #[test]
 fn it_listens_on_ipv6() {
-    let world = World::new();
-    let command = world.command(&["--listen", "[::1]:0", "serve", "--simulate"]);
-    let daemon = Running::start(command, "codex-proxy is listening", "address=");
+    let home = Home::new();
+    let daemon = home.start(&["--listen", "[::1]:0", "serve", "--simulate"]).listening();
     assert!(daemon.address.starts_with("[::1]:"), "{}", daemon.address);
-    world.run(&["health", "--listen", &daemon.address]).with(0, "answers at http://[::1]:");
-    world.run(&["chat", "hi", "--listen", &daemon.address]).with(0, "");
+    home.run(&["health", "--listen", &daemon.address]).with(0, "answers at http://[::1]:");
+    home.run(&["chat", "hi", "--listen", &daemon.address]).with(0, "");
 }
 
 /// It goes on when there are descriptors again.
@@ -26,26 +25,16 @@ fn it_listens_on_ipv6() {
 #[test]
 fn it_outlives_a_time_without_descriptors() {
     const LIMIT: usize = 64;
-    let world = World::new();
-    let inner = world.command(&["--listen", "127.0.0.1:0", "serve", "--simulate"]);
-    let mut command = Command::new("/bin/sh");
-    command
-        .arg("-c")
-        .arg(format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\""))
-        .arg(inner.get_program())
-        .args(inner.get_args())
-        .env_clear()
-        .envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let daemon = Running::start(command, "codex-proxy is listening", "address=");
+    let home = Home::new();
+    let script = format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"");
+    let arguments = ["-c", &script, PROGRAM, "--listen", "127.0.0.1:0", "serve", "--simulate"];
+    let daemon = home.spawn(home.command_of("/bin/sh", &arguments)).listening();
     let many: Vec<_> =
         (0..2 * LIMIT).map(|_| TcpStream::connect(&daemon.address).unwrap()).collect();
     daemon.wait_for("Too many open files");
     drop(many);
-    until(
-        || world.run(&["health", "--listen", &daemon.address]).code == Some(0),
-        || daemon.log.lock().unwrap().clone(),
-    );
-    let lines = daemon.log.lock().unwrap().matches("Too many open files").count();
+    until(|| home.run(&["health", "--listen", &daemon.address]).code == Some(0), || daemon.log());
+    let lines = daemon.log().matches("Too many open files").count();
     assert!(lines < 50, "{lines} lines of log");
     assert_eq!(daemon.terminate(), Some(0));
 }
@@ -70,16 +59,16 @@ fn no_login_file_however_odd_holds_the_daemon_up() {
         ("empty", &|path| std::fs::write(path, "").unwrap()),
     ];
     for (name, make) in files {
-        let world = World::new();
-        make(&world.home.path().join("auth.json"));
-        let daemon = world.daemon(&["serve"]);
-        let health = world.run(&["health", "--json", "--listen", &daemon.address]).json();
+        let home = Home::new();
+        make(&home.file());
+        let daemon = home.daemon(&["serve"]);
+        let health = home.run(&["health", "--json", "--listen", &daemon.address]).json();
         assert_eq!(
             (&health["running"], &health["credentials"]),
             (&json!(true), &json!(false)),
             "{name}"
         );
-        let ended = world.run(&["chat", "hi", "--listen", &daemon.address]);
+        let ended = home.run(&["chat", "hi", "--listen", &daemon.address]);
         assert_eq!(ended.code, Some(77), "{name}: {}", ended.err);
         assert!(ended.err.contains("auth.json"), "{name}: {}", ended.err);
         assert_eq!(daemon.terminate(), Some(0), "{name}");

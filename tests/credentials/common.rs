@@ -1,13 +1,13 @@
-//! A home with a login in it, the sign-in service, and a backend.
+//! The sign-in service, and homes with its logins.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use codex_proxy::credentials::{Issuer, Location, Store};
 use codex_proxy::simulator::issuer::{Account, Settings, SignInService, Tokens};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::net::TcpListener;
+
+use crate::support::home::Home;
 
 /// The service on a port of its own.
 pub(crate) struct Service {
@@ -36,6 +36,11 @@ impl Service {
     pub(crate) fn client(&self) -> Issuer {
         issuer(&self.base)
     }
+
+    /// The login in a home, which this service renews.
+    pub(crate) fn store(&self, home: &Home) -> Store {
+        Store::new(location(home), self.client())
+    }
 }
 
 pub(crate) fn issuer(base: &str) -> Issuer {
@@ -47,53 +52,22 @@ pub(crate) fn account() -> Account {
     Account::new("account-1")
 }
 
-/// A `CODEX_HOME`.
-pub(crate) struct Home {
-    folder: TempDir,
+/// A home in which `tokens` were written a while ago.
+pub(crate) fn signed_in(tokens: &Tokens) -> Home {
+    let home = Home::new();
+    home.write(&document(tokens, "2026-01-01T00:00:00Z"));
+    home
 }
 
-impl Home {
-    pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap() }
-    }
+pub(crate) fn location(home: &Home) -> Location {
+    Location::shared(home.path())
+}
 
-    /// A home in which `tokens` were written a while ago.
-    pub(crate) fn with(tokens: &Tokens) -> Self {
-        let home = Self::new();
-        home.write(&document(tokens, "2026-01-01T00:00:00Z"));
-        home
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(crate) fn file(&self) -> PathBuf {
-        self.path().join("auth.json")
-    }
-
-    pub(crate) fn location(&self) -> Location {
-        Location::shared(self.path())
-    }
-
-    pub(crate) fn store(&self, service: &Service) -> Store {
-        Store::new(self.location(), service.client())
-    }
-
-    pub(crate) fn write(&self, document: &Value) {
-        std::fs::write(self.file(), serde_json::to_vec_pretty(document).unwrap()).unwrap();
-    }
-
-    pub(crate) fn read(&self) -> Value {
-        serde_json::from_slice(&std::fs::read(self.file()).unwrap()).unwrap()
-    }
-
-    pub(crate) fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(self.path()).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
+/// Waits until a renewal is on its way.
+pub(crate) async fn renewal_begins(home: &Home) {
+    let spare = home.path().join(".auth.json.new");
+    while !spare.exists() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use codex_proxy::credentials::{Location, Store};
 use serde_json::Value;
 
-use crate::common::{Home, Service, account, issuer, number};
+use crate::common::{Service, account, issuer, number, signed_in};
 
 const CHILD_HOME: &str = "CODEX_PROXY_TEST_CHILD_HOME";
 const CHILD_ISSUER: &str = "CODEX_PROXY_TEST_CHILD_ISSUER";
@@ -34,7 +34,7 @@ async fn a_kill_at_any_moment_leaves_the_old_login_or_the_new_one() {
     let kills = number("CODEX_PROXY_TEST_KILLS", 30);
     let service = Service::start().await;
     service.handle.set_token_life(Duration::ZERO);
-    let mut home = Home::with(&service.handle.sign_in(&account()));
+    let mut home = signed_in(&service.handle.sign_in(&account()));
     let (mut untouched, mut completed, mut lost) = (0, 0, 0);
     for _ in 0..kills {
         let before = service.handle.redemptions();
@@ -64,10 +64,10 @@ async fn a_kill_at_any_moment_leaves_the_old_login_or_the_new_one() {
         // Spent: the successor is beside it, or the kill came before anything could be written.
         let spare = std::fs::read(home.path().join(".auth.json.new")).unwrap_or_default();
         if refresh_token(&spare).is_some_and(|token| service.handle.is_redeemable(&token)) {
-            home.store(&service).login().await.unwrap();
+            service.store(&home).login().await.unwrap();
             completed += 1;
         } else {
-            home = Home::with(&service.handle.sign_in(&account()));
+            home = signed_in(&service.handle.sign_in(&account()));
             lost += 1;
         }
     }
@@ -84,11 +84,11 @@ async fn a_kill_at_any_moment_leaves_the_old_login_or_the_new_one() {
 async fn the_moment_between_answer_and_write_is_short() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::ZERO);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     let log = SharedLog::default();
     let subscriber = tracing_subscriber::fmt().json().with_writer(log.clone()).finish();
     let _log = tracing::subscriber::set_default(subscriber);
-    let store = home.store(&service);
+    let store = service.store(&home);
     let start = Instant::now();
     let mut login = store.login().await.unwrap();
     for _ in 1..200 {
@@ -108,7 +108,7 @@ async fn the_moment_between_answer_and_write_is_short() {
         assert!(median < 250_000, "{micros:?}");
     }
     eprintln!("a whole renewal: {each:?}");
-    crate::program::assert_clean(&text);
+    crate::support::secrets::assert_clean(&text);
 }
 
 #[derive(Clone, Default)]

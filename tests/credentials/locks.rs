@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use codex_proxy::simulator::issuer::Failure;
 use secrecy::ExposeSecret as _;
 
-use crate::common::{EXPIRED, Home, Service, account, document, number};
+use crate::common::{EXPIRED, Service, account, document, number, signed_in};
+use crate::support::home::Home;
 
 const LOCKS: [&str; 2] = ["auth.lock", "auth.json.lock"];
 
@@ -21,7 +22,7 @@ fn open(path: &Path) -> File {
 async fn with_expired_login() -> (Service, Home) {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     (service, home)
 }
@@ -47,7 +48,7 @@ async fn a_lock_that_others_hold_delays_the_write_and_loses_nothing() {
             Instant::now()
         });
         let start = Instant::now();
-        let store = home.store(&service);
+        let store = service.store(&home);
         let logins = futures_util::future::join_all((0..5).map(|_| store.login())).await;
         let took = start.elapsed();
         assert!(released.is_finished(), "{name}: written under somebody else's lock");
@@ -87,7 +88,7 @@ async fn a_successor_that_others_write_under_their_locks_is_waited_for() {
                 home.write(&document(&new, "2026-01-02T00:00:00Z"));
             }
         });
-        let store = home.store(&service);
+        let store = service.store(&home);
         let logins = futures_util::future::join_all((0..5).map(|_| store.login())).await;
         other.await.unwrap();
         for login in logins {
@@ -131,7 +132,7 @@ async fn the_locks_are_held_for_milliseconds_however_long_the_service_takes() {
     let over = Arc::new(AtomicBool::new(false));
     let watched = LOCKS.map(|name| watch(home.path().join(name), Arc::clone(&over)));
     let start = Instant::now();
-    home.store(&service).login().await.unwrap();
+    service.store(&home).login().await.unwrap();
     assert!(start.elapsed() >= delay);
     over.store(true, Ordering::Relaxed);
     for (name, watched) in LOCKS.iter().zip(watched) {
@@ -147,7 +148,7 @@ async fn the_locks_are_held_for_milliseconds_however_long_the_service_takes() {
 async fn lock_files_are_made_private_and_stay() {
     use std::os::unix::fs::PermissionsExt as _;
     let (service, home) = with_expired_login().await;
-    home.store(&service).login().await.unwrap();
+    service.store(&home).login().await.unwrap();
     for name in ["auth.lock", "auth.json.lock", "auth.json.codex-proxy.lock"] {
         let mode = std::fs::metadata(home.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -5,7 +5,8 @@ use codex_proxy::simulator::issuer::Failure;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use crate::common::{Home, Service, account};
+use crate::common::{Service, account, location, signed_in};
+use crate::support::home::Home;
 
 fn in_file(token: &str) -> Home {
     let home = Home::new();
@@ -14,7 +15,7 @@ fn in_file(token: &str) -> Home {
 }
 
 fn in_variable(home: &Home, value: &str) -> Location {
-    Location { access_token: Some(value.into()), ..home.location() }
+    Location { access_token: Some(value.into()), ..location(home) }
 }
 
 #[tokio::test]
@@ -23,7 +24,7 @@ async fn the_account_is_asked_for_once() {
     let token = service.handle.personal_access_token(&account());
     let home = in_file(&token);
     let variable = Store::new(in_variable(&Home::new(), &token), service.client());
-    for store in [home.store(&service), variable] {
+    for store in [service.store(&home), variable] {
         let before = service.handle.calls().len();
         let logins = futures_util::future::join_all((0..20).map(|_| store.login())).await;
         for login in logins {
@@ -53,7 +54,7 @@ async fn a_service_that_fails_is_left_alone_and_one_that_refuses_is_not_asked_ag
         (Failure::Unauthorized, true),
         (Failure::Country, true),
     ] {
-        let store = home.store(&service);
+        let store = service.store(&home);
         let before = service.handle.calls().len();
         service.handle.fail_next(failure);
         for _ in 0..5 {
@@ -70,7 +71,7 @@ async fn a_service_that_fails_is_left_alone_and_one_that_refuses_is_not_asked_ag
 #[tokio::test]
 async fn the_variable_goes_before_the_file_and_holds_no_other_kind() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     let token = service.handle.personal_access_token(&account());
     let store = Store::new(in_variable(&home, &token), service.client());
     assert_eq!(store.login().await.unwrap().access_token.expose_secret(), token);

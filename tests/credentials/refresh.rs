@@ -17,7 +17,8 @@ use codex_proxy::upstream::Client;
 use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 
-use crate::common::{EXPIRED, Home, Service, account, document};
+use crate::common::{EXPIRED, Service, account, document, renewal_begins, signed_in};
+use crate::support::home::Home;
 
 /// What is in a home after a renewal.
 const FILES: [&str; 4] = ["auth.json", "auth.json.codex-proxy.lock", "auth.json.lock", "auth.lock"];
@@ -57,10 +58,10 @@ async fn respond(client: &Client) -> bool {
 async fn two_hundred_requests_on_an_expired_token_cause_one_redemption() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(50));
-    let client = client(&backend(Some(service.handle.clone())).await, &home.store(&service));
+    let client = client(&backend(Some(service.handle.clone())).await, &service.store(&home));
     let requests: Vec<_> = (0..200)
         .map(|_| {
             let client = client.clone();
@@ -77,9 +78,9 @@ async fn two_hundred_requests_on_an_expired_token_cause_one_redemption() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_hundred_refused_requests_cause_one_redemption() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.expire_access_tokens();
-    let client = client(&backend(Some(service.handle.clone())).await, &home.store(&service));
+    let client = client(&backend(Some(service.handle.clone())).await, &service.store(&home));
     let requests: Vec<_> = (0..200)
         .map(|_| {
             let client = client.clone();
@@ -97,9 +98,9 @@ async fn only_the_tokens_and_the_time_change_in_the_file() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::from_secs(200));
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     service.handle.set_token_life(Duration::from_secs(3600));
-    let login = home.store(&service).login().await.unwrap();
+    let login = service.store(&home).login().await.unwrap();
     assert_ne!(bearer(&login), old.access_token);
 
     let text = std::fs::read_to_string(home.file()).unwrap();
@@ -133,12 +134,12 @@ async fn only_the_tokens_and_the_time_change_in_the_file() {
 async fn a_link_stays_a_link() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     let elsewhere = Home::new();
     std::fs::rename(home.file(), elsewhere.file()).unwrap();
     std::os::unix::fs::symlink(elsewhere.file(), home.file()).unwrap();
-    let login = home.store(&service).login().await.unwrap();
+    let login = service.store(&home).login().await.unwrap();
     assert!(home.file().is_symlink());
     assert_eq!(elsewhere.read()["tokens"]["access_token"], bearer(&login));
 }
@@ -147,8 +148,8 @@ async fn a_link_stays_a_link() {
 async fn a_login_that_others_renewed_is_adopted_without_asking_the_service() {
     let service = Service::start().await;
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
-    let store = home.store(&service);
+    let home = signed_in(&old);
+    let store = service.store(&home);
     let before = store.login().await.unwrap();
     let new = service.handle.sign_in(&account());
     home.write(&document(&new, "2026-01-02T00:00:00Z"));
@@ -160,8 +161,8 @@ async fn a_login_that_others_renewed_is_adopted_without_asking_the_service() {
 #[tokio::test]
 async fn another_account_is_for_the_next_request_only() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
-    let store = home.store(&service);
+    let home = signed_in(&service.handle.sign_in(&account()));
+    let store = service.store(&home);
     let before = store.login().await.unwrap();
     let other = service.handle.sign_in(&Account::new("account-2"));
     let mut file = document(&other, "2026-01-02T00:00:00Z");
@@ -175,8 +176,8 @@ async fn another_account_is_for_the_next_request_only() {
 #[tokio::test]
 async fn a_login_that_is_refused_again_is_not_renewed_again() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
-    let client = client(&backend(None).await, &home.store(&service));
+    let home = signed_in(&service.handle.sign_in(&account()));
+    let client = client(&backend(None).await, &service.store(&home));
     for _ in 0..5 {
         assert!(!respond(&client).await);
     }
@@ -191,7 +192,7 @@ async fn a_new_login_that_ended_on_its_way_is_renewed() {
     service.handle.set_token_life(Duration::from_secs(3600));
     let home = Home::new();
     home.write(&document(&ended, &jiff::Timestamp::now().to_string()));
-    let store = home.store(&service);
+    let store = service.store(&home);
     let refused = store.status().await.unwrap().login;
     assert_eq!(bearer(&refused), ended.access_token);
     let renewed = store.on_unauthorized(&refused).await.unwrap();
@@ -202,8 +203,8 @@ async fn a_new_login_that_ended_on_its_way_is_renewed() {
 #[tokio::test]
 async fn the_catalogue_never_causes_a_renewal() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
-    let client = client(&backend(None).await, &home.store(&service));
+    let home = signed_in(&service.handle.sign_in(&account()));
+    let client = client(&backend(None).await, &service.store(&home));
     client.models().await.unwrap_err();
     assert_eq!(service.handle.calls(), []);
 }
@@ -212,12 +213,14 @@ async fn the_catalogue_never_causes_a_renewal() {
 async fn a_renewal_outlives_the_client_that_caused_it() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(200));
-    let store = home.store(&service);
-    let left = tokio::time::timeout(Duration::from_millis(50), store.login()).await;
-    assert!(left.is_err());
+    let store = service.store(&home);
+    tokio::select! {
+        _ = store.login() => panic!("the client does not wait for the renewal"),
+        () = renewal_begins(&home) => {}
+    }
     store.settle().await;
     let token = home.read()["tokens"]["refresh_token"].as_str().unwrap().to_owned();
     assert!(service.handle.is_redeemable(&token));
@@ -231,11 +234,11 @@ async fn a_failed_renewal_leaves_the_old_login_in_use_while_it_lives() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::from_secs(200));
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     for failure in
         [Failure::ServerError, Failure::Cloudflare, Failure::RateLimited, Failure::Unparseable]
     {
-        let store = home.store(&service);
+        let store = service.store(&home);
         let before = service.handle.calls().len();
         service.handle.fail_next(failure);
         for _ in 0..3 {
@@ -252,7 +255,7 @@ async fn a_failed_renewal_leaves_the_old_login_in_use_while_it_lives() {
 async fn a_service_that_fails_is_left_alone_for_a_while() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     for (failure, told, least, most) in [
         (Failure::ServerError, "HTTP 500", 0, 2),
@@ -261,7 +264,7 @@ async fn a_service_that_fails_is_left_alone_for_a_while() {
         (Failure::RateLimitedFor90s, "Too many requests", 88, 90),
         (Failure::Unparseable, "sent an invalid answer", 0, 2),
     ] {
-        let store = home.store(&service);
+        let store = service.store(&home);
         let before = service.handle.calls().len();
         service.handle.fail_next(failure);
         for _ in 0..20 {
@@ -286,9 +289,9 @@ async fn a_service_that_fails_is_left_alone_for_a_while() {
 async fn after_the_pause_the_service_is_asked_again() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
-    let store = home.store(&service);
+    let store = service.store(&home);
     service.handle.fail_next(Failure::ServerError);
     let error = store.login().await.unwrap_err();
     tokio::time::sleep(error.retry_in().unwrap()).await;
@@ -300,9 +303,9 @@ async fn after_the_pause_the_service_is_asked_again() {
 async fn a_refused_country_is_final_until_the_login_changes() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
-    let store = home.store(&service);
+    let store = service.store(&home);
     service.handle.fail_next(Failure::Country);
     for _ in 0..20 {
         let error = store.login().await.unwrap_err();
@@ -319,13 +322,15 @@ async fn a_refused_country_is_final_until_the_login_changes() {
 async fn a_failure_that_nobody_waited_for_is_not_told_later() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(100));
     service.handle.fail_next(Failure::ServerError);
-    let store = home.store(&service);
-    let left = tokio::time::timeout(Duration::from_millis(30), store.login()).await;
-    assert!(left.is_err());
+    let store = service.store(&home);
+    tokio::select! {
+        _ = store.login() => panic!("the client does not wait for the renewal"),
+        () = renewal_begins(&home) => {}
+    }
     while store.renewals().failed == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -343,7 +348,7 @@ async fn a_token_that_came_a_moment_ago_is_used_whatever_the_clock_says() {
     let home = Home::new();
     let seemingly_ended = service.handle.sign_in(&account());
     home.write(&document(&seemingly_ended, &jiff::Timestamp::now().to_string()));
-    let store = home.store(&service);
+    let store = service.store(&home);
     for _ in 0..3 {
         assert_eq!(bearer(&store.login().await.unwrap()), seemingly_ended.access_token);
     }
@@ -361,8 +366,8 @@ async fn a_token_that_came_a_moment_ago_is_used_whatever_the_clock_says() {
 #[tokio::test]
 async fn a_dead_login_is_not_sent_again_until_it_changes() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
-    let store = home.store(&service);
+    let home = signed_in(&service.handle.sign_in(&account()));
+    let store = service.store(&home);
     let login = store.login().await.unwrap();
     assert!(store.summary().await.signed_in);
     service.handle.fail_next(Failure::Invalidated);
@@ -384,8 +389,8 @@ async fn a_dead_login_is_not_sent_again_until_it_changes() {
 #[tokio::test]
 async fn a_request_goes_on_with_the_account_that_it_was_made_for() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
-    let store = home.store(&service);
+    let home = signed_in(&service.handle.sign_in(&account()));
+    let store = service.store(&home);
     let prepared = store.login().await.unwrap();
     // A newer token of the same account is taken.
     let newer = service.handle.sign_in(&account());
@@ -412,12 +417,12 @@ async fn a_fifo_in_the_place_of_a_file_holds_nobody_up() {
     let service = Service::start().await;
     for name in ["auth.json", "auth.lock", "auth.json.lock", "auth.json.codex-proxy.lock"] {
         service.handle.set_token_life(EXPIRED);
-        let home = Home::with(&service.handle.sign_in(&account()));
+        let home = signed_in(&service.handle.sign_in(&account()));
         service.handle.set_token_life(Duration::from_secs(3600));
         let path = home.path().join(name);
         let _ = std::fs::remove_file(&path);
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        let store = home.store(&service);
+        let store = service.store(&home);
         let asked = tokio::time::timeout(Duration::from_secs(10), store.login()).await.unwrap();
         // Without the Codex CLI's locks the login is written all the same; without its own it would
         // be renewed by several at once.
@@ -433,11 +438,11 @@ async fn a_fifo_in_the_place_of_a_file_holds_nobody_up() {
 async fn a_stale_file_beside_the_keyring_is_named() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     let config = "cli_auth_credentials_store = \"keyring\"";
     std::fs::write(home.path().join("config.toml"), config).unwrap();
     service.handle.fail_next(Failure::Expired);
-    let error = home.store(&service).login().await.unwrap_err().to_string();
+    let error = service.store(&home).login().await.unwrap_err().to_string();
     assert!(error.contains("in the system's keyring") && error.contains(config), "{error}");
     assert!(error.contains("the file is outdated"), "{error}");
 }
@@ -455,9 +460,9 @@ async fn what_is_final_is_remembered_until_the_file_changes() {
     futures_util::future::join_all(cases.map(|(failure, ended)| async move {
         let service = Service::start().await;
         service.handle.set_token_life(EXPIRED);
-        let home = Home::with(&service.handle.sign_in(&account()));
+        let home = signed_in(&service.handle.sign_in(&account()));
         service.handle.set_token_life(Duration::from_secs(3600));
-        let store = home.store(&service);
+        let store = service.store(&home);
         service.handle.fail_next(failure);
         for _ in 0..3 {
             let error = store.login().await.unwrap_err();
@@ -481,9 +486,9 @@ async fn a_token_that_another_program_redeemed_first_is_replaced_by_its_successo
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     service.handle.set_token_life(Duration::from_secs(3600));
-    let store = home.store(&service);
+    let store = service.store(&home);
     // The other program has redeemed the token and takes its time to write.
     let new = service.handle.sign_in(&account());
     service.handle.fail_next(Failure::Reused);
@@ -498,10 +503,10 @@ async fn a_token_that_another_program_redeemed_first_is_replaced_by_its_successo
 async fn a_sign_in_while_the_service_thinks_is_not_overwritten() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(200));
-    let store = home.store(&service);
+    let store = service.store(&home);
     let new = service.handle.sign_in(&Account::new("account-1"));
     let (login, ()) = tokio::join!(store.login(), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -516,11 +521,11 @@ async fn a_sign_in_while_the_service_thinks_is_not_overwritten() {
 async fn stores_of_several_processes_take_turns() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(50));
     // Each store has locks and memories of its own, as a process has.
-    let stores: Vec<_> = (0..4).map(|_| home.store(&service)).collect();
+    let stores: Vec<_> = (0..4).map(|_| service.store(&home)).collect();
     let logins = futures_util::future::join_all(stores.iter().map(Store::login)).await;
     let bearers: HashSet<_> =
         logins.iter().map(|login| bearer(login.as_ref().unwrap()).to_owned()).collect();
@@ -533,7 +538,7 @@ async fn a_renewal_that_was_cut_off_before_the_rename_is_completed() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     service.handle.set_token_life(Duration::from_secs(3600));
     let new = service.handle.sign_in(&account());
     let spare = home.path().join(".auth.json.new");
@@ -541,14 +546,14 @@ async fn a_renewal_that_was_cut_off_before_the_rename_is_completed() {
         std::fs::write(&spare, serde_json::to_vec(&document(&new, time)).unwrap()).unwrap();
     };
     write("2026-01-01T00:00:01Z");
-    assert_eq!(bearer(&home.store(&service).login().await.unwrap()), new.access_token);
+    assert_eq!(bearer(&service.store(&home).login().await.unwrap()), new.access_token);
     assert_eq!(service.handle.calls(), []);
     assert!(!spare.exists());
 
     // One that is older than the file, or damaged, is not.
     home.write(&document(&old, "2026-01-03T00:00:00Z"));
     write("2026-01-02T00:00:00Z");
-    assert_ne!(bearer(&home.store(&service).login().await.unwrap()), new.access_token);
+    assert_ne!(bearer(&service.store(&home).login().await.unwrap()), new.access_token);
     assert_eq!(service.handle.redemptions(), 1);
     assert!(!spare.exists());
 }
@@ -559,10 +564,10 @@ async fn nothing_is_spent_that_could_not_be_written() {
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     // A folder in the way: also root cannot write a file there.
     std::fs::create_dir(home.path().join(".auth.json.new")).unwrap();
-    let error = home.store(&service).login().await.unwrap_err();
+    let error = service.store(&home).login().await.unwrap_err();
     assert!(matches!(error, Error::Unwritable { .. }), "{error}");
     assert_eq!(service.handle.calls(), []);
     assert!(service.handle.is_redeemable(&old.refresh_token));
@@ -574,10 +579,10 @@ async fn a_login_that_could_not_be_written_is_kept_and_written_with_the_next_req
     let service = Service::start().await;
     service.handle.set_token_life(EXPIRED);
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     service.handle.set_token_life(Duration::from_secs(3600));
     service.handle.set_delay(Duration::from_millis(200));
-    let store = home.store(&service);
+    let store = service.store(&home);
     let asked = tokio::spawn({
         let store = store.clone();
         async move { store.login().await }

@@ -11,7 +11,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use crate::common::{Home, Service, account, number};
+use crate::common::{Service, account, number, signed_in};
+use crate::support::home::Home;
 
 /// A number between 0 and `below`, another one each time.
 fn random(below: u64) -> u64 {
@@ -141,11 +142,11 @@ async fn nobody_is_signed_out_by_sharing() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::from_secs(2));
     service.handle.set_delay(Duration::from_millis(30));
-    let home = Arc::new(Home::with(&service.handle.sign_in(&account())));
+    let home = Arc::new(signed_in(&service.handle.sign_in(&account())));
     let (tally, over) = (Arc::new(Tally::default()), Arc::new(AtomicBool::new(false)));
     let mut users = tokio::task::JoinSet::new();
     for _ in 0..2 {
-        let store = home.store(&service);
+        let store = service.store(&home);
         users.spawn(daemon(store, service.handle.clone(), Arc::clone(&tally), Arc::clone(&over)));
     }
     users.spawn(codex_cli(
@@ -180,7 +181,7 @@ async fn nobody_is_signed_out_by_sharing() {
 async fn no_reader_sees_half_a_file() {
     let service = Service::start().await;
     service.handle.set_token_life(Duration::ZERO);
-    let home = Arc::new(Home::with(&service.handle.sign_in(&account())));
+    let home = Arc::new(signed_in(&service.handle.sign_in(&account())));
     let over = Arc::new(AtomicBool::new(false));
     let reader = std::thread::spawn({
         let (home, over) = (Arc::clone(&home), Arc::clone(&over));
@@ -193,7 +194,7 @@ async fn no_reader_sees_half_a_file() {
             reads
         }
     });
-    let store = home.store(&service);
+    let store = service.store(&home);
     let mut login = store.login().await.unwrap();
     for _ in 1..200 {
         login = store.on_unauthorized(&login).await.unwrap();

@@ -7,8 +7,10 @@ use codex_proxy::credentials::sign_in::{Browser, Error};
 use codex_proxy::simulator::issuer::{Account, Consent, Failure, Settings};
 use serde_json::json;
 
-use crate::common::{Home, Service, account, document};
-use crate::program::{Program, command, run};
+use crate::common::{Service, account, document, signed_in};
+use crate::program::{command, run, start};
+use crate::support::home::Home;
+use crate::support::program::{Ended, Program};
 
 /// Opens a page as a browser does and gives what it shows.
 async fn visit(address: &str) -> String {
@@ -17,7 +19,7 @@ async fn visit(address: &str) -> String {
 }
 
 fn browser(home: &Home, service: &Service) -> Program {
-    Program::start(home, &service.base, &["login", "--no-browser", "--port", "0"])
+    start(home, &service.base, &["login", "--no-browser", "--port", "0"])
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -38,7 +40,7 @@ async fn a_sign_in_with_a_browser_writes_what_the_codex_cli_would() {
     }
     let page = visit(&address).await;
     assert!(page.contains("<h1>Signed in</h1>"), "{page}");
-    program.end().with(0, "Signed in as s***@example.com, plan plus");
+    program.end().with_last(0, "Signed in as s***@example.com, plan plus");
 
     let file = home.read();
     let names: Vec<_> = std::fs::read_to_string(home.file())
@@ -83,7 +85,7 @@ async fn each_way_to_fail_has_its_own_message_and_exit_code() {
         let mut program = browser(&home, &service);
         let page = visit(&program.line(|line| line.starts_with("http://"))).await;
         assert!(page.contains("<h1>Not signed in</h1>"), "{page}");
-        program.end().with(code, told);
+        program.end().with_last(code, told);
         assert!(!home.file().exists());
     }
 }
@@ -94,14 +96,14 @@ async fn a_state_with_the_known_addition_is_accepted() {
     service.handle.set_consent(Consent::ExtendedState);
     let mut program = browser(&home, &service);
     visit(&program.line(|line| line.starts_with("http://"))).await;
-    program.end().with(0, "Signed in as");
+    program.end().with_last(0, "Signed in as");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_the_browser_ends() {
     let (service, home) = (Service::start().await, Home::new());
     let arguments = ["login", "--no-browser", "--port", "0", "--timeout", "1"];
-    run(&home, &service.base, &arguments).with(75, "the sign-in was not finished");
+    run(&home, &service.base, &arguments).with_last(75, "the sign-in was not finished");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,7 +112,7 @@ async fn a_port_that_stays_taken_is_told() {
     let other = Service::start().await;
     let port = other.base.rsplit(':').next().unwrap();
     let told = format!("cannot listen on 127.0.0.1:{port}");
-    run(&home, &service.base, &["login", "--no-browser", "--port", port]).with(71, &told);
+    run(&home, &service.base, &["login", "--no-browser", "--port", port]).with_last(71, &told);
 }
 
 fn free_port() -> u16 {
@@ -144,7 +146,7 @@ async fn the_other_port_is_used_if_the_first_stays_taken() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_with_a_code_waits_until_it_is_typed_in() {
     let (service, home) = (Service::start().await, Home::new());
-    let mut program = Program::start(&home, &service.base, &["login", "--device"]);
+    let mut program = start(&home, &service.base, &["login", "--device"]);
     let code = program.line(|line| line.starts_with("SIM"));
     let polls =
         || service.handle.calls().iter().filter(|call| call.path.ends_with("/token")).count();
@@ -154,7 +156,7 @@ async fn a_sign_in_with_a_code_waits_until_it_is_typed_in() {
     let statuses: Vec<_> = service.handle.calls().iter().map(|call| call.status).collect();
     assert_eq!(statuses[..3], [200, 403, 404], "both mean not yet");
     visit(&format!("{}/codex/device?user_code={code}", service.base)).await;
-    program.end().with(0, "Signed in as s***@example.com");
+    program.end().with_last(0, "Signed in as s***@example.com");
     assert_eq!(home.read()["tokens"]["account_id"], "simulated-account");
 }
 
@@ -163,13 +165,13 @@ async fn a_sign_in_with_a_code_fails_in_its_own_ways() {
     let home = Home::new();
     let service = Service::start().await;
     run(&home, &service.base, &["login", "--device", "--timeout", "1"])
-        .with(75, "not finished within");
+        .with_last(75, "not finished within");
     service.handle.fail_next(Failure::Cloudflare);
-    run(&home, &service.base, &["login", "--device"]).with(68, "Cloudflare");
+    run(&home, &service.base, &["login", "--device"]).with_last(68, "Cloudflare");
     let off = Service::with(Settings { device_flow: false, ..Settings::default() }).await;
-    run(&home, &off.base, &["login", "--device"]).with(69, "disabled device codes");
+    run(&home, &off.base, &["login", "--device"]).with_last(69, "disabled device codes");
     let closed = format!("http://127.0.0.1:{}", free_port());
-    run(&home, &closed, &["login", "--device"]).with(69, "cannot be reached");
+    run(&home, &closed, &["login", "--device"]).with_last(69, "cannot be reached");
     assert!(!home.file().exists());
 }
 
@@ -177,18 +179,18 @@ async fn a_sign_in_with_a_code_fails_in_its_own_ways() {
 async fn another_account_is_replaced_only_if_that_is_wanted() {
     let service = Service::start().await;
     let old = service.handle.sign_in(&account());
-    let home = Home::with(&old);
+    let home = signed_in(&old);
     service.handle.set_account(Account::new("account-2"));
     let mut program = browser(&home, &service);
     visit(&program.line(|line| line.starts_with("http://"))).await;
-    program.end().with(64, "a***@example.com, plan plus is already signed in and was kept");
+    program.end().with_last(64, "a***@example.com, plan plus is already signed in and was kept");
     assert_eq!(home.read()["tokens"]["access_token"], *old.access_token);
     assert_eq!(service.handle.calls().last().unwrap().path, "/oauth/revoke");
 
     let mut program =
-        Program::start(&home, &service.base, &["login", "--no-browser", "--port", "0", "--yes"]);
+        start(&home, &service.base, &["login", "--no-browser", "--port", "0", "--yes"]);
     visit(&program.line(|line| line.starts_with("http://"))).await;
-    program.end().with(0, "Signed in as");
+    program.end().with_last(0, "Signed in as");
     let file = home.read();
     assert_eq!(file["tokens"]["account_id"], "account-2");
     assert_eq!(file["alpha"], "kept");
@@ -200,10 +202,10 @@ async fn a_document_from_elsewhere_is_taken_as_it_is() {
     let tokens = service.handle.sign_in(&account());
     let text = document(&tokens, "2026-01-01T00:00:00Z").to_string();
     let login = || command(&home, &service.base, &["login", "--with-token"]);
-    Program::with_input(login(), &text).with(0, "Signed in as a***@example.com");
+    Ended::with_input(login(), &text).with_last(0, "Signed in as a***@example.com");
     assert_eq!(std::fs::read_to_string(home.file()).unwrap(), text);
     for (wrong, told) in [("", "damaged"), ("{}", "no access token")] {
-        Program::with_input(login(), wrong).with(77, told);
+        Ended::with_input(login(), wrong).with_last(77, told);
     }
     assert_eq!(std::fs::read_to_string(home.file()).unwrap(), text);
 }
@@ -212,37 +214,37 @@ async fn a_document_from_elsewhere_is_taken_as_it_is() {
 async fn a_login_of_its_own_leaves_that_of_the_codex_cli_alone() {
     let service = Service::start().await;
     let shared = service.handle.sign_in(&account());
-    let home = Home::with(&shared);
+    let home = signed_in(&shared);
     let own = |arguments: &[&str]| {
         let mut command = command(&home, &service.base, arguments);
         command.env("CODEX_PROXY_AUTH_STORE", "own");
         command
     };
-    let mut program = Program::of(own(&["login", "--device"]));
+    let mut program = home.spawn(own(&["login", "--device"]));
     program.line(|line| line.starts_with("SIM"));
     service.handle.enter_device_code();
-    program.end().with(0, "Signed in as s***@example.com");
+    program.end().with_last(0, "Signed in as s***@example.com");
     assert_eq!(home.read()["tokens"]["access_token"], *shared.access_token);
     let file = home.path().join("data/codex-proxy/auth.json");
     let text = std::fs::read_to_string(&file).unwrap();
     let own_file: serde_json::Value = serde_json::from_str(&text).unwrap();
     let token = own_file["tokens"]["refresh_token"].as_str().unwrap();
 
-    Program::of(own(&["logout"])).end().with(0, "Signed out");
+    home.spawn(own(&["logout"])).end().with_last(0, "Signed out");
     assert!(!file.exists() && home.file().exists());
     assert!(!service.handle.is_redeemable(token));
     assert!(service.handle.is_redeemable(&shared.refresh_token));
-    Program::of(own(&["logout"])).end().with(77, "not signed in");
+    home.spawn(own(&["logout"])).end().with_last(77, "not signed in");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_shared_login_is_signed_out_only_if_that_is_wanted() {
     let service = Service::start().await;
     let tokens = service.handle.sign_in(&account());
-    let home = Home::with(&tokens);
-    run(&home, &service.base, &["logout"]).with(64, "use --shared");
+    let home = signed_in(&tokens);
+    run(&home, &service.base, &["logout"]).with_last(64, "use --shared");
     assert!(service.handle.is_redeemable(&tokens.refresh_token));
-    run(&home, &service.base, &["logout", "--shared"]).with(0, "Signed out");
+    run(&home, &service.base, &["logout", "--shared"]).with_last(0, "Signed out");
     assert!(!home.file().exists());
     assert!(!service.handle.is_redeemable(&tokens.refresh_token));
 }
@@ -271,6 +273,6 @@ async fn a_real_browser_signs_in() {
         .unwrap();
     let page = String::from_utf8(page.stdout).unwrap();
     assert!(page.contains("<h1>Signed in</h1>"), "{page}");
-    program.end().with(0, "Signed in as s***@example.com");
+    program.end().with_last(0, "Signed in as s***@example.com");
     assert_eq!(home.read()["auth_mode"], json!("chatgpt"));
 }

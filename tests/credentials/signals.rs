@@ -5,23 +5,22 @@ use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use codex_proxy::simulator::{SignInService, Simulator};
+use codex_proxy::simulator::SignInService;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
-use tokio::net::TcpListener;
 
-use crate::common::{EXPIRED, Home, account};
+use crate::common::{EXPIRED, account, renewal_begins, signed_in};
 use crate::program::command;
+use crate::support::home::Home;
+use crate::support::net::free_address;
+use crate::support::simulator::simulator;
 
 /// A login that has ended, and a service that takes a while to renew it.
 async fn ended_login() -> (SignInService, String, Home) {
-    let simulator = Simulator::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
+    let (simulator, base) = simulator().await;
     let service = simulator.issuer().clone();
     service.set_token_life(EXPIRED);
-    let home = Home::with(&service.sign_in(&account()));
+    let home = signed_in(&service.sign_in(&account()));
     service.set_token_life(Duration::from_secs(3600));
     service.set_delay(Duration::from_millis(500));
     (service, base, home)
@@ -36,11 +35,6 @@ fn program(home: &Home, base: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
 /// Asks for an answer, which begins with a renewal.
 async fn ask(address: String) -> Option<u16> {
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -50,14 +44,6 @@ async fn ask(address: String) -> Option<u16> {
     let body = json!({"model": "gpt-5.5", "messages": [{"role": "user", "content": "hi"}]});
     let request = http.post(format!("http://{address}/v1/chat/completions")).json(&body);
     Some(request.send().await.ok()?.status().as_u16())
-}
-
-/// Waits until a renewal is on its way.
-async fn renewal_begins(home: &Home) {
-    let spare = home.path().join(".auth.json.new");
-    while !spare.exists() {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
 }
 
 fn signal(child: &Child, signal: Signal) {
@@ -151,7 +137,6 @@ async fn a_terminal_that_closes_does_not_cut_a_renewal_off() {
     for (name, value) in plain.get_envs() {
         command.env(name, value.unwrap_or_default());
     }
-    command.env("PATH", std::env::var_os("PATH").unwrap());
     let child = command.stdin(side()).stdout(side()).stderr(side()).spawn().unwrap();
     drop(command);
     // Somebody has to read what it prints, or it would stop at a full terminal.

@@ -1,30 +1,22 @@
 //! What `codex-proxy status` says, and the login of a running daemon.
 
-use codex_proxy::simulator::Simulator;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::common::{Home, Service, account, document};
-use crate::program::{Program, command, run};
-
-/// The backend and the sign-in service on one port.
-async fn simulator() -> (Simulator, String) {
-    let simulator = Simulator::default();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(simulator.clone().serve(listener, std::future::pending()));
-    (simulator, base)
-}
+use crate::common::{Service, account, document, signed_in};
+use crate::program::{command, run};
+use crate::support::home::Home;
+use crate::support::program::Program;
+use crate::support::simulator::simulator;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_is_masked_unless_asked_for() {
     let service = Service::start().await;
-    let home = Home::with(&service.handle.sign_in(&account()));
+    let home = signed_in(&service.handle.sign_in(&account()));
     let status = |arguments: &[&str]| run(&home, &service.base, arguments);
     let ended = status(&["status"]);
-    ended.with(0, "a***@example.com");
+    ended.with_last(0, "a***@example.com");
     assert!(!ended.out.contains("account-1"), "{}", ended.out);
-    status(&["status", "--show"]).with(0, "account-1@example.com");
+    status(&["status", "--show"]).with_last(0, "account-1@example.com");
     let report: Value = serde_json::from_str(&status(&["status", "--json"]).out).unwrap();
     assert_eq!(report["signed_in"], json!(true));
     assert_eq!(report["plan"], "plus");
@@ -41,7 +33,7 @@ async fn no_field_of_the_login_forges_a_line_or_steers_the_terminal() {
     let home = Home::new();
     home.write(&json!({ "tokens": tokens }));
     let ended = run(&home, &service.base, &["status", "--show"]);
-    ended.with(0, "id       one\\u000aplan     forged\\u001b[2J\\u202e\\u009b\n");
+    ended.with_last(0, "id       one\\u000aplan     forged\\u001b[2J\\u202e\\u009b\n");
     assert_eq!(ended.out.matches("\nplan ").count(), 1, "{}", ended.out);
     let json = run(&home, &service.base, &["status", "--show", "--json"]);
     assert!(json.out.chars().all(|c| c == '\n' || !c.is_control()), "{}", json.out);
@@ -52,9 +44,9 @@ async fn no_field_of_the_login_forges_a_line_or_steers_the_terminal() {
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_login_there_is_a_message_and_an_exit_code() {
     let (service, home) = (Service::start().await, Home::new());
-    run(&home, &service.base, &["status"]).with(77, "run `codex-proxy login`");
+    run(&home, &service.base, &["status"]).with_last(77, "run `codex-proxy login`");
     let ended = run(&home, &service.base, &["status", "--json"]);
-    assert_eq!(ended.code, 77);
+    assert_eq!(ended.code, Some(77));
     let report: Value = serde_json::from_str(&ended.out).unwrap();
     assert_eq!(report["signed_in"], json!(false));
 }
@@ -62,44 +54,32 @@ async fn without_a_login_there_is_a_message_and_an_exit_code() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_limits_are_asked_for_when_wanted() {
     let (simulator, base) = simulator().await;
-    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let home = signed_in(&simulator.issuer().sign_in(&account()));
     let mut command = command(&home, &base, &["status", "--limits"]);
     command.env("CODEX_PROXY_UPSTREAM_BASE_URL", format!("{base}/backend-api/codex"));
-    let ended = Program::of(command).end();
-    ended.with(0, "12 % of 5 hours used");
+    let ended = home.spawn(command).end();
+    ended.with_last(0, "12 % of 5 hours used");
     assert!(ended.out.contains("5 % of 7 days used"), "{}", ended.out);
 }
 
 /// A daemon that is ended with its test.
 struct Daemon {
-    child: std::process::Child,
-    log: std::thread::JoinHandle<String>,
+    program: Program,
     base: String,
 }
 
 impl Daemon {
-    async fn start(home: &Home, service: &str) -> Self {
+    fn start(home: &Home, service: &str) -> Self {
         let base_url = format!("{service}/backend-api/codex");
-        Self::with(home, service, &[("CODEX_PROXY_UPSTREAM_BASE_URL", &base_url)]).await
+        Self::with(home, service, &[("CODEX_PROXY_UPSTREAM_BASE_URL", &base_url)])
     }
 
-    async fn with(home: &Home, service: &str, variables: &[(&str, &str)]) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = format!("127.0.0.1:{port}");
-        let mut command = command(home, service, &["serve", "--listen", &address]);
+    fn with(home: &Home, service: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = command(home, service, &["serve", "--listen", "127.0.0.1:0"]);
         command.envs(variables.iter().copied());
-        let mut child = command.spawn().unwrap();
-        let mut err = child.stderr.take().unwrap();
-        let log = std::thread::spawn(move || {
-            let mut text = String::new();
-            std::io::Read::read_to_string(&mut err, &mut text).unwrap();
-            text
-        });
-        let base = format!("http://{address}");
-        while reqwest::get(format!("{base}/health")).await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
-        Self { child, log, base }
+        let program = home.spawn(command).listening();
+        let base = format!("http://{}", program.address);
+        Self { program, base }
     }
 
     async fn complete(&self) -> (u16, String) {
@@ -119,10 +99,9 @@ impl Daemon {
         line.unwrap_or_else(|| panic!("{text}")).to_owned()
     }
 
-    fn log(mut self) -> String {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.log.join().unwrap()
+    /// Ends it, and gives its log.
+    fn log(self) -> String {
+        self.program.stop()
     }
 }
 
@@ -130,7 +109,7 @@ impl Daemon {
 async fn a_running_daemon_uses_and_renews_whatever_login_there_is() {
     let (simulator, base) = simulator().await;
     let home = Home::new();
-    let daemon = Daemon::start(&home, &base).await;
+    let daemon = Daemon::start(&home, &base);
     let mut said = String::new();
 
     let (status, body) = daemon.complete().await;
@@ -163,33 +142,31 @@ async fn a_running_daemon_uses_and_renews_whatever_login_there_is() {
 
     let log = daemon.log();
     assert!(log.contains("TRACE") && log.contains("renewed the login"), "logs are on");
-    crate::program::assert_clean(&log);
-    crate::program::assert_clean(&said);
+    crate::support::secrets::assert_clean(&said);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
     let (simulator, base) = simulator().await;
-    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let home = signed_in(&simulator.issuer().sign_in(&account()));
     let variables = [
         ("CODEX_PROXY_UPSTREAM_MODE", "api_key"),
         ("CODEX_PROXY_UPSTREAM_BASE_URL", &base),
         ("OPENAI_API_KEY", "sk-simulated-fake"),
     ];
-    let daemon = Daemon::with(&home, &base, &variables).await;
+    let daemon = Daemon::with(&home, &base, &variables);
     let (status, body) = daemon.complete().await;
     assert_eq!(status, 200, "{body}");
     let exchange = simulator.log().exchanges().pop().unwrap();
     assert_eq!(exchange.headers.get("chatgpt-account-id"), None);
     let log = daemon.log();
     assert!(log.contains("TRACE"), "logs are on");
-    crate::program::assert_clean(&log);
 
     // The same for a file that the Codex CLI would take the key from, without a restart: first
     // with a plan, then with the key.
-    let home = Home::with(&simulator.issuer().sign_in(&account()));
+    let home = signed_in(&simulator.issuer().sign_in(&account()));
     let variables = [("CODEX_PROXY_UPSTREAM_BASE_URL", &*base)];
-    let daemon = Daemon::with(&home, &base, &variables).await;
+    let daemon = Daemon::with(&home, &base, &variables);
     for (is_key, header) in [(false, Some("account-1")), (true, None)] {
         if is_key {
             let key = json!({"auth_mode": "apikey", "OPENAI_API_KEY": "sk-simulated-fake"});
@@ -201,30 +178,31 @@ async fn a_key_of_the_platform_goes_to_its_api_without_an_account() {
         let account = exchange.headers.get("chatgpt-account-id").map(String::as_str);
         assert_eq!((account, exchange.headers.contains_key("originator")), (header, !is_key));
     }
-    crate::program::assert_clean(&daemon.log());
-    run(&home, &base, &["status"]).with(0, "an API key of the OpenAI platform");
-    run(&home, &base, &["status", "--limits"]).with(64, "an API key has no plan");
+    daemon.log();
+    run(&home, &base, &["status"]).with_last(0, "an API key of the OpenAI platform");
+    run(&home, &base, &["status", "--limits"]).with_last(64, "an API key has no plan");
 
     // Without any key nothing starts.
-    let mut command = command(&Home::new(), &base, &["serve", "--listen", "127.0.0.1:0"]);
+    let home = Home::new();
+    let mut command = command(&home, &base, &["serve", "--listen", "127.0.0.1:0"]);
     command.env("CODEX_PROXY_UPSTREAM_MODE", "api_key");
-    Program::of(command).end().with(77, "no API key: set the variable OPENAI_API_KEY");
+    home.spawn(command).end().with_last(77, "no API key: set the variable OPENAI_API_KEY");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_ended_login_looks_like_it_everywhere() {
     let (simulator, base) = simulator().await;
     let service = simulator.issuer();
-    let home = Home::with(&service.sign_in(&account()));
-    let mut daemon = Daemon::start(&home, &base).await;
+    let home = signed_in(&service.sign_in(&account()));
+    let daemon = Daemon::start(&home, &base);
     assert_eq!(daemon.complete().await.0, 200);
     let of_daemon = |arguments: &[&str]| {
         let mut command = command(&home, &base, arguments);
         command.env("CODEX_PROXY_SERVER_LISTEN", daemon.base.strip_prefix("http://").unwrap());
-        Program::of(command).end()
+        home.spawn(command).end()
     };
-    of_daemon(&["health"]).with(0, "signed in");
-    of_daemon(&["status"]).with(0, "renewed automatically");
+    of_daemon(&["health"]).with_last(0, "signed in");
+    of_daemon(&["status"]).with_last(0, "renewed automatically");
 
     service.expire_access_tokens();
     service.fail_next(codex_proxy::simulator::issuer::Failure::Invalidated);
@@ -243,18 +221,15 @@ async fn an_ended_login_looks_like_it_everywhere() {
     assert!(health["login_error"].as_str().unwrap().contains("signed out elsewhere"), "{health}");
     for arguments in [&["health"][..], &["status"]] {
         let ended = of_daemon(arguments);
-        assert_eq!(ended.code, 77, "{arguments:?}: {}", ended.out);
+        assert_eq!(ended.code, Some(77), "{arguments:?}: {}", ended.out);
         assert!(ended.out.contains("run `codex-proxy login`"), "{arguments:?}: {}", ended.out);
     }
     let report = of_daemon(&["status", "--json"]);
-    assert_eq!(report.code, 77);
+    assert_eq!(report.code, Some(77));
     assert_eq!(serde_json::from_str::<Value>(&report.out).unwrap()["signed_in"], false);
 
-    daemon.child.kill().unwrap();
-    daemon.child.wait().unwrap();
-    let log = daemon.log.join().unwrap();
+    let log = daemon.log();
     let warnings: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
     let told = warnings.iter().filter(|line| line.contains("run `codex-proxy login`")).count();
     assert_eq!(told, 1, "{warnings:#?}");
-    crate::program::assert_clean(&log);
 }

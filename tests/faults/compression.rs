@@ -7,12 +7,11 @@ use codex_proxy::simulator::{Log, Outcome, Replay, Settings, Simulator};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::backend::{Seen, answer};
-use crate::daemon::{Daemon, hello, with};
 use crate::raw::{ATTACK, Call, Host, OK};
-use crate::tls::{Authority, listen};
+use crate::support::backend::{Seen, answer};
+use crate::support::daemon::{Daemon, hello, with};
+use crate::tls::{Authority, listen, listen_with};
 
 const ON: &str =
     "[upstream]\ncompression = \"on\"\nmax_retries = 1\n[continuity]\nenabled = false\n";
@@ -150,21 +149,14 @@ async fn other_failures_are_not_laid_to_the_encoding() {
 async fn simulator(authority: &Authority, settings: Settings) -> (Log, u16) {
     let simulator = Simulator::new(settings);
     let log = simulator.log();
-    let acceptor = authority.server(&["127.0.0.1"]);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = listener.accept().await.unwrap();
-            let service = TowerToHyperService::new(simulator.router());
-            let acceptor = acceptor.clone();
-            tokio::spawn(async move {
-                let stream = TokioIo::new(acceptor.accept(stream).await.unwrap());
-                let http = hyper::server::conn::http1::Builder::new();
-                let _ = http.serve_connection(stream, service).await;
-            });
+    let port = listen_with(authority.server(&["127.0.0.1"]), move |stream| {
+        let service = TowerToHyperService::new(simulator.router());
+        async move {
+            let http = hyper::server::conn::http1::Builder::new();
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
         }
-    });
+    })
+    .await;
     (log, port)
 }
 

@@ -6,9 +6,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 
-use crate::backend::{Backend, answer};
 use crate::client::{Client, Reply};
-use crate::daemon::{Daemon, hello, with};
+use crate::support::backend::{Backend, answer};
+use crate::support::daemon::{Daemon, hello, with};
 
 const MIB: usize = 1 << 20;
 

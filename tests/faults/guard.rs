@@ -10,8 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use super::backend::{Answer, Backend, answer};
-use super::daemon::{Daemon, FAKE_TOKEN, hello};
+use crate::support::backend::{Answer, Backend, answer};
+use crate::support::daemon::{Daemon, hello};
+use crate::support::secrets::FAKE_TOKEN;
 
 const KEY: &str = "sk-cp-tKMbhHgYanNAhBrf4SYC3ZPhD1Bstozdukn_CJa1v8s";
 

@@ -11,9 +11,9 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 
 use crate::answer::{self, End};
-use crate::backend::{answer, completed, sse as written, text};
-use crate::daemon::{Daemon, chunks, content, finish, hello, with};
 use crate::raw::{ATTACK, Call, Host, OK};
+use crate::support::backend::{answer, completed, sse as written, text};
+use crate::support::daemon::{Daemon, chunks, content, finish, hello, with};
 
 /// No call is sent again: what comes of the first one is what counts.
 pub const ONCE: &str = "[upstream]\nmax_retries = 0\n";

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::backend::{Backend, answer};
 use crate::client::{Client, header};
-use crate::daemon::{Daemon, hello};
+use crate::support::backend::{Backend, answer};
+use crate::support::daemon::{Daemon, hello};
 
 async fn setup() -> (Backend, Daemon) {
     let backend = Backend::streaming(&answer(&["Hello."])).await;

@@ -14,16 +14,13 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::watch;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use super::backend::{answer, completed, sse, text};
-use super::daemon::{Daemon, content, hello};
+use crate::support::backend::{answer, completed, sse, text};
+use crate::support::daemon::{Daemon, content, hello};
+use crate::tls::{Authority, listen_with};
 
 /// Nothing here takes that long.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -33,8 +30,7 @@ type Pieces = futures_util::stream::BoxStream<'static, Bytes>;
 /// A backend over TLS that carries 100 calls on a connection, as most servers do.
 struct Backend {
     base_url: String,
-    /// Holds `roots.pem`.
-    folder: TempDir,
+    authority: Authority,
     /// How many calls have come.
     calls: watch::Receiver<usize>,
 }
@@ -45,44 +41,29 @@ impl Backend {
     async fn start(
         respond: impl Fn(&str, watch::Receiver<usize>) -> Pieces + Send + Sync + 'static,
     ) -> Self {
-        let rcgen::CertifiedKey { cert, signing_key } =
-            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("roots.pem"), cert.pem()).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(signing_key.serialize_der()));
-        let mut tls = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .unwrap();
-        tls.alpn_protocols = vec![b"h2".to_vec()];
-        let tls = TlsAcceptor::from(Arc::new(tls));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
+        let authority = Authority::new("ours");
+        let acceptor = authority.signed(&["localhost"], |_| {}, &[b"h2"]);
         let (count, calls) = watch::channel(0);
         let respond = Arc::new(respond);
-        tokio::spawn(async move {
-            loop {
-                let (connection, _) = listener.accept().await.unwrap();
-                let (tls, count) = (tls.clone(), count.clone());
-                let respond = Arc::clone(&respond);
-                tokio::spawn(async move {
-                    // Those that are given up while they come about do not count.
-                    let Ok(connection) = tls.accept(connection).await else { return };
-                    let service = service_fn(move |request: Request<Incoming>| {
-                        let (count, respond) = (count.clone(), Arc::clone(&respond));
-                        async move { Ok::<_, Infallible>(serve(request, &count, &*respond).await) }
-                    });
-                    let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    http.max_concurrent_streams(100);
-                    let _ = http.serve_connection(TokioIo::new(connection), service).await;
-                });
+        // Connections that are given up while they come about do not count.
+        let port = listen_with(acceptor, move |stream| {
+            let (count, respond) = (count.clone(), Arc::clone(&respond));
+            let service = service_fn(move |request: Request<Incoming>| {
+                let (count, respond) = (count.clone(), Arc::clone(&respond));
+                async move { Ok::<_, Infallible>(serve(request, &count, &*respond).await) }
+            });
+            async move {
+                let mut http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                http.max_concurrent_streams(100);
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
-        });
-        Self { base_url: format!("https://localhost:{port}/codex"), folder, calls }
+        })
+        .await;
+        Self { base_url: format!("https://localhost:{port}/codex"), authority, calls }
     }
 
     async fn daemon(&self, settings: &str) -> Daemon {
-        Daemon::with_roots(&self.base_url, settings, &self.folder.path().join("roots.pem")).await
+        Daemon::with_roots(&self.base_url, settings, &self.authority.file()).await
     }
 
     async fn wait_for_calls(&mut self, count: usize) {

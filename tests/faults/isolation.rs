@@ -19,9 +19,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-use crate::backend::{Backend, answer};
 use crate::client::Client;
-use crate::daemon::{hello, with};
+use crate::support::backend::{Backend, answer};
+use crate::support::daemon::{hello, with};
 
 /// What a panic's message may quote; nobody may see it.
 const CANARY: &str = "canary-panic-4711";

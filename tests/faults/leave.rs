@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::backend::{Answer, Backend, End, answer, sse, text};
-use super::daemon::{Daemon, hello, with};
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
 
 /// What a call may take to end on a machine that is busy with everything else.
 const SOON: Duration = Duration::from_secs(2);

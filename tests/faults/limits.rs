@@ -6,9 +6,9 @@ use codex_proxy::server::{Limits, raise_descriptor_limit};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
-use crate::backend::{Backend, answer};
 use crate::client::{Client, PATIENCE, header};
-use crate::daemon::{Daemon, hello};
+use crate::support::backend::{Backend, answer};
+use crate::support::daemon::{Daemon, hello};
 
 /// The limit of time that a test is about; the others are as in real life.
 const SHORT: Duration = Duration::from_millis(150);
@@ -338,7 +338,7 @@ async fn an_answer_that_nobody_takes_ends_and_frees_its_place() {
     let limits = Limits { send: SHORT * 4, ..Limits::default() };
     let settings = "[upstream]\nmax_in_flight = 1\nmax_queued = 0";
     let daemon = Daemon::with_limits(&backend.base_url, settings, limits).await;
-    let request = crate::daemon::with(hello(), json!({"stream": true})).to_string();
+    let request = crate::support::daemon::with(hello(), json!({"stream": true})).to_string();
     let mut client = Client::with_little_room(&daemon.url).await;
     client.send_chat(&request).await;
     // The client reads nothing more.
@@ -448,7 +448,7 @@ async fn whole_answers_have_their_share_of_the_memory() {
         assert!(text.contains("memory_limit_reached") && text.contains("stream: true"), "{text}");
         // As a stream it takes up next to nothing.
         let (status, chunks) = daemon.stream(&hello()).await;
-        assert_eq!((status, crate::daemon::content(&chunks, 0).len()), (200, 40 << 16));
+        assert_eq!((status, crate::support::daemon::content(&chunks, 0).len()), (200, 40 << 16));
     }
     // With more memory it comes whole, and gives it back.
     let backend = Backend::streaming(&answer(&vec![piece.as_str(); 40])).await;
@@ -487,12 +487,11 @@ async fn two_thousand_beginnings_of_requests_do_not_hinder_a_call() {
 
 #[cfg(unix)]
 mod as_a_process {
-    use std::process::Command;
-
     use rustix::process::Signal;
 
     use super::*;
-    use crate::program::Program;
+    use crate::support::home::Home;
+    use crate::support::program::{PROGRAM, Program};
 
     #[tokio::test]
     async fn a_spell_at_the_limit_is_told_once() {
@@ -512,11 +511,10 @@ mod as_a_process {
 
     #[tokio::test]
     async fn running_out_of_descriptors_is_survived_and_told_once() {
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", "ulimit -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
-            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
-        let mut program = Program::of(shell, &[]);
+        let script = "ulimit -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0";
+        let home = Home::new();
+        let shell = home.command_of("/bin/sh", &["-c", script, PROGRAM]);
+        let mut program = home.spawn(shell);
         let url = program.url();
         program.wait_for("the system allows fewer open file descriptors");
         let mut silent = Vec::new();
@@ -540,11 +538,10 @@ mod as_a_process {
 
     #[tokio::test]
     async fn the_limit_of_descriptors_is_raised_where_that_is_allowed() {
-        let mut shell = Command::new("/bin/sh");
-        shell
-            .args(["-c", "ulimit -S -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0"])
-            .arg(env!("CARGO_BIN_EXE_codex-proxy"));
-        let program = Program::of(shell, &[]);
+        let script = "ulimit -S -n 64; exec \"$0\" serve --simulate --listen 127.0.0.1:0";
+        let home = Home::new();
+        let shell = home.command_of("/bin/sh", &["-c", script, PROGRAM]);
+        let program = home.spawn(shell);
         let url = program.url();
         let mut open = Vec::new();
         for _ in 0..200 {

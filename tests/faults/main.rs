@@ -6,18 +6,15 @@
     clippy::panic,
     clippy::print_stderr,
     missing_docs,
-    unreachable_pub,
-    dead_code
+    unreachable_pub
 )]
 
+// Only a part of it is used here.
+#[allow(dead_code)]
 #[path = "../translation/answer.rs"]
 mod answer;
-#[path = "../it/backend.rs"]
-mod backend;
-#[path = "../it/daemon.rs"]
-mod daemon;
-#[path = "../it/program.rs"]
-mod program;
+#[path = "../support/mod.rs"]
+mod support;
 
 mod client;
 mod compression;

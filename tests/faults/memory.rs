@@ -8,11 +8,11 @@ use futures_util::StreamExt as _;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::backend::{sse, text};
-use crate::daemon::with;
 use crate::hostile::attack;
-use crate::program::Program;
 use crate::raw::{Call, Host, OK};
+use crate::support::backend::{sse, text};
+use crate::support::daemon::with;
+use crate::support::program::Program;
 
 const MIB: usize = 1 << 20;
 
@@ -52,7 +52,7 @@ async fn ask(program: &Program, is_streamed: bool) -> reqwest::Response {
 }
 
 async fn lives(program: &Program) {
-    let body = crate::daemon::hello().to_string();
+    let body = crate::support::daemon::hello().to_string();
     let response = reqwest::Client::new().post(program.chat()).body(body).send().await.unwrap();
     assert!(response.text().await.unwrap().contains("All is well."));
 }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::backend::{Answer, Backend, End, answer};
-use super::daemon::{Daemon, hello, with};
+use crate::support::backend::{Answer, Backend, End, answer};
+use crate::support::daemon::{Daemon, hello, with};
 
 /// Far less than the list of models may take.
 const AT_ONCE: Duration = Duration::from_secs(2);

@@ -9,11 +9,13 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::backend::{Answer, Backend, End, Seen, completed, sse, text};
-use crate::daemon::{Daemon, FAKE_TOKEN, hello, with};
 use crate::hostile::{ONCE, attack};
-use crate::program::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN, Program};
 use crate::raw::{ATTACK, Call, Host, OK};
+use crate::support::backend::{Answer, Backend, End, Seen, completed, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
+use crate::support::program::Program;
+use crate::support::secrets::FAKE_TOKEN;
+use crate::support::secrets::{FAKE_ACCOUNT, FAKE_REFRESH_TOKEN};
 use crate::tls::{self, Authority, Break};
 
 /// What a client sends beside its request, and what nobody else has to see.

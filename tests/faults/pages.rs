@@ -3,8 +3,8 @@
 
 use serde_json::json;
 
-use super::backend::{Answer, Backend, answer};
-use super::daemon::{Daemon, hello, with};
+use crate::support::backend::{Answer, Backend, answer};
+use crate::support::daemon::{Daemon, hello, with};
 
 const PAGE: &str = "<!DOCTYPE html><html><head><title>Error</title></head></html>";
 

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,11 +16,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::backend::answer;
 use crate::client::{Client, PATIENCE};
-use crate::daemon::{Daemon, hello};
-use crate::program::Program;
-use crate::tls::Authority;
+use crate::support::backend::answer;
+use crate::support::daemon::{Daemon, hello};
+use crate::support::home::Home;
+use crate::support::program::Program;
+use crate::tls::{Authority, listen_with};
 
 /// A backend that speaks TLS and HTTP/2, and what has come to it.
 struct Backend {
@@ -34,22 +34,18 @@ impl Backend {
     async fn start() -> Self {
         let authority = Authority::new("ours");
         let acceptor = authority.signed(&["127.0.0.1"], |_| {}, &[b"h2"]);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base_url = format!("https://{}/codex", listener.local_addr().unwrap());
         let (note, seen) = watch::channel(Vec::new());
-        tokio::spawn(async move {
-            loop {
-                let (stream, _) = listener.accept().await.unwrap();
-                let (acceptor, note) = (acceptor.clone(), note.clone());
-                tokio::spawn(async move {
-                    let Ok(stream) = acceptor.accept(stream).await else { return };
-                    note.send_modify(|seen| seen.push("connection".to_owned()));
-                    let service = service_fn(move |request| serve(request, note.clone()));
-                    let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-                    let _ = http.serve_connection(TokioIo::new(stream), service).await;
-                });
+        let port = listen_with(acceptor, move |stream| {
+            let note = note.clone();
+            async move {
+                note.send_modify(|seen| seen.push("connection".to_owned()));
+                let service = service_fn(move |request| serve(request, note.clone()));
+                let http = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+                let _ = http.serve_connection(TokioIo::new(stream), service).await;
             }
-        });
+        })
+        .await;
+        let base_url = format!("https://127.0.0.1:{port}/codex");
         Self { base_url, authority, seen }
     }
 
@@ -122,21 +118,13 @@ async fn nothing_is_asked_ahead_without_a_login_or_with_one_that_is_to_be_renewe
     let old = json!({"tokens": {"access_token": "fake", "id_token": "", "refresh_token": "fake",
         "account_id": "account"}, "last_refresh": "2020-01-01T00:00:00Z"});
     for login in [None, Some(old)] {
-        let home = tempfile::tempdir().unwrap();
+        let mut home = Home::new();
         if let Some(login) = login {
-            std::fs::write(home.path().join("auth.json"), login.to_string()).unwrap();
+            home.write(&login);
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_codex-proxy"));
-        command.args(["--listen", "127.0.0.1:0"]);
-        let program = Program::of(
-            command,
-            &[
-                ("CODEX_HOME", home.path().to_str().unwrap()),
-                ("CODEX_CA_CERTIFICATE", roots.to_str().unwrap()),
-                ("CODEX_PROXY_UPSTREAM_BASE_URL", &backend.base_url),
-                ("CODEX_PROXY_AUTH_ISSUER", "http://127.0.0.1:1"),
-            ],
-        );
+        home.set("CODEX_CA_CERTIFICATE", roots.to_str().unwrap());
+        home.set_backend(&backend.base_url);
+        let program = home.start(&["--listen", "127.0.0.1:0"]);
         let log = stopped(program).await;
         assert!(!log.contains("the list of models"), "{log}");
         assert!(!log.contains("renew"), "{log}");

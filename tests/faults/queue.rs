@@ -7,8 +7,8 @@ use futures_util::future::{Either, join_all, select};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::backend::{Answer, Backend, End, answer};
-use super::daemon::{Daemon, content, hello, with};
+use crate::support::backend::{Answer, Backend, End, answer};
+use crate::support::daemon::{Daemon, content, hello, with};
 
 /// Nothing here takes that long.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -151,7 +151,7 @@ async fn places_are_free_as_soon_as_an_answer_is_over() {
         1 => Answer::error(400, r#"{"detail":"Unsupported parameter: x"}"#),
         2 => Answer::stream("").ending(End::Reset),
         // Reports a failure after the answer has begun.
-        _ => Answer::stream(super::backend::sse(&super::backend::text(&["Hel"]))),
+        _ => Answer::stream(crate::support::backend::sse(&crate::support::backend::text(&["Hel"]))),
     })
     .await;
     let settings = limits(1, 0) + "\nmax_retries = 0";

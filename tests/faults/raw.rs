@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::backend::{Seen, answer};
+use crate::support::backend::{Seen, answer};
 
 /// A connection, encrypted or not.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -112,7 +112,7 @@ impl Host {
 
     /// One request for each connection.
     pub async fn serve(self, mut stream: Box<dyn Stream>) {
-        let Some(seen) = read(&mut stream).await else { return };
+        let Some(seen) = Seen::read(&mut stream).await else { return };
         self.seen.lock().unwrap().push(seen.clone());
         let call = Call { stream, seen };
         if call.seen.head.starts_with("GET ") {
@@ -129,26 +129,4 @@ fn is_attack(seen: &Seen) -> bool {
     let body: Result<Value, _> = serde_json::from_slice(&seen.body);
     // A request that is no call, such as one for a login, is for the script too.
     body.map_or(true, |body| body.get("input").is_none() || body.to_string().contains(ATTACK))
-}
-
-/// A request with its body; nothing if the connection ends first.
-async fn read(stream: &mut Box<dyn Stream>) -> Option<Seen> {
-    let mut bytes = Vec::new();
-    let head_length = loop {
-        if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8(bytes[..head_length].to_vec()).unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.map_or(0, |length| length.parse().unwrap());
-    while bytes.len() < head_length + length {
-        if stream.read_buf(&mut bytes).await.ok()? == 0 {
-            return None;
-        }
-    }
-    Some(Seen { head, body: bytes[head_length..].to_vec() })
 }

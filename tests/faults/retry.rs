@@ -8,8 +8,8 @@ use tokio::net::TcpSocket;
 #[cfg(target_os = "linux")]
 use tokio::net::{TcpListener, TcpStream};
 
-use super::backend::{Answer, Backend, End, answer, sse, text};
-use super::daemon::{Daemon, chunks, content, finish, hello, with};
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::daemon::{Daemon, chunks, content, finish, hello, with};
 
 /// What the client gets.
 #[derive(Debug, Clone, Copy)]

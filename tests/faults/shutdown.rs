@@ -10,10 +10,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
-use crate::backend::{Answer, Backend, End, answer, sse, text};
 use crate::client::{Client, PATIENCE, Reply, events, header};
-use crate::daemon::{Daemon, hello, with};
-use crate::program::Program;
+use crate::support::backend::{Answer, Backend, End, answer, sse, text};
+use crate::support::daemon::{Daemon, hello, with};
+use crate::support::program::Program;
 
 const CODE: &str = "server_shutting_down";
 
@@ -209,9 +209,9 @@ async fn requests_that_still_wait_are_told_as_well() {
 
 #[tokio::test]
 async fn clients_that_take_nothing_are_dropped_in_the_end() {
-    let words = vec!["x".repeat(64 << 10); 256];
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut backend = backend(Answer::stream(answer(&words))).await;
+    // The buffers of four sockets may take more than 16 MiB.
+    let word = "x".repeat(64 << 10);
+    let mut backend = backend(Answer::stream(answer(&[word.as_str(); 1024]))).await;
     let brief = Duration::from_millis(200);
     let limits = Limits { drain: brief, farewell: brief, ..limits() };
     let daemon = Daemon::with_limits(&backend.base_url, "", limits).await;

@@ -21,11 +21,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::server::TlsStream;
 
-use crate::backend::{answer, completed, sse as written, text};
-use crate::daemon::Daemon;
 use crate::hostile::{ONCE, attack, lives, told};
 use crate::raw::{ATTACK, Call, Host, OK};
+use crate::support::backend::{answer, completed, sse as written, text};
+use crate::support::daemon::Daemon;
 
 /// Somebody who signs certificates.
 pub struct Authority {
@@ -88,16 +89,28 @@ fn acceptor(certificate: &rcgen::Certificate, key: &KeyPair, protocols: &[&[u8]]
 
 /// Puts the host behind this server; gives its port.
 pub async fn listen(host: &Host, acceptor: TlsAcceptor) -> u16 {
+    let host = host.clone();
+    listen_with(acceptor, move |stream| host.clone().serve(Box::new(stream))).await
+}
+
+/// Serves every connection that could be encrypted; gives the port.
+pub async fn listen_with<F>(
+    acceptor: TlsAcceptor,
+    serve: impl Fn(TlsStream<TcpStream>) -> F + Send + Sync + 'static,
+) -> u16
+where
+    F: Future<Output = ()> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let host = host.clone();
+    let serve = Arc::new(serve);
     tokio::spawn(async move {
         loop {
             let (stream, _) = listener.accept().await.unwrap();
-            let (host, acceptor) = (host.clone(), acceptor.clone());
+            let (acceptor, serve) = (acceptor.clone(), Arc::clone(&serve));
             tokio::spawn(async move {
                 if let Ok(stream) = acceptor.accept(stream).await {
-                    host.serve(Box::new(stream)).await;
+                    serve(stream).await;
                 }
             });
         }
@@ -213,7 +226,10 @@ async fn what_is_no_tls_is_not_spoken_to() {
         while let Ok(first) = heard.try_recv() {
             assert_eq!(first.first(), Some(&0x16), "{name}: a greeting of TLS and nothing else");
             let text = String::from_utf8_lossy(&first);
-            assert!(!text.contains(crate::daemon::FAKE_TOKEN) && !text.contains("HTTP"), "{name}");
+            assert!(
+                !text.contains(crate::support::secrets::FAKE_TOKEN) && !text.contains("HTTP"),
+                "{name}"
+            );
         }
     }
 }

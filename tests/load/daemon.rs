@@ -21,6 +21,7 @@ use tokio::runtime::Builder;
 use crate::figures::{self, Figures};
 use crate::mark::CANARY;
 use crate::sign_in::SignIn;
+use crate::support::secrets;
 use crate::upstream::Upstream;
 
 /// The settings file of the daemon: whoever has this variable is one.
@@ -216,8 +217,8 @@ impl Log {
     fn note(&mut self, line: String) {
         const KEPT: usize = 10;
 
-        // How content and tokens begin, which no log may hold.
-        let is_secret = [CANARY, "rt_simulated", "eyJ"].iter().any(|&text| line.contains(text));
+        // No log may hold content or tokens.
+        let is_secret = line.contains(CANARY) || secrets::find(&line).is_some();
         if is_secret || line.contains("panicked") || line.contains("ERROR") {
             self.alarming.push(line.clone());
         }

@@ -30,8 +30,12 @@
     clippy::panic,
     clippy::print_stderr,
     clippy::print_stdout,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
+
+#[path = "../support/mod.rs"]
+mod support;
 
 mod answer;
 mod client;

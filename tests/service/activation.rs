@@ -5,13 +5,12 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::command::PROGRAM;
-use crate::program::Program;
+use crate::support::home::Home;
+use crate::support::program::{PROGRAM, Program};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -29,10 +28,9 @@ fn start(arguments: &[&str], sockets: Vec<OwnedFd>, variables: &[(&str, &str)]) 
         kept.push(socket);
     }
     write!(script, "LISTEN_PID=$$ LISTEN_FDS={} exec \"$0\" \"$@\"", kept.len()).unwrap();
-    let mut command = Command::new("bash");
-    command.args(["-c", &script, PROGRAM]).args(arguments);
-    let path = [("PATH", "/usr/bin:/bin")];
-    Program::of(command, &[&path, variables].concat())
+    let mut home = Home::new();
+    home.set_all(variables);
+    home.spawn(home.command_of("bash", &[&["-c", &script, PROGRAM], arguments].concat()))
 }
 
 fn healthy(mut stream: impl std::io::Read + std::io::Write) {

@@ -1,12 +1,13 @@
 //! The files as they are, word by word. Where they are meant to change, write them anew:
 //!
 //! ```sh
-//! CODEX_PROXY_TEST_GOLDEN=write cargo nextest run --test service files
+//! CODEX_PROXY_TEST_BLESS=1 cargo nextest run --test service files
 //! ```
 
 use std::path::Path;
 
-use crate::command::{PROGRAM, fine, service};
+use crate::command::{fine, service};
+use crate::support::program::PROGRAM;
 
 /// What would be installed for somebody whose home need not be there, with the program where it
 /// would be.
@@ -18,7 +19,7 @@ fn printed(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 
 fn check(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/service/golden").join(name);
-    if std::env::var_os("CODEX_PROXY_TEST_GOLDEN").is_some() {
+    if std::env::var_os("CODEX_PROXY_TEST_BLESS").is_some() {
         std::fs::write(&path, text).unwrap();
     }
     let golden = std::fs::read_to_string(&path).unwrap();
@@ -107,7 +108,7 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
     ] {
         let arguments = [&["install", "--manager", "systemd", "--root", root], arguments].concat();
         let ended = service(home.path(), &arguments, variables);
-        assert_eq!(ended.code, 78, "{arguments:?}: {ended:?}");
+        assert_eq!(ended.code, Some(78), "{arguments:?}: {ended:?}");
         assert!(ended.err.contains(told), "{told:?} is not in {ended:?}");
         assert!(!Path::new(root).exists(), "{arguments:?}");
     }
@@ -116,7 +117,7 @@ fn what_cannot_be_a_service_is_refused_before_anything_is_written() {
         ["install", "--manager", "launchd", "--socket"],
     ] {
         let ended = service(home.path(), &[&arguments[..], &["--root", root]].concat(), &[]);
-        assert_eq!(ended.code, 64, "{ended:?}");
+        assert_eq!(ended.code, Some(64), "{ended:?}");
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use crate::command::{Ended, service};
-use crate::program::Program;
+use crate::command::service;
+use crate::support::program::{Ended, Program};
 
 /// Answers as the manager would, by what is in its folder: `active-UNIT`, `no-bus`, `no-namespaces`.
 const PLAYER: &str = r#"#!/bin/sh
@@ -66,7 +66,7 @@ impl Play {
     /// Runs it, which has to go well, and gives what the manager was asked to change.
     fn asked(&self, arguments: &[&str]) -> Vec<String> {
         let ended = self.service(arguments);
-        assert_eq!(ended.code, 0, "{arguments:?}: {ended:?}");
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {ended:?}");
         self.changes()
     }
 
@@ -139,7 +139,7 @@ fn a_service_is_installed_changed_and_removed() {
     assert!(!play.unit().exists());
     for action in ["start", "stop", "restart", "status"] {
         let ended = play.service(&[action]);
-        assert_eq!(ended.code, 69, "{ended:?}");
+        assert_eq!(ended.code, Some(69), "{ended:?}");
         assert!(ended.err.contains("codex-proxy service install"), "{ended:?}");
     }
 }
@@ -149,7 +149,7 @@ fn where_there_is_no_systemd_nothing_is_written() {
     let play = Play::new("systemd");
     play.note("no-bus");
     let ended = play.service(&["install"]);
-    assert_eq!(ended.code, 69, "{ended:?}");
+    assert_eq!(ended.code, Some(69), "{ended:?}");
     for piece in ["No medium found", "su and sudo do not count", "--print"] {
         assert!(ended.err.contains(piece), "{piece:?} is not in {ended:?}");
     }
@@ -157,7 +157,7 @@ fn where_there_is_no_systemd_nothing_is_written() {
     // Not even a program of that name.
     let nowhere = [("PATH", "/nowhere")];
     let ended = service(play.folder.path(), &["install", "--manager", "systemd"], &nowhere);
-    assert_eq!(ended.code, 69, "{ended:?}");
+    assert_eq!(ended.code, Some(69), "{ended:?}");
     assert!(ended.err.contains("systemctl not found"), "{ended:?}");
     assert!(!play.unit().exists());
 }
@@ -166,12 +166,12 @@ fn where_there_is_no_systemd_nothing_is_written() {
 fn where_a_user_may_have_no_namespaces_the_unit_has_none_and_that_is_told() {
     let play = Play::new("systemd");
     let ended = play.service(&["install"]);
-    assert_eq!((ended.code, ended.err.as_str()), (0, ""), "{ended:?}");
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
     assert!(ended.out.contains("loginctl enable-linger"), "{ended:?}");
     assert!(fs::read_to_string(play.unit()).unwrap().contains("PrivateUsers=yes"));
     play.note("no-namespaces");
     let ended = play.service(&["install"]);
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.err.contains("without the sandbox options"), "{ended:?}");
     let unit = fs::read_to_string(play.unit()).unwrap();
     assert!(unit.contains("NoNewPrivileges=yes") && unit.contains("SystemCallFilter="), "{unit}");
@@ -187,7 +187,7 @@ fn variables_that_a_service_does_not_see_are_named() {
     let install = ["install", "--manager", "systemd", "--root", root.to_str().unwrap()];
     let variables = [("CODEX_PROXY_COMPAT_STRICT", "true"), ("https_proxy", "http://hush@x")];
     let ended = service(home.path(), &install, &variables);
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.err.contains("does not see CODEX_PROXY_COMPAT_STRICT, https_proxy"), "{ended:?}");
     assert!(!format!("{ended:?}").contains("hush"));
 }
@@ -199,7 +199,7 @@ fn status_tells_what_the_manager_says_and_whether_the_daemon_answers() {
     let address = daemon.url().replace("http://", "");
     play.asked(&["install", "--listen", &address]);
     let ended = play.service(&["status"]);
-    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
     for line in [
         "state    active (running), enabled".to_owned(),
         "says     Listening".to_owned(),
@@ -210,14 +210,14 @@ fn status_tells_what_the_manager_says_and_whether_the_daemon_answers() {
     // It answers, but it is not the one that is asked for.
     play.asked(&["stop"]);
     let ended = play.service(&["status"]);
-    assert_eq!(ended.code, 69, "{ended:?}");
+    assert_eq!(ended.code, Some(69), "{ended:?}");
     assert!(ended.out.contains("state    failed (failed), enabled"), "{ended:?}");
     assert!(!ended.out.contains("Old"), "{ended:?}");
     // It runs and does not answer.
     play.asked(&["start"]);
     daemon.stop();
     let ended = play.service(&["status"]);
-    assert_eq!(ended.code, 69, "{ended:?}");
+    assert_eq!(ended.code, Some(69), "{ended:?}");
     assert!(ended.out.contains(&format!("no answer on {address}: ")), "{ended:?}");
 }
 
@@ -231,7 +231,7 @@ fn with_a_socket_it_is_asked_where_the_manager_listens() {
     let text = fs::read_to_string(&unit).unwrap();
     fs::write(&unit, text.replace(&address.to_string(), "/run/my 100%%/x.sock")).unwrap();
     let ended = play.service(&["status"]);
-    assert_eq!(ended.code, 69, "{ended:?}");
+    assert_eq!(ended.code, Some(69), "{ended:?}");
     assert!(ended.out.contains("no answer on unix:/run/my 100%/x.sock: "), "{ended:?}");
 }
 

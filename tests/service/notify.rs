@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::program::Program;
+use crate::support::program::Program;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

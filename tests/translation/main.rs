@@ -5,5 +5,6 @@
 mod answer;
 mod answers;
 mod corpus;
+mod golden;
 mod requests;
 mod upstream;
