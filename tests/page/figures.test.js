@@ -216,7 +216,7 @@ test("a daemon that has gone is missed, and known again when it is back", async 
         await daemon.ask("Two");
         await rows(page).nth(1).waitFor();
         await daemon.stop();
-        await pulse.getByText(/^No answer since \d\d:\d\d:\d\d; trying again$/).waitFor();
+        await pulse.getByText(/^No answer since \d\d:\d\d:\d\d; retrying$/).waitFor();
         // What was known stays to be seen.
         assert.equal(await rows(page).count(), 2);
         daemon = await serve({ port });

@@ -219,7 +219,7 @@ test("what to put into clients can be chosen by keys and copied", () =>
       }
       const note = page.locator("#snippet-note");
       await choice.selectOption("zed");
-      assert.match(await note.textContent(), /^In settings\.json\. The key goes/);
+      assert.match(await note.textContent(), /^In settings\.json\. Put the key/);
       assert.equal(await note.locator("code").first().textContent(), "settings.json");
       await choice.selectOption("python");
       assert.equal(await note.isVisible(), false);
