@@ -13,7 +13,7 @@ use super::{App, Shared};
 use crate::chat::model::{List, Model};
 use crate::config::CodexConfig;
 use crate::effort::Effort;
-use crate::models::{self, Resolved, Source, find, resolve};
+use crate::models::{Resolved, Source, find, resolve};
 use crate::responses::model::ModelInfo;
 
 pub(super) async fn list(State(app): State<App>) -> Json<List> {
@@ -58,7 +58,23 @@ impl App {
     pub(super) async fn resolve(&self, name: &str) -> Result<Resolved, ApiError> {
         let Shared { config, catalogue, .. } = &*self.0;
         let at_hand = catalogue.at_hand();
-        let codex_default = self.codex_default(name, &at_hand).await;
+        let (found, needs_default) = {
+            let needs_default = Cell::new(false);
+            let note = || {
+                needs_default.set(true);
+                None
+            };
+            let found = find(name, &at_hand, &config.models, &note);
+            (found.filter(|model| model.info.is_some()), needs_default.get())
+        };
+        // Most names need nothing but the list.
+        if let (Some(model), false) = (found, needs_default) {
+            return Ok(model);
+        }
+        let home = config.auth.codex_home.clone();
+        // A disk may take its time.
+        let codex_default = spawn_blocking(move || CodexConfig::read(&home).model).await;
+        let codex_default = codex_default.ok().flatten();
         let codex_default = || codex_default.clone();
         let found = find(name, &at_hand, &config.models, &codex_default);
         let found = found.filter(|model| model.info.is_some());
@@ -71,26 +87,5 @@ impl App {
             None => catalogue.newest().await,
         };
         Ok(resolve(name, &list, is_current, &config.models, &codex_default)?)
-    }
-
-    /// The `model` of the Codex CLI's settings, if it matters to what this name means. The file is
-    /// read where waiting for a disk holds up nobody else.
-    async fn codex_default(&self, name: &str, list: &models::List) -> Option<String> {
-        let config = &self.0.config;
-        let is_asked_for = {
-            let is_asked_for = Cell::new(false);
-            let ask = || {
-                is_asked_for.set(true);
-                None
-            };
-            // Only whether it asks is of interest.
-            let _ = resolve(name, list, false, &config.models, &ask);
-            is_asked_for.get()
-        };
-        if !is_asked_for {
-            return None;
-        }
-        let home = config.auth.codex_home.clone();
-        spawn_blocking(move || CodexConfig::read(&home).model).await.ok().flatten()
     }
 }

@@ -86,6 +86,7 @@ pub(super) fn without<'t>(text: &'t str, found: &[Found]) -> Cow<'t, str> {
 /// Finds a known secret, in any case and with any escaping of its characters.
 fn known(text: &str, secret: &str, what: &'static str) -> Vec<Found> {
     let (text, secret) = (text.as_bytes(), secret.as_bytes());
+    // No secret is shorter than `MIN_SECRET_LENGTH`.
     let first = secret[0];
     let may_begin = |byte: u8| byte.eq_ignore_ascii_case(&first) || byte == b'\\' || byte == b'%';
     let mut found = Vec::new();
@@ -97,6 +98,8 @@ fn known(text: &str, secret: &str, what: &'static str) -> Vec<Found> {
                 found.push(Found { range: at..end, what });
                 at = end;
             }
+            // From any other backslash of the same run, the same would be read.
+            None if text[at] == b'\\' => at += backslashes(text, at),
             None => at += 1,
         }
     }
@@ -124,8 +127,7 @@ fn character(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
     let plain = (Bytes::of(&[byte]), at + 1);
     match byte {
         b'\\' => {
-            let backslashes = text[at..].iter().take_while(|byte| **byte == b'\\').count();
-            let code = at + backslashes + 1;
+            let code = at + backslashes(text, at) + 1;
             if text.get(code - 1) != Some(&b'u') {
                 return Some(plain);
             }
@@ -143,6 +145,11 @@ fn character(text: &[u8], at: usize) -> Option<(Bytes, usize)> {
         }
         _ => Some(plain),
     }
+}
+
+/// How many backslashes stand here in a row.
+fn backslashes(text: &[u8], at: usize) -> usize {
+    text[at..].iter().take_while(|byte| **byte == b'\\').count()
 }
 
 /// Up to four bytes.
@@ -283,5 +290,12 @@ mod tests {
         {
             assert_eq!(left(text), text);
         }
+    }
+
+    #[test]
+    fn a_long_run_of_backslashes_is_read_in_linear_time() {
+        let run = "\\".repeat(1 << 20);
+        let text = format!("{run}u0061{run}jo{run}u0040example.com");
+        assert_eq!(left(&text), format!("{run}u0061{run}[redacted: e-mail address]"));
     }
 }

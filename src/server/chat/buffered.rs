@@ -96,7 +96,7 @@ struct Part {
 /// A sink that counts what it holds.
 #[derive(Default)]
 struct Counted {
-    gatherer: CompletionBuilder,
+    builder: CompletionBuilder,
     size: usize,
 }
 
@@ -112,15 +112,15 @@ impl Sink for Counted {
             // They repeat the backend's last event, whose size is limited.
             Delta::ReasoningDetails(_) | Delta::Annotations(_) | Delta::Finish(_) => 0,
         };
-        self.gatherer.delta(delta);
+        self.builder.delta(delta);
     }
 
     fn can_take_back(&self) -> bool {
-        self.gatherer.can_take_back()
+        self.builder.can_take_back()
     }
 
     fn take_back(&mut self) {
-        self.gatherer.take_back();
+        self.builder.take_back();
         self.size = 0;
     }
 }
@@ -155,7 +155,7 @@ async fn collect(
         }
     }
     let size = size(&parts);
-    let choices = parts.into_iter().map(|part| (part.choice, part.gathered.gatherer)).collect();
+    let choices = parts.into_iter().map(|part| (part.choice, part.gathered.builder)).collect();
     Ok(Gathered { choices, size, reservation })
 }
 
