@@ -38,7 +38,7 @@ enum CallState<R: AnswerReader> {
     Opening(BoxFuture<'static, Result<Events, UpstreamError>>),
     Open(Box<Events>),
     /// The request is being rebuilt without remembered turns, after this failure.
-    Remaking(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
+    Rebuilding(BoxFuture<'static, (Option<RequestBody>, UpstreamError)>),
     /// An event is being read on another thread, since that takes long.
     Reading(JoinHandle<Read<R>>, Box<Events>),
     Closed,
@@ -173,9 +173,9 @@ impl<R: AnswerReader> Exchange<R> {
                     None => Err(UpstreamError::Disconnected { cause: "end of stream".to_owned() }),
                 },
             },
-            CallState::Remaking(remaking) => {
+            CallState::Rebuilding(remaking) => {
                 let (body, failure) = ready!(remaking.poll_unpin(cx));
-                return Poll::Ready(self.send_remade(body, failure));
+                return Poll::Ready(self.send_rebuilt(body, failure));
             }
             CallState::Reading(reading, _) => {
                 let read = ready!(reading.poll_unpin(cx));
@@ -260,7 +260,7 @@ impl<R: AnswerReader> Exchange<R> {
         if let Some(without_replay) = self.take_without_replay(&failure) {
             let remaking = async move { (without_replay().await.map(RequestBody::from), failure) };
             // The previous call is dropped here.
-            self.call = CallState::Remaking(remaking.boxed());
+            self.call = CallState::Rebuilding(remaking.boxed());
             self.reader = self.reader.fresh();
             return Ok(Step::Retrying);
         }
@@ -278,7 +278,7 @@ impl<R: AnswerReader> Exchange<R> {
     }
 
     /// Sends the rebuilt request, if it differs from the failed one.
-    fn send_remade(
+    fn send_rebuilt(
         &mut self,
         body: Option<RequestBody>,
         failure: UpstreamError,

@@ -10,7 +10,7 @@
 //!                      │  ▼                    ▼ │                    │ or no retry is left
 //!                      ├── retry, after a pause  Reading (an event that takes long, on another
 //!                      │                         thread)
-//!                      └── Remaking: the request is made again without replayed turns, once, if
+//!                      └── Rebuilding: the request is made again without replayed turns, once, if
 //!                          the backend refuses them
 //! ```
 //!

@@ -3,11 +3,12 @@
 //! The work is linear in the bytes, however they are split: what was looked at is not looked at
 //! again. An event that comes in one read is not copied.
 //!
-//! Every event of every answer comes through here, which is why it is not `eventsource-stream`: that
-//! crate copies each event, and looks at the start of a long line again with each read. Measured with
-//! `cargo bench --bench sse` (without LTO), for an event: 0.20 µs here and 0.74 µs there with one
-//! event a read, 0.27 and 1.3 µs in reads of 16 KiB, 0.24 and 5.1 µs in reads of 64 KiB; and for one
-//! line of 4 MiB, as pictures come, 2.5 ms and 0.8 s. That crate has no limits of size either.
+//! Every event of every answer comes through here, which is why it is not `eventsource-stream`:
+//! that crate copies each event, and looks at the start of a long line again with each read.
+//! Measured with `cargo bench --bench sse` (without LTO), for an event: 0.20 µs here and 0.74 µs
+//! there with one event a read, 0.27 and 1.3 µs in reads of 16 KiB, 0.24 and 5.1 µs in reads of
+//! 64 KiB; and for one line of 4 MiB, as pictures come, 2.5 ms and 0.8 s. That crate has no limits
+//! of size either.
 
 use std::mem;
 use std::str;

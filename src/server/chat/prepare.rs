@@ -153,16 +153,16 @@ async fn translate(
     client.still_waits()?;
     let translated = request::translate(&chat, &model, policy, &past)?;
     client.still_waits()?;
-    let Translated { request, conversation, plan, notes, recollection } = translated;
-    let without_replay = (!recollection.recalled.is_empty())
-        .then(|| without_replay(body.clone(), model.clone(), policy));
+    let Translated { request, conversation, plan, fields, replay: report } = translated;
+    let without_replay =
+        (!report.recalled.is_empty()).then(|| without_replay(body.clone(), model.clone(), policy));
     let replay = memory.map(|memory| {
-        asked.recalled = Some((recollection.recalled.len(), recollection.turns));
+        asked.recalled = Some((report.recalled.len(), report.turns));
         ReplayContext {
             memory: memory.clone(),
             scope: scope.clone(),
-            history: recollection.history,
-            recalled: recollection.recalled,
+            history: report.history,
+            recalled: report.recalled,
         }
     });
     let body = app.0.budget.overdraw(serde_json::to_vec(&request).map_err(ApiError::internal)?);
@@ -172,12 +172,12 @@ async fn translate(
         metrics: app.0.metrics.clone(),
         prompt_bytes: body.len(),
         conversation,
-        turn_state: recollection.turn_state,
+        turn_state: report.turn_state,
         replay,
         recording,
     };
     let body = RetryableBody { body: body.into(), without_replay };
-    Ok(Prepared { spec, plan: Arc::new(plan), body, fields: notes })
+    Ok(Prepared { spec, plan: Arc::new(plan), body, fields })
 }
 
 /// Translates a request again, without the memory of turns. The client's body is kept for that

@@ -25,7 +25,7 @@ pub(super) struct Converted<'v> {
     /// For every one of `leading` and then of `items`, the index of the message it comes from.
     pub(super) sources: Vec<Option<usize>>,
     /// The turns found in the memory.
-    pub(super) recollection: ReplayReport,
+    pub(super) replay: ReplayReport,
 }
 
 /// The turns found in the memory.
@@ -57,7 +57,7 @@ pub(super) fn convert<'v>(
         has_names: false,
         legacy: HashMap::new(),
         history: History::default(),
-        recollection: ReplayReport::default(),
+        replay: ReplayReport::default(),
     };
     let mut is_leading = true;
     for (index, message) in messages.iter().enumerate() {
@@ -68,16 +68,8 @@ pub(super) fn convert<'v>(
             converter.message(index, message);
         }
     }
-    let Converter {
-        leading,
-        mut sources,
-        items,
-        origins,
-        history,
-        has_names,
-        mut recollection,
-        ..
-    } = converter;
+    let Converter { leading, mut sources, items, origins, history, has_names, mut replay, .. } =
+        converter;
     let (mut items, of_items) = tool_outputs::normalise(items, &origins);
     sources.extend(of_items.into_iter().map(Some));
     if items.is_empty() && leading.is_empty() {
@@ -85,8 +77,8 @@ pub(super) fn convert<'v>(
         items.push(user(vec![text("")]));
         sources.push(None);
     }
-    recollection.history = history.digest();
-    Converted { leading, items, has_names, sources, recollection }
+    replay.history = history.digest();
+    Converted { leading, items, has_names, sources, replay }
 }
 
 struct Converter<'n, 'v> {
@@ -103,7 +95,7 @@ struct Converter<'n, 'v> {
     /// Made-up ids of the calls in the deprecated form that have no output yet, by function.
     legacy: HashMap<&'v str, VecDeque<String>>,
     history: History,
-    recollection: ReplayReport,
+    replay: ReplayReport,
 }
 
 impl<'v> Converter<'_, 'v> {
@@ -153,7 +145,7 @@ impl<'v> Converter<'_, 'v> {
                 }
                 let content = self.said(said);
                 if !content.is_empty() {
-                    self.recollection.turn_state = None;
+                    self.replay.turn_state = None;
                     self.push(index, "", user(content));
                 }
             }
@@ -177,7 +169,7 @@ impl<'v> Converter<'_, 'v> {
         if plain.is_empty() {
             return;
         }
-        self.recollection.turns += 1;
+        self.replay.turns += 1;
         let recalled = self.recall(&plain);
         for item in &plain {
             self.history.add(item);
@@ -214,11 +206,11 @@ impl<'v> Converter<'_, 'v> {
         };
         let turn = self.past.memory.recall(key)?;
         // A turn without calls ends the loop; one with calls is what the outputs continue.
-        self.recollection.turn_state = turn.turn_state.clone().filter(|_| first_call.is_some());
+        self.replay.turn_state = turn.turn_state.clone().filter(|_| first_call.is_some());
         if !turn.is_repeated_by(plain) {
             return None;
         }
-        self.recollection.recalled.push(key);
+        self.replay.recalled.push(key);
         Some(turn)
     }
 

@@ -67,9 +67,9 @@ pub struct Translated<'v> {
     /// The required form of the answer.
     pub plan: Plan,
     /// What was dropped and what is emulated.
-    pub notes: FieldReport,
+    pub fields: FieldReport,
     /// The turns found in the memory.
-    pub recollection: ReplayReport,
+    pub replay: ReplayReport,
 }
 
 /// Translates `chat` for `model`, with what is remembered of the conversation.
@@ -79,45 +79,45 @@ pub fn translate<'v>(
     policy: Policy,
     past: &ReplaySource<'_>,
 ) -> Result<Translated<'v>, InvalidRequest> {
-    let mut notes = FieldReport::new(policy.strict);
-    let public = platform::translate(chat, policy, &mut notes)?;
-    let choices = check_choices(chat.n, &mut notes)?;
+    let mut fields = FieldReport::new(policy.strict);
+    let public = platform::translate(chat, policy, &mut fields)?;
+    let choices = check_choices(chat.n, &mut fields)?;
     if !chat.stop.is_empty() {
-        notes.emulated_field("stop");
+        fields.emulated_field("stop");
     }
     let is_capped = public.as_ref().is_some_and(|public| public.max_output_tokens.is_some());
     let max_tokens = match (chat.max_tokens, policy.max_tokens) {
         (None, _) => None,
         (Some(_), _) if is_capped => None,
         (Some(limit), MaxTokens::Visible) => {
-            notes.emulated_field(limit.field);
+            fields.emulated_field(limit.field);
             Some(limit.tokens)
         }
         (Some(limit), MaxTokens::Ignore) => {
-            notes.dropped_field(limit.field)?;
+            fields.dropped_field(limit.field)?;
             None
         }
     };
 
     let mut names = aliases::ToolAliases::default();
-    let declared = tools::translate(chat, &mut names, &mut notes)?;
+    let declared = tools::translate(chat, &mut names, &mut fields)?;
     let tool_choice = tools::translate_choice(chat, &declared, &mut names)?;
     let converted = messages::convert(&chat.messages, &mut names, past);
-    let Converted { leading, items, has_names, sources, recollection } = converted;
+    let Converted { leading, items, has_names, sources, replay } = converted;
     if has_names {
-        notes.emulated_field("messages.name");
+        fields.emulated_field("messages.name");
     }
     let leading_count = leading.len();
-    let placed = format::place_system(leading, items, chat.response_format.as_ref(), &mut notes)?;
+    let placed = format::place_system(leading, items, chat.response_format.as_ref(), &mut fields)?;
     let mut origins = Vec::with_capacity(placed.input.len());
     origins.extend(placed.has_hint.then_some(None));
     origins.extend_from_slice(&sources[leading_count - placed.leading..]);
     let paths = ClientPaths::new(chat, declared.places, &placed.input, &origins);
 
-    let service_tier = platform::service_tier(chat.service_tier, policy.platform, &mut notes)?;
+    let service_tier = platform::service_tier(chat.service_tier, policy.platform, &mut fields)?;
     let verbosity = match chat.verbosity {
         Some(_) if !model.verbosity => {
-            notes.dropped_field("verbosity")?;
+            fields.dropped_field("verbosity")?;
             None
         }
         verbosity => verbosity.map(chat::request::Verbosity::as_str),
@@ -131,7 +131,7 @@ pub fn translate<'v>(
         parallel_tool_calls: parallel_tool_calls(chat, &declared.tools),
         tools: declared.tools,
         tool_choice,
-        reasoning: reasoning(chat, model, reasoning_shown, policy.platform, &mut notes)?,
+        reasoning: reasoning(chat, model, reasoning_shown, policy.platform, &mut fields)?,
         text: (format.is_some() || verbosity.is_some()).then_some(wire::Text { format, verbosity }),
         service_tier,
         public,
@@ -161,14 +161,14 @@ pub fn translate<'v>(
         reasoning_details: policy.reasoning_details || chat.include_encrypted_reasoning,
         paths,
     };
-    Ok(Translated { request, conversation: key.conversation, plan, notes, recollection })
+    Ok(Translated { request, conversation: key.conversation, plan, fields, replay })
 }
 
 fn owned(names: BTreeSet<&str>) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-fn check_choices(n: u32, notes: &mut FieldReport) -> Result<u32, InvalidRequest> {
+fn check_choices(n: u32, fields: &mut FieldReport) -> Result<u32, InvalidRequest> {
     if n > MAX_CHOICES {
         let message = format!(
             "Invalid 'n': integer above maximum value. Expected a value <= {MAX_CHOICES}, but \
@@ -177,7 +177,7 @@ fn check_choices(n: u32, notes: &mut FieldReport) -> Result<u32, InvalidRequest>
         return Err(InvalidRequest::new("n", Code::AboveMaximum, message));
     }
     if n > 1 {
-        notes.emulated_field("n");
+        fields.emulated_field("n");
     }
     Ok(n)
 }
@@ -201,7 +201,7 @@ fn reasoning(
     model: &Model,
     shown: Reasoning,
     platform: Platform,
-    notes: &mut FieldReport,
+    fields: &mut FieldReport,
 ) -> Result<Option<wire::Reasoning>, InvalidRequest> {
     if !model.reasons {
         let asked = match chat.reasoning.effort {
@@ -211,7 +211,7 @@ fn reasoning(
             None => model.effort,
         };
         if asked.is_some_and(|effort| effort != Effort::None) {
-            notes.dropped_field("reasoning_effort")?;
+            fields.dropped_field("reasoning_effort")?;
         }
         return Ok(None);
     }

@@ -34,7 +34,7 @@ fn send_to(model: &Model, policy: Policy, request: &Value) -> Result<Sent, Inval
     let body = crate::json::parse(text.as_bytes()).unwrap();
     let chat = chat::request::Request::read(&body)?;
     let translated = translate(&chat, model, policy, &ReplaySource::unknown())?;
-    let Translated { request, conversation, plan, notes, .. } = translated;
+    let Translated { request, conversation, plan, fields: notes, .. } = translated;
     let bytes = serde_json::to_string(&request).unwrap();
     let body = serde_json::from_str(&bytes).unwrap();
     Ok(Sent { bytes, body, conversation, plan, notes })
